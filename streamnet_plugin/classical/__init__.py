@@ -1,0 +1,80 @@
+"""The classical methods: each a function of the mean RGB of the face, each a named method.
+
+Functions map (rgb (T, 3), fs in Hz) to a BVP (T,) that rises in systole: blood absorbs green light,
+so it goes against the green trace. They raise `NoResultError` rather than return NaN or a constant.
+
+The plain names are numerically what rPPG-Toolbox (commit d807b01) computes, apart from that
+polarity and CHROM's length; heart rate, SNR and MACC do not depend on the sign. Where the toolbox
+departs from the paper, the name with ":paper" follows the paper.
+"""
+
+from __future__ import annotations
+
+from streamnet_plugin.classical.chrom import chrom, chrom_paper
+from streamnet_plugin.classical.green import green
+from streamnet_plugin.classical.ica import ica, ica_paper
+from streamnet_plugin.classical.lgi import lgi
+from streamnet_plugin.classical.method import ClassicalMethod
+from streamnet_plugin.classical.omit import omit, omit_paper
+from streamnet_plugin.classical.pbv import pbv, pbv_paper
+from streamnet_plugin.classical.pos import pos, pos_paper
+
+GREEN = ClassicalMethod("GREEN", green, "Verkruysse et al. 2008")
+ICA = ClassicalMethod("ICA", ica, "Poh et al. 2010")
+CHROM = ClassicalMethod("CHROM", chrom, "de Haan & Jeanne 2013")
+LGI = ClassicalMethod("LGI", lgi, "Pilz et al. 2018")
+PBV = ClassicalMethod("PBV", pbv, "de Haan & van Leest 2014")
+POS = ClassicalMethod("POS", pos, "Wang et al. 2017")
+OMIT = ClassicalMethod("OMIT", omit, "Alvarez Casado & Bordallo Lopez 2023")
+ICA_PAPER = ClassicalMethod("ICA:paper", ica_paper, ICA.source)
+CHROM_PAPER = ClassicalMethod("CHROM:paper", chrom_paper, CHROM.source)
+PBV_PAPER = ClassicalMethod("PBV:paper", pbv_paper, PBV.source)
+POS_PAPER = ClassicalMethod("POS:paper", pos_paper, POS.source)
+OMIT_PAPER = ClassicalMethod("OMIT:paper", omit_paper, OMIT.source)
+
+METHODS = {
+    method.name: method
+    for method in (
+        GREEN,
+        ICA,
+        CHROM,
+        LGI,
+        PBV,
+        POS,
+        OMIT,
+        ICA_PAPER,
+        CHROM_PAPER,
+        PBV_PAPER,
+        POS_PAPER,
+        OMIT_PAPER,
+    )
+}
+
+__all__ = [
+    "CHROM",
+    "CHROM_PAPER",
+    "GREEN",
+    "ICA",
+    "ICA_PAPER",
+    "LGI",
+    "METHODS",
+    "OMIT",
+    "OMIT_PAPER",
+    "PBV",
+    "PBV_PAPER",
+    "POS",
+    "POS_PAPER",
+    "ClassicalMethod",
+    "chrom",
+    "chrom_paper",
+    "green",
+    "ica",
+    "ica_paper",
+    "lgi",
+    "omit",
+    "omit_paper",
+    "pbv",
+    "pbv_paper",
+    "pos",
+    "pos_paper",
+]

@@ -1,0 +1,429 @@
+"""The command `streamnet`. Heavy modules are imported inside the commands that need them."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from streamnet_plugin import __version__
+from streamnet_plugin.errors import ConfigError, StreamnetError
+
+EXIT_FAILED_VIDEOS = 1  # some videos gave no result; the others are in the results folder
+EXIT_ERROR = 2  # wrong usage, configuration or input: nothing was computed
+EXIT_UNTRUSTED = 3  # predict: a waveform was read, but its pulse is not to be trusted
+EXIT_INTERRUPTED = 130
+
+EPILOG = (
+    "Exit codes: 0 all went well; 1 some videos failed (named at the end); 2 wrong usage, "
+    "configuration or input; 3 predict read a waveform whose pulse is not to be trusted; "
+    "130 interrupted."
+)
+
+app = typer.Typer(
+    name="streamnet",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    epilog=EPILOG,
+    help=(
+        "Heart rate and blood volume pulse from face video: STREAM-Net and the classical methods "
+        "in one comparison.\n\n"
+        "Start with `streamnet benchmark` (makes its own demo data), then "
+        "`streamnet predict me.mp4`."
+    ),
+)
+config_app = typer.Typer(no_args_is_help=True, help="Look at protocol files, or check them.")
+synth_app = typer.Typer(
+    no_args_is_help=True, help="Write synthetic recordings in the datasets' real formats."
+)
+app.add_typer(config_app, name="config")
+app.add_typer(synth_app, name="synth")
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(f"streamnet-rppg {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what is done.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s: %(message)s"
+    )
+
+
+@contextmanager
+def _bars() -> Iterator[Any]:
+    from rich.console import Console
+
+    from streamnet_plugin.progress import Bars
+
+    with Bars(Console(stderr=True)) as bars:
+        yield bars
+
+
+def _report_failures(failures: list[Any], allow: bool) -> None:
+    """Name every failed video on standard error; exit 1 unless that is allowed."""
+    for failure in failures:
+        remedy = f" Remedy: {failure.remedy}" if failure.remedy else ""
+        who = f" [{failure.method}]" if failure.method else ""
+        typer.echo(
+            f"FAILED {failure.recording}{who} ({failure.path}): {failure.reason}{remedy}", err=True
+        )
+    if failures and not allow:
+        raise typer.Exit(EXIT_FAILED_VIDEOS)
+
+
+AllowFailures = Annotated[
+    bool, typer.Option("--allow-failures", help="Exit 0 even if some videos failed.")
+]
+DataRoot = Annotated[
+    Path | None, typer.Option("--data-root", help="Dataset folder; overrides DATA_PATH.")
+]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(help="KEY=VALUE, e.g. EVALUATION.CONVENTION=neurips-2023")
+]
+Output = Annotated[Path, typer.Option("--output", "-o", help="Results folder; never overwritten.")]
+Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Videos preprocessed at a time.")]
+
+
+@app.command()
+def benchmark(
+    config: Annotated[str, typer.Argument(help="A YAML, or a shipped one.")] = "benchmark/demo",
+    overrides: Overrides = None,
+    data_root: DataRoot = None,
+    output: Output = Path("streamnet-results"),
+    method: Annotated[
+        list[str] | None, typer.Option("--method", "-m", help="Only these methods (repeatable).")
+    ] = None,
+    jobs: Jobs = 2,
+    plots: Annotated[bool, typer.Option(help="Draw the plots.")] = True,
+    allow_failures: AllowFailures = False,
+) -> None:
+    """Compare methods on one dataset; print one table and write a results folder.
+
+    Examples:
+
+        streamnet benchmark
+
+        streamnet benchmark my.yaml --data-root /data/UBFC-rPPG
+
+        streamnet benchmark benchmark/demo -m POS -m CHROM:paper
+
+        streamnet benchmark benchmark/demo EVALUATION.CONVENTION=neurips-2023
+    """
+    from rich.console import Console
+
+    from streamnet_plugin.comparison import benchmark as run
+    from streamnet_plugin.report.tables import to_rich
+
+    with _bars() as bars:
+        done = run(
+            config,
+            overrides=overrides or (),
+            data_root=data_root,
+            output=output,
+            methods=method,
+            jobs=jobs,
+            plots=plots,
+            progress=bars,
+        )
+    Console().print(to_rich(done.results))
+    typer.echo(f"Results: {done.folder}")
+    _report_failures(list(done.results.failures), allow_failures)
+
+
+@app.command()
+def predict(
+    video: Annotated[Path, typer.Argument(help="A video file, or a folder of images.")],
+    method: Annotated[str, typer.Option("--method", "-m", help="See `streamnet methods`.")] = (
+        "STREAMNet"
+    ),
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for the BVP and the plot.")
+    ] = None,
+    fps: Annotated[
+        float | None, typer.Option("--fps", help="Frame rate, where the file does not say it.")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="Network weights; default: the shipped ones.")
+    ] = None,
+) -> None:
+    """Read the heart rate of your own video, with its spread; write the BVP and a plot.
+
+    Examples:
+
+        streamnet predict me.mp4
+
+        streamnet predict me.mp4 --method POS -o me-pos
+
+        streamnet predict frames/ --fps 30
+    """
+    from streamnet_plugin.prediction import predict as run
+
+    with _bars() as bars:
+        reading = run(
+            video, method=method, output=output or True, fps=fps, weights=weights, progress=bars
+        )
+    typer.echo(reading.describe())
+    if not reading.trusted:
+        raise typer.Exit(EXIT_UNTRUSTED)
+
+
+@app.command()
+def preprocess(
+    config: Annotated[str, typer.Argument(help="A YAML, or the name of a shipped one.")],
+    overrides: Overrides = None,
+    data_root: DataRoot = None,
+    jobs: Jobs = 2,
+    allow_failures: AllowFailures = False,
+) -> None:
+    """Decode, crop and cache the videos of a protocol; finished ones are not done again.
+
+    Example:
+
+        streamnet preprocess benchmark/ubfc --data-root /data/UBFC-rPPG -j 4
+    """
+    from streamnet_plugin.comparison import prepare
+    from streamnet_plugin.config import load_config
+
+    with _bars() as bars:
+        prepared = prepare(
+            load_config(config, overrides or ()), data_root=data_root, jobs=jobs, progress=bars
+        )
+    frames = sum(len(video.frames) for video in prepared.videos)
+    typer.echo(f"{len(prepared.videos)} videos, {frames} frames in {prepared.cache}")
+    _report_failures(list(prepared.failures), allow_failures)
+
+
+@app.command()
+def evaluate(
+    predictions: Annotated[
+        Path,
+        typer.Argument(
+            help="A results folder, a CSV with columns video,pred,label, or a toolbox pickle."
+        ),
+    ],
+    fs: Annotated[
+        float | None, typer.Option("--fs", help="Frame rate in Hz, for a CSV (30 if not given).")
+    ] = None,
+    convention: Annotated[
+        str, typer.Option("--convention", help="HR band: toolbox-2025 or neurips-2023.")
+    ] = "toolbox-2025",
+    window: Annotated[
+        float | None, typer.Option("--window", help="Window length in s; default: whole video.")
+    ] = None,
+    hr_method: Annotated[str, typer.Option("--hr", help="FFT or Peak.")] = "FFT",
+    differential: Annotated[
+        bool, typer.Option("--differential", help="A CSV's waveforms are first differences.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Also write a results folder.")
+    ] = None,
+) -> None:
+    """Score saved waveforms: HR errors, SNR and MACC as the rPPG-Toolbox computes them.
+
+    Examples:
+
+        streamnet evaluate streamnet-results --convention neurips-2023 --window 10
+
+        streamnet evaluate runs/exp/.../saved_test_outputs/model_outputs.pickle
+    """
+    from rich.console import Console
+
+    from streamnet_plugin.report.tables import to_rich
+    from streamnet_plugin.report.writer import write_results
+    from streamnet_plugin.rescoring import rescore
+
+    results = rescore(
+        predictions,
+        fs=fs,
+        convention=convention,
+        window_s=window,
+        hr_method=hr_method,
+        differential=differential,
+    )
+    Console().print(to_rich(results))
+    if output is not None:
+        typer.echo(f"Results: {write_results(results, output)}")
+
+
+@app.command()
+def methods() -> None:
+    """List the registered methods and the package each comes from."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from streamnet_plugin.registry import list_methods
+
+    table = Table("Method", "From", "Object")
+    for info in list_methods():
+        table.add_row(info.name, info.distribution, info.target)
+    Console().print(table)
+
+
+Seed = Annotated[int, typer.Option(help="Of everything random; the same gives the same data.")]
+Seconds = Annotated[float, typer.Option(help="Length of each recording in s.")]
+Motion = Annotated[str, typer.Option(help="steady, talking, slow_translation, ...")]
+Tone = Annotated[int | None, typer.Option(min=1, max=6, help="Fitzpatrick type; default: drawn.")]
+Light = Annotated[float, typer.Option(help="1 is good light, 0.4 weak.")]
+Noise = Annotated[float, typer.Option(help="Sensor noise, 8-bit levels.")]
+HeartRate = Annotated[float | None, typer.Option("--hr", help="Mean HR; default: drawn 45-150.")]
+Size = Annotated[str, typer.Option(help="WIDTHxHEIGHT in px.")]
+
+
+def _synth_settings(
+    seconds: float, size: str, tone: int | None, light: float, noise: float, hr: float | None
+) -> dict[str, Any]:
+    try:
+        width, height = (int(part) for part in size.lower().split("x"))
+    except ValueError as error:
+        raise ConfigError(f"the size {size!r} is not of the form 640x480") from error
+    return {
+        "duration_s": seconds,
+        "width": width,
+        "height": height,
+        "skin_tone": tone,
+        "light": light,
+        "noise": noise,
+        "hr_bpm": hr,
+    }
+
+
+@synth_app.command("ubfc")
+def synth_ubfc(
+    out: Annotated[Path, typer.Argument(help="Folder for subject1, subject2, ...")],
+    subjects: Annotated[int, typer.Option(min=1)] = 4,
+    seed: Seed = 0,
+    seconds: Seconds = 20.0,
+    motion: Motion = "steady",
+    size: Size = "640x480",
+    skin_tone: Tone = None,
+    light: Light = 1.0,
+    noise: Noise = 1.5,
+    hr: HeartRate = None,
+    codec: Annotated[str, typer.Option(help="raw (as the real set) or mjpg (small).")] = "raw",
+    part: Annotated[int, typer.Option(min=1, max=2, help="DATASET_1 or DATASET_2.")] = 2,
+) -> None:
+    """Write recordings in the UBFC-rPPG format; complete ones are kept.
+
+    Example:
+
+        streamnet synth ubfc twin --subjects 10 --motion talking --codec mjpg
+    """
+    from streamnet_plugin.data.synthetic.writers import write_ubfc_set
+
+    if codec not in ("raw", "mjpg"):
+        raise ConfigError(f"unknown codec {codec!r}", remedy="use raw or mjpg.")
+    with _bars() as bars:
+        bars.start("Recordings", subjects)
+        write_ubfc_set(
+            out,
+            subjects,
+            seed,
+            "raw" if codec == "raw" else "mjpg",
+            part,
+            bars.step,
+            motion=motion,
+            **_synth_settings(seconds, size, skin_tone, light, noise, hr),
+        )
+    typer.echo(f"{subjects} recordings in {out}")
+
+
+@synth_app.command("pure")
+def synth_pure(
+    out: Annotated[Path, typer.Argument(help="Folder for 01-01, 01-02, ...")],
+    subjects: Annotated[int, typer.Option(min=1)] = 2,
+    seed: Seed = 0,
+    seconds: Seconds = 20.0,
+    setups: Annotated[str, typer.Option(help="PURE's setups, e.g. 1,3.")] = "1,2,3,4,5,6",
+    size: Size = "640x480",
+    skin_tone: Tone = None,
+    light: Light = 1.0,
+    noise: Noise = 1.5,
+    hr: HeartRate = None,
+) -> None:
+    """Write recordings in the PURE format, all six setups; complete ones are kept.
+
+    Example:
+
+        streamnet synth pure twin --subjects 10 --setups 1,4
+    """
+    from streamnet_plugin.data.synthetic.motion import SETUPS
+    from streamnet_plugin.data.synthetic.writers import write_pure_set
+
+    chosen = tuple(int(part) for part in setups.split(",") if part.strip().isdigit())
+    if not chosen or not set(chosen) <= set(SETUPS):
+        raise ConfigError(f"the setups {setups!r} are not among 1 to 6", remedy="give e.g. 1,3.")
+    with _bars() as bars:
+        bars.start("Recordings", subjects * len(chosen))
+        write_pure_set(
+            out,
+            subjects,
+            seed,
+            chosen,
+            bars.step,
+            **_synth_settings(seconds, size, skin_tone, light, noise, hr),
+        )
+    typer.echo(f"{subjects * len(chosen)} recordings in {out}")
+
+
+@config_app.command("show")
+def config_show(
+    config: Annotated[str, typer.Argument(help="A YAML, or a shipped one.")] = "benchmark/demo",
+    overrides: Overrides = None,
+) -> None:
+    """Print the resolved configuration, every default visible."""
+    from streamnet_plugin.config import dump_config, load_config
+
+    typer.echo(dump_config(load_config(config, overrides or ())), nl=False)
+
+
+@config_app.command("check")
+def config_check(
+    config: Annotated[str, typer.Argument(help="A YAML, or the name of a shipped one.")],
+    overrides: Overrides = None,
+    data_root: DataRoot = None,
+) -> None:
+    """Look for mistakes before a long run: unknown keys, wrong types, missing folders, leaks."""
+    from streamnet_plugin.comparison import with_data_root
+    from streamnet_plugin.config import check_config, load_config
+
+    resolved = with_data_root(load_config(config, overrides or ()), data_root)
+    problems = list(check_config(resolved))
+    for problem in problems:
+        typer.echo(f"- {problem}")
+    if problems:
+        raise typer.Exit(EXIT_ERROR)
+    typer.echo(f"{config}: no problem found.")
+
+
+def main() -> None:
+    """Run the command line; known errors become one line and an exit code."""
+    try:
+        app(standalone_mode=True)
+    except StreamnetError as error:
+        kind = "configuration" if isinstance(error, ConfigError) else "error"
+        typer.echo(f"{kind}: {error}", err=True)
+        sys.exit(EXIT_ERROR)
+    except KeyboardInterrupt:
+        typer.echo(
+            "interrupted; finished videos stay cached, run the same command again.", err=True
+        )
+        sys.exit(EXIT_INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,298 @@
+"""The benchmark: videos -> face crops -> every method -> one table with its provenance."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from streamnet_plugin.config import Config, Data, check_config, load_config
+from streamnet_plugin.data.clips import make_label
+from streamnet_plugin.data.datasets import dataset_fingerprint, find_recordings
+from streamnet_plugin.data.preprocess import PreprocessSettings, preprocess_all
+from streamnet_plugin.data.splits import select_range
+from streamnet_plugin.data.synthetic.writers import DEMO_VERSION, demo_settings, write_demo
+from streamnet_plugin.errors import ConfigError, DataError, StreamnetError
+from streamnet_plugin.evaluation.conventions import get_convention
+from streamnet_plugin.evaluation.windows import HrMethod
+from streamnet_plugin.paths import cache_root
+from streamnet_plugin.progress import Reporter, Silent
+from streamnet_plugin.registry import get_method, takes_option
+from streamnet_plugin.report.provenance import provenance
+from streamnet_plugin.report.results import BenchmarkResults, FailureRow
+from streamnet_plugin.report.writer import n_files, write_results
+from streamnet_plugin.scoring import WaveformPair, plot_waveform, save_pairs, score
+from streamnet_plugin.types import FaceVideo, Method
+
+log = logging.getLogger(__name__)
+DEMO = "demo"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Face crops of a protocol's test data: every recording is in `videos` or in `failures`."""
+
+    videos: tuple[FaceVideo, ...]
+    failures: tuple[FailureRow, ...]
+    cache: Path
+
+
+@dataclass(frozen=True)
+class BenchmarkRun:
+    """What `benchmark` found, and where it is written (None if it is not)."""
+
+    results: BenchmarkResults
+    folder: Path | None
+
+
+def benchmark(
+    config: str | Path | Config = "benchmark/demo",
+    *,
+    overrides: Sequence[str] = (),
+    data_root: str | Path | None = None,
+    output: str | Path | None = "streamnet-results",
+    methods: Sequence[str] | None = None,
+    jobs: int = 2,
+    plots: bool = True,
+    progress: Reporter | None = None,
+) -> BenchmarkRun:
+    """Compare methods on one dataset.
+
+    Args:
+        config: a YAML, the name of a shipped one, or a parsed one.
+        overrides: `KEY=VALUE` strings.
+        data_root: the dataset's folder; overrides DATA_PATH.
+        output: results folder; if it exists, `-2`, `-3`, ... is appended. None writes nothing.
+        methods: names; None takes the configuration's.
+        jobs: videos preprocessed at a time.
+        plots: whether to draw.
+        progress: hears of every step.
+
+    Raises:
+        ConfigError: the configuration cannot work; lists every problem found.
+        DataError: no video could be used at all; names the first reason.
+        OutputError: cache or results cannot be written.
+    """
+    progress = progress or Silent()
+    parsed = config if isinstance(config, Config) else load_config(config, overrides)
+    parsed = with_data_root(parsed, data_root)
+    if methods:
+        parsed = with_methods(parsed, methods)
+    problems = list(check_config(parsed))
+    if problems:
+        raise ConfigError("; ".join(problems))
+    chosen = [_method(name, parsed) for name in parsed.methods]
+    prepared = prepare(parsed, jobs=jobs, progress=progress)
+    pairs, failures, seconds = _predict_all(chosen, prepared.videos, parsed, progress)
+    window = parsed.INFERENCE.EVALUATION_WINDOW
+    window_s = float(window.WINDOW_SIZE) if window.USE_SMALLER_WINDOW else None
+    convention = get_convention(parsed.EVALUATION.CONVENTION)
+    hr_method: HrMethod = "FFT" if parsed.INFERENCE.EVALUATION_METHOD == "FFT" else "Peak"
+    progress.start("Scoring", 1)
+    rows, summaries = score(pairs, convention, window_s, hr_method, seconds)
+    progress.step()
+    demo = parsed.test_data.DATA_PATH == DEMO
+    results = BenchmarkResults(
+        title=("Synthetic demo, " if demo else "") + parsed.test_data.DATASET,
+        convention=str(convention),
+        hr_method=hr_method,
+        window="whole videos" if window_s is None else f"{window_s:g} s windows",
+        summaries=summaries,
+        rows=rows,
+        failures=(*prepared.failures, *failures),
+        provenance=provenance(
+            parsed.model_dump(mode="json"),
+            parsed.UNCERTAINTY.SEED,
+            dataset_fingerprint(prepared.videos),
+            {m.name: getattr(m, "provenance", {}) for m in chosen},
+        ),
+        notes=("Synthetic faces: no figure here says how a method does on people.",)
+        if demo
+        else (),
+    )
+    if output is None:
+        return BenchmarkRun(results, None)
+    progress.start("Report", n_files(results, plots))
+    drawn = [w for p in pairs if plots and (w := plot_waveform(p, convention)) is not None]
+    folder = write_results(
+        results,
+        output,
+        drawn,
+        plots,
+        extra=lambda folder: save_pairs(folder, pairs),
+        progress=progress.step,
+    )
+    return BenchmarkRun(results, folder)
+
+
+def with_data_root(config: Config, root: str | Path | None) -> Config:
+    """The configuration with its test data's DATA_PATH replaced."""
+    if root is None:
+        return config
+    section = "UNSUPERVISED" if config.TOOLBOX_MODE == "unsupervised_method" else "TEST"
+    part = getattr(config, section)
+    data = part.DATA.model_copy(update={"DATA_PATH": str(root)})
+    return config.model_copy(update={section: part.model_copy(update={"DATA": data})})
+
+
+def with_methods(config: Config, methods: Sequence[str]) -> Config:
+    """The configuration comparing these methods instead of its own."""
+    unsupervised = config.UNSUPERVISED.model_copy(update={"METHOD": tuple(methods)})
+    model = config.MODEL.model_copy(update={"NAME": methods[0]})
+    return config.model_copy(update={"UNSUPERVISED": unsupervised, "MODEL": model})
+
+
+def prepare(
+    config: Config,
+    *,
+    data_root: str | Path | None = None,
+    jobs: int = 1,
+    progress: Reporter | None = None,
+) -> Prepared:
+    """Find, decode, crop and cache the recordings of a protocol's test data.
+
+    Raises:
+        DataError: nothing there, or not one recording could be used.
+        OutputError: the cache cannot be written.
+    """
+    progress = progress or Silent()
+    data = with_data_root(config, data_root).test_data
+    root = _demo(progress) if data.DATA_PATH == DEMO else Path(data.DATA_PATH)
+    recordings = select_range(find_recordings(data.DATASET, root), data.BEGIN, data.END)
+    default_cache = data.CACHED_PATH == Data().CACHED_PATH
+    cache = cache_root() / "faces" if default_cache else Path(data.CACHED_PATH)
+    progress.start("Face crops", len(recordings))
+    report = preprocess_all(
+        recordings, preprocess_settings(config), cache, jobs=jobs, progress=progress.step
+    )
+    failures = tuple(
+        FailureRow(f.recording.id, str(f.path), f.reason, f.remedy) for f in report.failures
+    )
+    if not report.videos:
+        first = report.failures[0]
+        raise DataError(
+            f"none of {len(recordings)} recordings could be used; the first: {first.reason}",
+            path=first.path,
+            remedy=first.remedy,
+        )
+    return Prepared(report.videos, failures, cache)
+
+
+def preprocess_settings(config: Config) -> PreprocessSettings:
+    """The YAML's keys as settings of the crops."""
+    data, face = config.test_data, config.test_data.PREPROCESS.CROP_FACE
+    if face.DO_CROP_FACE and face.BACKEND != "HC":
+        raise ConfigError(
+            f"the face detector {face.BACKEND!r} is not available here", remedy="set BACKEND: HC."
+        )
+    return PreprocessSettings(
+        width=data.PREPROCESS.RESIZE.W,
+        height=data.PREPROCESS.RESIZE.H,
+        fs=float(data.FS),
+        crop_face=face.DO_CROP_FACE,
+        box_coefficient=face.LARGE_BOX_COEF if face.USE_LARGE_FACE_BOX else 1.0,
+        detect_every=(
+            face.DETECTION.DYNAMIC_DETECTION_FREQUENCY if face.DETECTION.DO_DYNAMIC_DETECTION else 0
+        ),
+        median_box=face.DETECTION.USE_MEDIAN_FACE_BOX,
+        align=config.EVALUATION.LABEL_ALIGNMENT,
+    )
+
+
+def _demo(progress: Reporter) -> Path:
+    progress.start("Demo recordings", len(demo_settings()))
+    return write_demo(cache_root() / f"demo-{DEMO_VERSION}", progress.step)
+
+
+def _method(name: str, config: Config) -> Method:
+    """A method with those of the configuration's options that it takes."""
+    options: dict[str, Any] = {
+        "checkpoint": config.INFERENCE.MODEL_PATH or None,
+        "mc_samples": config.UNCERTAINTY.MC_SAMPLES,
+        "mc_rate": config.UNCERTAINTY.MC_RATE,
+        "seed": config.UNCERTAINTY.SEED,
+        "device": config.DEVICE,
+    }
+    return get_method(name, **{k: v for k, v in options.items() if takes_option(name, k)})
+
+
+def _predict_all(
+    methods: Sequence[Method], videos: Sequence[FaceVideo], config: Config, progress: Reporter
+) -> tuple[list[WaveformPair], list[FailureRow], dict[str, float]]:
+    """Every method on every video; a method that fails on one has no result there, by name."""
+    pairs, failures, seconds = [], [], {}
+    for method in methods:
+        progress.start(method.name, len(videos))
+        start = time.perf_counter()
+        for video in videos:
+            pair, reason = _predict(method, video, config)
+            if reason is not None:
+                failures.append(
+                    FailureRow(
+                        video.recording.id, str(video.recording.path), reason[0], reason[1],
+                        method.name,
+                    )
+                )  # fmt: skip
+            if pair is not None:
+                pairs.append(pair)
+            progress.step(video.recording.id)
+        seconds[method.name] = time.perf_counter() - start
+    return pairs, failures, seconds
+
+
+def _predict(
+    method: Method, video: FaceVideo, config: Config
+) -> tuple[WaveformPair | None, tuple[str, str] | None]:
+    """A pair and, where the method gave nothing, why: (reason, remedy)."""
+    if video.bvp is None:
+        return None, ("there is no ground truth to compare with", "use `streamnet predict`.")
+    recording, reason = video.recording, None
+    pred, samples, differential = np.empty(0), None, False
+    try:
+        prediction = method.predict(video)
+        pred, samples, differential = (
+            prediction.bvp,
+            prediction.samples,
+            prediction.differential,
+        )
+    except StreamnetError as error:
+        reason = (error.what, error.remedy)
+    except Exception as error:  # a third party's method may raise anything: the rest must go on
+        log.exception("%s failed on %s", method.name, recording.path)
+        reason = (f"{type(error).__name__}: {error}", "report it to the method's author.")
+    label = make_label(video.bvp, "DiffNormalized") if differential else video.bvp
+    n = _scored_frames(len(label), config)
+    pair = WaveformPair(
+        method=method.name,
+        dataset=recording.dataset,
+        recording=recording.id,
+        subject=recording.subject,
+        fs=video.fs,
+        pred=pred[:n],
+        label=label[:n],
+        differential=differential,
+        variant=_variant(method),
+        samples=None if samples is None else samples[:, :n],
+        groups=recording.groups,
+    )
+    return pair, reason
+
+
+def _scored_frames(n: int, config: Config) -> int:
+    """With DO_CHUNK the frames after the last whole chunk are not scored, as in the toolbox."""
+    chunks = config.test_data.PREPROCESS
+    if not chunks.DO_CHUNK or n < chunks.CHUNK_LENGTH:
+        return n
+    return n // chunks.CHUNK_LENGTH * chunks.CHUNK_LENGTH
+
+
+def _variant(method: Method) -> str:
+    own = getattr(method, "variant", None)
+    if isinstance(own, str):
+        return own
+    return "paper" if method.name.endswith(":paper") else "toolbox"

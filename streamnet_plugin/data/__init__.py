@@ -1,0 +1,1 @@
+"""Datasets, face crops, their cache, and clips made of them."""

@@ -1,0 +1,124 @@
+"""Face crops on disk: one folder per video, uint8, named by a fingerprint of all that made it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from streamnet_plugin.errors import OutputError
+from streamnet_plugin.types import FaceVideo, FloatArray, FrameArray, Recording
+
+log = logging.getLogger(__name__)
+VERSION = 1
+"""Raised whenever the code makes other crops or labels from the same files."""
+FRAMES, META = "frames.u8", "video.json"
+
+
+def fingerprint(recording: Recording, parameters: dict[str, Any]) -> str:
+    """Hash of the source files (path, size, time of change), the parameters and `VERSION`."""
+    sources = [p for p in (recording.path, recording.label_path) if p is not None]
+    stamps = [_stamp(p) for p in sources]
+    text = json.dumps([VERSION, stamps, parameters], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _stamp(path: Path) -> list[Any]:
+    if path.is_dir():  # images: their names, sizes and times
+        files = sorted(p for p in path.iterdir() if p.is_file())
+        return [
+            str(path.resolve()),
+            [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in files],
+        ]
+    if not path.exists():
+        return [str(path.resolve()), None]
+    stat = path.stat()
+    return [str(path.resolve()), stat.st_size, stat.st_mtime_ns]
+
+
+def entry(cache: Path, recording: Recording, print_: str) -> Path:
+    """The folder of a recording's crops."""
+    name = "".join(c if c.isalnum() or c in "-_." else "_" for c in recording.id)
+    return cache / f"{recording.dataset}-{name}-{print_[:12]}"
+
+
+def load(folder: Path, recording: Recording, print_: str) -> FaceVideo | None:
+    """The cached crops, None if there are none; a damaged entry is removed, with a warning."""
+    if not folder.is_dir():
+        return None
+    try:
+        meta = json.loads((folder / META).read_text())
+        shape = tuple(meta["shape"])
+        if (folder / FRAMES).stat().st_size != int(np.prod(shape)):
+            raise ValueError(f"{FRAMES} has not the size of {shape} frames")
+        frames = np.memmap(folder / FRAMES, np.uint8, "r", shape=shape)
+        bvp = None if meta["bvp"] is None else np.array(meta["bvp"], dtype=np.float64)
+        x, y, w, h = meta["face_box"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        log.warning("%s: damaged cache entry, made anew (%s)", folder, error)
+        shutil.rmtree(folder, ignore_errors=True)
+        return None
+    return FaceVideo(recording, frames, float(meta["fs"]), bvp, (x, y, w, h), print_)
+
+
+def finish(
+    folder: Path,
+    shape: tuple[int, ...],
+    fs: float,
+    bvp: FloatArray | None,
+    face_box: tuple[int, int, int, int],
+) -> None:
+    """Write the description of the frames in `folder`."""
+    meta = {
+        "version": VERSION,
+        "shape": shape,
+        "fs": fs,
+        "bvp": None if bvp is None else bvp.tolist(),
+        "face_box": face_box,
+    }
+    (folder / META).write_text(json.dumps(meta))
+
+
+@contextmanager
+def writing(final: Path) -> Iterator[Path]:
+    """A folder to fill; it gets its name only when the block ends well, and is removed otherwise.
+
+    Raises:
+        OutputError: the place cannot be written, or the disk is full.
+    """
+    temporary: Path | None = None
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".making-", dir=final.parent))
+        yield temporary
+        if final.exists():  # another process was faster with the same content
+            return
+        os.replace(temporary, final)
+    except OSError as error:
+        raise OutputError(
+            f"the cache cannot be written: {error}",
+            path=final.parent,
+            remedy="free disk space, or set CACHED_PATH or $STREAMNET_CACHE to another folder.",
+        ) from error
+    finally:
+        if temporary is not None and temporary.exists():
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def append(path: Path, frames: Iterator[FrameArray]) -> int:
+    """Write frames one after the other; returns how many."""
+    n = 0
+    with path.open("wb") as file:
+        for frame in frames:
+            file.write(np.ascontiguousarray(frame).tobytes())
+            n += 1
+    return n

@@ -1,0 +1,47 @@
+"""Datasets by name: where their recordings are, and how to read them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from streamnet_plugin.data.pure import NAME as PURE
+from streamnet_plugin.data.pure import find_pure, read_pure_label
+from streamnet_plugin.data.ubfc import NAME as UBFC
+from streamnet_plugin.data.ubfc import find_ubfc, read_ubfc_label
+from streamnet_plugin.data.video import find_videos
+from streamnet_plugin.errors import ConfigError
+from streamnet_plugin.types import BvpTrace, FaceVideo, Recording
+
+FINDERS: dict[str, Callable[[str | Path], list[Recording]]] = {
+    UBFC: find_ubfc,
+    PURE: find_pure,
+    "video": find_videos,
+}
+LABELS: dict[str, Callable[[Recording], BvpTrace]] = {UBFC: read_ubfc_label, PURE: read_pure_label}
+
+
+def find_recordings(dataset: str, root: str | Path) -> list[Recording]:
+    """The recordings of a dataset below `root`, in natural order.
+
+    Raises:
+        ConfigError: no dataset of that name; lists the known ones.
+        DataError: nothing to find there.
+    """
+    if dataset not in FINDERS:
+        raise ConfigError(
+            f"no dataset is named {dataset!r}", remedy="use one of " + ", ".join(FINDERS) + "."
+        )
+    return FINDERS[dataset](root)
+
+
+def read_label(recording: Recording) -> BvpTrace | None:
+    """The ground truth; None for a video that has none. Raises `DataError` if it is damaged."""
+    return LABELS[recording.dataset](recording) if recording.dataset in LABELS else None
+
+
+def dataset_fingerprint(videos: Iterable[FaceVideo]) -> str:
+    """One short hash over the fingerprints of all videos, whatever their order."""
+    digest = hashlib.sha256("\n".join(sorted(v.fingerprint for v in videos)).encode())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,334 @@
+"""From a recording on disk to its face crops at a constant frame rate, with labels in step."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from joblib import Parallel, delayed
+
+from streamnet_plugin.data import cache
+from streamnet_plugin.data.datasets import read_label
+from streamnet_plugin.data.face import Box, crop, enlarged, find_faces, median_box, overlap
+from streamnet_plugin.data.video import FrameSource, open_frames
+from streamnet_plugin.errors import DataError, NoFaceError, StreamnetError
+from streamnet_plugin.types import BvpTrace, FaceVideo, FloatArray, FrameArray, Recording
+
+log = logging.getLogger(__name__)
+
+MIN_DURATION_S = 1.0
+SEARCH_S = 1.0
+"""A face must show within the first second."""
+CHECK_EVERY_S = 1.0
+MAX_MISSED_CHECKS = 2 / 3
+"""Haar misses turned and dark faces; a face gone for most of the video is gone."""
+CHECK_WIDTH = 320
+RATE_TOLERANCE = 0.01
+"""Frames of a camera within 1 % of the asked rate are kept as they are."""
+END_TOLERANCE_S = 1.0
+"""A label may begin later or end earlier than the video by this much; the video is cut to it."""
+
+
+@dataclass(frozen=True)
+class PreprocessSettings:
+    """How crops are made; part of the cache's fingerprint.
+
+    Attributes:
+        width, height: of the crops, px.
+        fs: Hz.
+        crop_face: False takes the whole frame.
+        box_coefficient: the face box is enlarged by this; 1 leaves it.
+        detect_every: look for the face anew every so many frames; 0 only at the start.
+        median_box: with `detect_every`, use the median of all boxes for all frames.
+        align: "timestamp" places labels by their own clock and resamples a video of another
+            frame rate; "index" takes the frames as they come and stretches labels over them.
+        fps: the source's frame rate where it does not say it, or says it wrong.
+    """
+
+    width: int = 72
+    height: int = 72
+    fs: float = 30.0
+    crop_face: bool = True
+    box_coefficient: float = 1.5
+    detect_every: int = 0
+    median_box: bool = False
+    align: Literal["timestamp", "index"] = "timestamp"
+    fps: float | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A recording that could not be used, why, and what to do."""
+
+    recording: Recording
+    path: Path
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class PreprocessReport:
+    """What came of a batch: every recording is in one of the two."""
+
+    videos: tuple[FaceVideo, ...]
+    failures: tuple[Failure, ...]
+
+
+def preprocess_all(
+    recordings: Sequence[Recording],
+    settings: PreprocessSettings,
+    cache_dir: Path,
+    jobs: int = 1,
+    progress: Callable[[str], None] = lambda name: None,
+) -> PreprocessReport:
+    """Crops of all recordings; goes on past a damaged one, and reports it.
+
+    Args:
+        recordings: from `find_recordings`.
+        settings: how.
+        cache_dir: where crops are kept; what is there already is not made again.
+        jobs: videos worked on at a time.
+        progress: called with the name of each recording that is done.
+
+    Raises:
+        OutputError: the cache cannot be written; no recording could be done.
+    """
+    work = (delayed(_one)(r, settings, cache_dir, jobs > 1) for r in recordings)
+    results: list[FaceVideo | Failure] = []
+    done = Parallel(n_jobs=jobs, return_as="generator")(work)
+    for recording, result in zip(recordings, done, strict=True):
+        if isinstance(result, StreamnetError):
+            raise result
+        results.append(result)
+        progress(recording.id)
+    return PreprocessReport(
+        videos=tuple(r for r in results if isinstance(r, FaceVideo)),
+        failures=tuple(r for r in results if isinstance(r, Failure)),
+    )
+
+
+def _one(
+    recording: Recording, settings: PreprocessSettings, cache_dir: Path, alone: bool
+) -> FaceVideo | Failure | StreamnetError:
+    """Errors come back as values: an exception would cost the whole batch."""
+    if alone:  # one of several processes: OpenCV's own threads would only compete
+        cv2.setNumThreads(1)
+    try:
+        return preprocess_recording(recording, settings, cache_dir)
+    except DataError as error:
+        return Failure(recording, error.path or recording.path, error.what, error.remedy)
+    except StreamnetError as error:
+        return error
+    except (OSError, cv2.error, MemoryError) as error:
+        reason = f"unexpected {type(error).__name__}: {error}"
+        return Failure(recording, recording.path, reason, "check the file; if it plays, report it.")
+
+
+def preprocess_recording(
+    recording: Recording, settings: PreprocessSettings, cache_dir: str | Path
+) -> FaceVideo:
+    """Crops of one recording, from the cache if they are there.
+
+    Raises:
+        DataError: the video or its labels cannot be used; names the file and the remedy.
+        NoFaceError: no face in the first second.
+        OutputError: the cache cannot be written.
+    """
+    print_ = cache.fingerprint(recording, asdict(settings))
+    folder = cache.entry(Path(cache_dir), recording, print_)
+    cached = cache.load(folder, recording, print_)
+    if cached is not None:
+        return cached
+    source = open_frames(recording.path, settings.fps)
+    trace = read_label(recording)
+    with cache.writing(folder) as temporary:
+        crops = _Cropper(source, settings)
+        n = cache.append(temporary / cache.FRAMES, crops.frames())
+        times = np.array(crops.times)
+        if n < max(2, MIN_DURATION_S * settings.fs):
+            raise DataError(
+                f"the video has {n} frames, at least {MIN_DURATION_S:g} s are needed",
+                path=recording.path,
+                remedy="use a longer video.",
+            )
+        crops.check_presence()
+        keep, label = _in_step(times, trace, source.fs, settings, recording)
+        shape = (len(keep), settings.height, settings.width, 3)
+        if not np.array_equal(keep, np.arange(n)):
+            _reorder(temporary / cache.FRAMES, (n, *shape[1:]), keep)
+        cache.finish(temporary, shape, settings.fs, label, crops.box)
+    made = cache.load(folder, recording, print_)
+    if made is None:
+        raise DataError("the crops vanished while they were written", path=folder)
+    return made
+
+
+class _Cropper:
+    """Streams a source's crops, remembering when each frame was and whether a face was there."""
+
+    def __init__(self, source: FrameSource, settings: PreprocessSettings) -> None:
+        self.source, self.settings = source, settings
+        self.times: list[float] = []
+        self.box: Box = (0, 0, 0, 0)
+        self._checks, self._missed = 0, 0
+
+    def frames(self) -> Iterator[FrameArray]:
+        s = self.settings
+        stream = iter(self.source)
+        start = list(itertools.islice(stream, max(1, round(SEARCH_S * self.source.fs))))
+        if not start:
+            raise DataError(
+                "no frame could be decoded", path=self.source.path, remedy="copy it again."
+            )
+        first = start[0][1]
+        if not s.crop_face:
+            self.box = (0, 0, first.shape[1], first.shape[0])
+        elif s.detect_every and s.median_box:
+            self.box = self._median()
+        else:
+            self.box = self._search([frame for _, frame in start])
+        check_every = max(1, round(CHECK_EVERY_S * self.source.fs))
+        for i, (t, frame) in enumerate(itertools.chain(start, stream)):
+            if i < len(start):
+                start[i] = (t, first)  # let the buffered frame go
+            if frame.shape != first.shape:
+                raise DataError(
+                    f"frame {i} has shape {frame.shape}, the first {first.shape}",
+                    path=self.source.path,
+                )
+            if s.crop_face and s.detect_every and not s.median_box and i and not i % s.detect_every:
+                faces = find_faces(frame)
+                self.box = enlarged(faces[0], s.box_coefficient) if faces else self.box
+            if s.crop_face and not i % check_every:
+                self._check(frame)
+            self.times.append(t)
+            yield cv2.resize(
+                crop(frame, self.box), (s.width, s.height), interpolation=cv2.INTER_AREA
+            ).astype(np.uint8, copy=False)
+
+    def _search(self, frames: Sequence[FrameArray]) -> Box:
+        for i, frame in enumerate(frames):
+            faces = find_faces(frame)
+            if not faces:
+                continue
+            if i:
+                log.warning("%s: first face at frame %d, its box is used", self.source.path, i)
+            if len(faces) > 1:
+                log.warning(
+                    "%s: %d faces in frame %d, the largest is used", self.source.path, len(faces), i
+                )
+            return enlarged(faces[0], self.settings.box_coefficient)
+        raise NoFaceError(
+            f"no face in frames 0 to {len(frames) - 1}",
+            path=self.source.path,
+            remedy="show the face frontally and well lit, or set DO_CROP_FACE: False.",
+        )
+
+    def _median(self) -> Box:
+        found = [
+            find_faces(frame)
+            for i, (_, frame) in enumerate(self.source)
+            if not i % self.settings.detect_every
+        ]
+        boxes = [enlarged(f[0], self.settings.box_coefficient) for f in found if f]
+        if not boxes:
+            raise NoFaceError(
+                f"no face in any of {len(found)} frames looked at",
+                path=self.source.path,
+                remedy="show the face frontally and well lit, or set DO_CROP_FACE: False.",
+            )
+        return median_box(boxes)
+
+    def _check(self, frame: FrameArray) -> None:
+        scale = min(1.0, CHECK_WIDTH / frame.shape[1])
+        small = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        box = tuple(round(v * scale) for v in self.box)
+        self._checks += 1
+        self._missed += not any(overlap(f, box) > 0.3 for f in find_faces(small))  # type: ignore[arg-type]
+
+    def check_presence(self) -> None:
+        """`DataError` if the face was outside the crop in most of the looks at it."""
+        if self._checks and self._missed > MAX_MISSED_CHECKS * self._checks:
+            raise DataError(
+                f"the face leaves the crop: seen in {self._checks - self._missed} of "
+                f"{self._checks} looks, one per second",
+                path=self.source.path,
+                remedy="keep the face in the picture, or set DO_DYNAMIC_DETECTION: True.",
+            )
+        if self._missed:
+            log.info("%s: face seen in %d of %d looks", self.source.path,
+                     self._checks - self._missed, self._checks)  # fmt: skip
+
+
+def _in_step(
+    times: FloatArray,
+    trace: BvpTrace | None,
+    source_fs: float,
+    settings: PreprocessSettings,
+    recording: Recording,
+) -> tuple[np.ndarray, FloatArray | None]:
+    """Which frames to keep, in order, and the label at each of them."""
+    n = len(times)
+    if settings.align == "index":
+        if trace is None:
+            return np.arange(n), None
+        return np.arange(n), stretched(trace.bvp, n)
+    if settings.fps is None and np.any(np.diff(times) <= 0):
+        times = np.arange(n) / source_fs  # a broken clock is worse than none
+    measured = (n - 1) / (times[-1] - times[0])
+    regular = np.max(np.diff(times)) < 1.9 / measured
+    if abs(measured / settings.fs - 1) <= RATE_TOLERANCE and regular:
+        keep, at = np.arange(n), times
+    else:
+        at = np.arange(times[0], times[-1] + 1e-9, 1 / settings.fs)
+        keep = _nearest(times, at)
+        log.info("%s: resampled from %.2f to %g Hz", recording.path, measured, settings.fs)
+    if trace is None:
+        return keep, None
+    _check_cover(at, trace, recording)
+    covered = (at >= trace.t[0] - 1 / settings.fs) & (at <= trace.t[-1] + 1 / settings.fs)
+    return keep[covered], np.interp(at[covered], trace.t, trace.bvp)
+
+
+def stretched(x: FloatArray, n: int) -> FloatArray:
+    """`x` resampled to `n` values by index, linearly: the toolbox's alignment of PURE's labels."""
+    return np.interp(np.linspace(1, len(x), n), np.arange(1, len(x) + 1), x)
+
+
+def _nearest(times: FloatArray, at: FloatArray) -> np.ndarray:
+    """Index of the frame nearest in time: blending two would invent a picture of neither."""
+    right = np.clip(np.searchsorted(times, at), 1, len(times) - 1)
+    return right - (at - times[right - 1] < times[right] - at)
+
+
+def _check_cover(at: FloatArray, trace: BvpTrace, recording: Recording) -> None:
+    late, early = trace.t[0] - at[0], at[-1] - trace.t[-1]
+    if max(late, early) > END_TOLERANCE_S:
+        raise DataError(
+            f"the ground truth covers {trace.t[0]:.1f}-{trace.t[-1]:.1f} s of a video of "
+            f"{at[0]:.1f}-{at[-1]:.1f} s",
+            path=recording.label_path,
+            remedy="get the complete ground truth, or cut the video to it.",
+        )
+    if -early > END_TOLERANCE_S:
+        log.warning(
+            "%s: the ground truth is %.1f s longer than the video; its end is not used",
+            recording.label_path,
+            -early,
+        )
+
+
+def _reorder(path: Path, shape: tuple[int, ...], keep: np.ndarray) -> None:
+    """Rewrite the file with the frames `keep`, in that order, one at a time."""
+    frames = np.memmap(path, np.uint8, "r", shape=shape)
+    other = path.with_suffix(".resampled")
+    cache.append(other, (frames[i] for i in keep))
+    del frames
+    os.replace(other, path)

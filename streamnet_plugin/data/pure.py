@@ -1,0 +1,105 @@
+"""PURE (Stricker et al., RO-MAN 2014): PNG images and a JSON of labels at 60 Hz.
+
+    NN-MM/NN-MM/Image<nanoseconds>.png
+    NN-MM/NN-MM.json    /FullPackage [{Timestamp, Value {waveform, pulseRate, o2saturation}}]
+                        /Image [{Timestamp}]
+
+NN is the subject, MM the setup.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+
+from streamnet_plugin.data.natural import natural_key
+from streamnet_plugin.data.ubfc import checked_trace
+from streamnet_plugin.errors import DataError
+from streamnet_plugin.types import BvpTrace, FloatArray, Recording
+
+NAME = "PURE"
+SETUPS = {
+    "01": "steady",
+    "02": "talking",
+    "03": "slow translation",
+    "04": "fast translation",
+    "05": "small rotation",
+    "06": "medium rotation",
+}
+_RECORDING = re.compile(r"(\d+)-(\d+)")
+
+
+def find_pure(root: str | Path) -> list[Recording]:
+    """All recordings NN-MM below `root`, in natural order; damaged ones are listed too.
+
+    Raises:
+        DataError: no such folder, or no recording in it.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise DataError("there is no such folder", path=root, remedy="correct DATA_PATH.")
+    folders = [p for p in root.iterdir() if p.is_dir() and _RECORDING.fullmatch(p.name)]
+    if not folders:
+        raise DataError(
+            "no folder named like 01-01 in it",
+            path=root,
+            remedy="give the folder that holds 01-01, 01-02, ... of PURE.",
+        )
+    return [_recording(folder) for folder in sorted(folders, key=lambda f: natural_key(f.name))]
+
+
+def _recording(folder: Path) -> Recording:
+    subject, setup = folder.name.split("-")
+    inner, label = folder / folder.name, folder / f"{folder.name}.json"
+    beside = folder.parent / f"{folder.name}.json"  # the JSON as it comes from the archive
+    return Recording(
+        dataset=NAME,
+        id=folder.name,
+        subject=subject,
+        path=inner if inner.is_dir() else folder,
+        label_path=label if label.exists() or not beside.exists() else beside,
+        groups={"setup": SETUPS.get(setup.zfill(2), setup)},
+    )
+
+
+def image_times(names: list[str]) -> FloatArray | None:
+    """Times in s, from the first image, of names Image<nanoseconds>.png; None if not so named."""
+    stamps = [re.fullmatch(r"Image(\d+)", Path(name).stem) for name in names]
+    if not all(stamps):
+        return None
+    ns = np.array([int(stamp.group(1)) for stamp in stamps if stamp])
+    return (ns - ns[0]) / 1e9
+
+
+def read_pure_label(recording: Recording) -> BvpTrace:
+    """BVP and heart rate on the clock of the images: t = 0 is the first image.
+
+    Raises:
+        DataError: missing file, no JSON, keys missing, NaN or text among the numbers.
+    """
+    path = recording.label_path
+    if path is None or not path.is_file():
+        raise DataError("the JSON of labels is missing", path=path, remedy="unpack PURE again.")
+    try:
+        content = json.loads(path.read_text())
+        package = content["/FullPackage"]
+        ns = np.array([int(p["Timestamp"]) for p in package], dtype=np.int64)
+        bvp = np.array([float(p["Value"]["waveform"]) for p in package])
+        hr = np.array([float(p["Value"]["pulseRate"]) for p in package])
+        first_image = int(content["/Image"][0]["Timestamp"])
+    except KeyError as error:
+        raise DataError(
+            f"the JSON lacks the key {error}", path=path, remedy="unpack PURE again."
+        ) from error
+    except (ValueError, TypeError, IndexError) as error:
+        raise DataError(
+            f"the JSON cannot be read: {error}", path=path, remedy="unpack PURE again."
+        ) from error
+    if len(ns) == 0:
+        raise DataError("the JSON holds no samples", path=path, remedy="unpack PURE again.")
+    trace = checked_trace(ns / 1e9, bvp, hr, path)
+    offset = (int(ns[0]) - first_image) / 1e9
+    return BvpTrace(t=trace.t + offset, bvp=trace.bvp, hr=trace.hr)

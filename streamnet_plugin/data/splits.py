@@ -1,0 +1,90 @@
+"""Splits of recordings by subject: no person is on two sides."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from streamnet_plugin.data.natural import natural_key
+from streamnet_plugin.errors import ConfigError
+from streamnet_plugin.types import Recording
+
+
+def subjects_of(recordings: Sequence[Recording]) -> list[str]:
+    """The subjects, each once, in natural order."""
+    return sorted({r.subject for r in recordings}, key=natural_key)
+
+
+def select_range(recordings: Sequence[Recording], begin: float, end: float) -> list[Recording]:
+    """Recordings of the subjects between the fractions BEGIN and END of their natural order.
+
+    Raises:
+        ConfigError: no subject is left.
+    """
+    subjects = subjects_of(recordings)
+    chosen = set(subjects[int(begin * len(subjects)) : int(end * len(subjects))])
+    if not chosen:
+        raise ConfigError(
+            f"BEGIN {begin:g} to END {end:g} of {len(subjects)} subjects selects none",
+            remedy="widen the range.",
+        )
+    return [r for r in recordings if r.subject in chosen]
+
+
+def split_subjects(
+    recordings: Sequence[Recording], fractions: Mapping[str, float], seed: int
+) -> dict[str, list[str]]:
+    """Subjects dealt to named parts at random, e.g. {"train": 0.8, "test": 0.2}.
+
+    Raises:
+        ConfigError: fractions that do not add up to 1, or a part that would get no subject.
+    """
+    if abs(sum(fractions.values()) - 1) > 1e-6 or min(fractions.values()) <= 0:
+        raise ConfigError(f"fractions {dict(fractions)} must be positive and add up to 1")
+    subjects = subjects_of(recordings)
+    shuffled = [subjects[i] for i in np.random.default_rng(seed).permutation(len(subjects))]
+    edges = np.rint(np.cumsum([0.0, *fractions.values()]) * len(subjects)).astype(int)
+    parts = {
+        name: sorted(shuffled[start:stop], key=natural_key)
+        for name, start, stop in zip(fractions, edges, edges[1:], strict=False)
+    }
+    empty = [name for name, part in parts.items() if not part]
+    if empty:
+        raise ConfigError(f"{len(subjects)} subjects are too few: none is left for {empty[0]!r}")
+    return parts
+
+
+def check_split(parts: Mapping[str, Sequence[str]]) -> None:
+    """`ConfigError` that names the first subject found in two parts."""
+    where: dict[str, str] = {}
+    for name, part in parts.items():
+        for subject in part:
+            if where.setdefault(subject, name) != name:
+                raise ConfigError(
+                    f"subject {subject!r} is in {where[subject]!r} and in {name!r}",
+                    remedy="keep each subject in one part only.",
+                )
+
+
+def write_split(parts: Mapping[str, Sequence[str]], path: str | Path) -> None:
+    """Write a split as JSON, after checking it."""
+    check_split(parts)
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(json.dumps(parts, indent=1) + "\n")
+    os.replace(temporary, path)
+
+
+def read_split(path: str | Path) -> dict[str, list[str]]:
+    """Read and check a split; `ConfigError` if it is none, or leaks."""
+    try:
+        content = json.loads(Path(path).read_text())
+        parts = {str(k): [str(s) for s in v] for k, v in content.items()}
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise ConfigError(f"this is no split file: {error}", path=path) from error
+    check_split(parts)
+    return parts

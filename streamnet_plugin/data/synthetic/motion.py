@@ -1,0 +1,83 @@
+"""How a head moves: the six setups of PURE."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from streamnet_plugin.errors import ConfigError
+from streamnet_plugin.types import FloatArray
+
+# PURE's setup number -> name (Stricker et al., RO-MAN 2014).
+SETUPS = {
+    1: "steady",
+    2: "talking",
+    3: "slow_translation",
+    4: "fast_translation",
+    5: "small_rotation",
+    6: "medium_rotation",
+}
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Per frame: shift (T,) in face widths, yaw (T,) in degrees, mouth opening (T,) 0..1."""
+
+    x: FloatArray
+    y: FloatArray
+    yaw: FloatArray
+    mouth: FloatArray
+
+
+def motion(setup: str, t: FloatArray, scale: float, rng: np.random.Generator) -> Motion:
+    """Motion of the named setup at times `t` (s); `scale` 1 is PURE's, 0 none."""
+    sway = 0.012 * scale
+    x, y = sway * _wander(t, 4.0, rng), 0.7 * sway * _wander(t, 4.0, rng)
+    yaw, mouth = 1.0 * scale * _wander(t, 3.0, rng), np.zeros_like(t)
+    if setup == "talking":
+        speech = np.clip(_wander(t, 0.28, rng), 0, None) * (_wander(t, 2.5, rng) > -0.8)
+        mouth = np.clip(0.6 * scale * speech, 0, 1)
+        y = y + 0.012 * scale * _wander(t, 0.8, rng)
+        yaw = yaw + 3.0 * scale * _wander(t, 1.5, rng)
+    elif setup == "slow_translation":
+        x = x + 0.22 * scale * _sweep(t, 9.0, rng)
+    elif setup == "fast_translation":
+        x = x + 0.22 * scale * _sweep(t, 4.5, rng)
+    elif setup == "small_rotation":
+        yaw = yaw + 17.0 * scale * _targets(t, 3.5, rng)
+    elif setup == "medium_rotation":
+        yaw = yaw + 30.0 * scale * _targets(t, 3.5, rng)
+    elif setup != "steady":
+        raise ConfigError(
+            f"unknown motion {setup!r}", remedy="use one of " + ", ".join(SETUPS.values()) + "."
+        )
+    return Motion(x, y, yaw, mouth)
+
+
+def _wander(t: FloatArray, period: float, rng: np.random.Generator) -> FloatArray:
+    """Smooth random motion of about unit size that turns round every `period` seconds."""
+    periods = period * rng.uniform(0.6, 1.8, 5)
+    phases = rng.uniform(0, 2 * np.pi, 5)
+    waves = np.sin(2 * np.pi * t[:, None] / periods + phases)
+    out: FloatArray = waves @ rng.uniform(0.4, 1.0, 5) / 1.6
+    return out
+
+
+def _sweep(t: FloatArray, period: float, rng: np.random.Generator) -> FloatArray:
+    """To and fro along a line at nearly constant speed, the pace varying a little: -1..1."""
+    pace = 1 + 0.12 * _wander(t, 6.0, rng)
+    cycle = np.cumsum(pace * np.gradient(t)) / period + rng.uniform()
+    return np.arcsin(0.96 * np.sin(2 * np.pi * cycle)) / np.arcsin(0.96)
+
+
+def _targets(t: FloatArray, dwell: float, rng: np.random.Generator) -> FloatArray:
+    """Turning from one target to the next, dwelling on each: -1..1, quick smooth turns."""
+    n = int(t[-1] / (0.7 * dwell)) + 3
+    starts = np.cumsum(rng.uniform(0.7 * dwell, 1.3 * dwell, n)) - dwell
+    places = rng.uniform(-1, 1, n + 1)
+    out = np.full_like(t, places[0])
+    for start, place, before in zip(starts, places[1:], places, strict=False):
+        turn = np.clip((t - start) / 0.6, 0, 1)
+        out += (place - before) * (3 * turn**2 - 2 * turn**3)
+    return out

@@ -1,0 +1,246 @@
+"""A head, a light and a camera: frames with a known pulse.
+
+The colour of a pixel follows the dichromatic reflection model of Wang et al. (IEEE TBME 64(7),
+2017, eq. 1): light times (specular + diffuse + pulse). Specular reflection carries no pulse; the
+pulse has the colour of blood, not of skin, and darkens it, since blood absorbs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import cv2
+import numpy as np
+
+from streamnet_plugin.data.face import enlarged, largest_face
+from streamnet_plugin.data.synthetic import head as heads
+from streamnet_plugin.data.synthetic.motion import Motion, motion
+from streamnet_plugin.data.synthetic.pulse import bvp, heart_rate
+from streamnet_plugin.types import FloatArray, FrameArray
+
+SIGNATURE = np.array([0.33, 0.77, 0.53]) / 0.77
+"""Relative strength of the pulse in R, G, B (de Haan & van Leest 2014), 1 in green."""
+PULSE_STRENGTH = 0.016
+"""Peak-to-peak change of green on light skin: 1-2 % of its level (Verkruysse et al. 2008)."""
+LABEL_FS = 60.0
+"""Rate of a contact pulse oximeter's samples, Hz."""
+FACE_SHARE = 0.30
+"""Width of the face in the picture, as PURE and UBFC-rPPG show it."""
+TRAINING_SCALE = 4
+"""`render_face_clip` renders at a quarter of the camera's resolution."""
+
+
+@dataclass(frozen=True)
+class SynthSettings:
+    """Everything that makes one recording; the same settings give the same pixels.
+
+    Attributes:
+        seed: of all that is random.
+        duration_s, fs: s, Hz.
+        width, height: px.
+        hr_bpm: mean heart rate; None draws one from 45-150.
+        head: number of the drawn head; None draws one.
+        skin_tone: Fitzpatrick type 1-6; None draws one.
+        motion: one of the six setups of PURE, see `motion.SETUPS`.
+        motion_scale: 1 is PURE's motion, 0 none.
+        pulse: strength of the pulse; 1 is normal, 0 a mannequin.
+        light: 1 is good light, 0.3 weak.
+        illumination_drift: relative size of slow changes of the light.
+        flicker: relative size of fast random changes of the light.
+        noise: standard deviation of the sensor's noise, 8-bit levels.
+        shine: strength of specular highlights.
+    """
+
+    seed: int = 0
+    duration_s: float = 20.0
+    fs: float = 30.0
+    width: int = 640
+    height: int = 480
+    hr_bpm: float | None = None
+    head: int | None = None
+    skin_tone: int | None = None
+    motion: str = "steady"
+    motion_scale: float = 1.0
+    pulse: float = 1.0
+    light: float = 1.0
+    illumination_drift: float = 0.01
+    flicker: float = 0.001
+    noise: float = 1.5
+    shine: float = 0.18
+
+    def resolved(self) -> SynthSettings:
+        """The same settings with what was None drawn from the seed."""
+        rng = np.random.default_rng([self.seed, 1])
+        drawn: dict[str, Any] = {
+            "hr_bpm": round(float(rng.uniform(45, 150)), 1),
+            "head": int(rng.integers(heads.N_HEADS)),
+            "skin_tone": int(rng.integers(1, 7)),
+        }
+        return replace(self, **{k: v for k, v in drawn.items() if getattr(self, k) is None})
+
+
+def easy(seed: int, **changes: Any) -> SynthSettings:
+    """Sitting still in good light, light skin: every method should read it."""
+    tone = 1 + seed % 3
+    return replace(SynthSettings(seed=seed, skin_tone=tone, motion_scale=0.5), **changes)
+
+
+def hard(seed: int, **changes: Any) -> SynthSettings:
+    """Fast motion, dark skin, weak light: the classical methods should fail."""
+    base = SynthSettings(
+        seed=seed,
+        skin_tone=5 + seed % 2,
+        motion="fast_translation",
+        motion_scale=1.3,
+        light=0.45,
+        illumination_drift=0.05,
+        flicker=0.004,
+        noise=2.5,
+    )
+    return replace(base, **changes)
+
+
+class SynthClip:
+    """One recording; frames are rendered as they are asked for.
+
+    Attributes:
+        settings: resolved, nothing None.
+        t: (T,) s, times of the frames.
+        bvp: (T,) at the frames, systole up.
+        hr: (T,) instantaneous heart rate, bpm.
+        t_label, bvp_label, hr_label: the same at the 60 Hz of a contact sensor.
+    """
+
+    def __init__(self, settings: SynthSettings) -> None:
+        self.settings = s = settings.resolved()
+        assert s.hr_bpm is not None
+        n = round(s.duration_s * s.fs)
+        self.t: FloatArray = np.arange(n) / s.fs
+        # One fine clock for both: the label's samples and the frames see the same pulse.
+        fine = np.arange(round(s.duration_s * 4 * LABEL_FS) + 1) / (4 * LABEL_FS)
+        fine_hr = heart_rate(fine, s.hr_bpm, self._rng(2))
+        fine_bvp = bvp(fine, fine_hr, self._rng(3))
+        self.t_label: FloatArray = np.arange(round(s.duration_s * LABEL_FS)) / LABEL_FS
+        self.bvp, self.hr = (np.interp(self.t, fine, y) for y in (fine_bvp, fine_hr))
+        self.bvp_label, self.hr_label = (
+            np.interp(self.t_label, fine, y) for y in (fine_bvp, fine_hr)
+        )
+
+    def _rng(self, part: int) -> np.random.Generator:
+        return np.random.default_rng([self.settings.seed, part])
+
+    @cached_property
+    def _motion(self) -> Motion:
+        s = self.settings
+        return motion(s.motion, self.t, s.motion_scale, self._rng(4))
+
+    @cached_property
+    def _light(self) -> FloatArray:
+        """(T, 3) brightness of the light."""
+        s, rng = self.settings, self._rng(5)
+        drift = np.zeros((len(self.t), 3))
+        for period in rng.uniform(3.0, 25.0, 4):
+            wave = np.sin(2 * np.pi * self.t / period + rng.uniform(0, 2 * np.pi))
+            drift += wave[:, None] * (1 + 0.15 * rng.standard_normal(3))
+        flicker = rng.standard_normal(len(self.t))[:, None]
+        return s.light * (1 + s.illumination_drift * drift / 2 + s.flicker * flicker)
+
+    def frames(self) -> Iterator[FrameArray]:
+        """(H, W, 3) uint8 RGB, one after the other; memory does not grow with the duration."""
+        cv2.setRNGSeed(self.settings.seed)
+        yield from self._render(self.settings.width, self.settings.height, 1.0)
+
+    def _render(self, width: int, height: int, noise_scale: float) -> Iterator[FrameArray]:
+        s = self.settings
+        assert s.head is not None
+        assert s.skin_tone is not None
+        h = heads.head(s.head, s.skin_tone)
+        room = _background(width, height, self._rng(6))
+        strength = s.pulse * PULSE_STRENGTH * heads.PULSE_BY_TONE[s.skin_tone]
+        signature = (strength * SIGNATURE).astype(np.float32)
+        pulsatile = h.albedo * h.pulse[..., None] * signature  # what blood takes away
+        _, columns = np.mgrid[-1 : 1 : heads.HEIGHT * 1j, -1 : 1 : heads.WIDTH * 1j]
+        columns = columns[..., None].astype(np.float32)
+        side = float(self._rng(7).uniform(-0.25, 0.25))  # light from the left or the right
+        zoom = FACE_SHARE * width / (2 * heads.HALF_W)
+        mask = h.mask[..., None]
+        zero = np.zeros(1)
+        noise = np.empty((height, width, 3), np.float32)
+        m = self._motion
+        for i in range(len(self.t)):
+            turn = np.sin(np.deg2rad(m.yaw[i]))
+            diffuse = h.albedo - np.float32(self.bvp[i]) * pulsatile
+            # A turned or displaced head meets the light at another angle.
+            form = 1 + np.float32(0.9 * turn + side) * 0.35 * columns
+            form *= np.float32(1 + 0.25 * side * m.x[i] - 0.10 * turn**2)
+            shine = np.float32(s.shine * (1 + 1.5 * abs(turn) + 0.6 * side * m.x[i]))
+            canvas = diffuse * form + shine * h.shine[..., None]
+            if m.mouth[i] > 0:
+                canvas *= 1 - np.float32(0.75 * m.mouth[i]) * h.mouth[..., None]
+            place = self._placement(i, zoom, width, height)
+            size = (width, height)
+            layer = np.concatenate([canvas * mask, mask], axis=2)
+            layer = cv2.warpAffine(layer, place, size, flags=cv2.INTER_LINEAR)
+            picture = layer[..., :3] + room * (1 - layer[..., 3:])
+            picture *= (255 * self._light[i]).astype(np.float32)
+            if s.noise > 0:
+                cv2.randn(noise, zero, np.full(1, s.noise * noise_scale))
+                picture += noise
+            yield np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+
+    def _placement(self, i: int, zoom: float, width: int, height: int) -> FloatArray:
+        """Affine map of the head's canvas into the picture at frame i."""
+        m = self._motion
+        squeeze = np.cos(np.deg2rad(m.yaw[i]))  # a turned head looks narrower
+        face = 2 * heads.HALF_W * zoom
+        centre_x = width / 2 + face * (m.x[i] + 0.25 * np.sin(np.deg2rad(m.yaw[i])))
+        centre_y = 0.46 * height + face * m.y[i]
+        return np.array(
+            [
+                [zoom * squeeze, 0, centre_x - zoom * squeeze * heads.CENTRE_X],
+                [0, zoom, centre_y - zoom * heads.CENTRE_Y],
+            ]
+        )
+
+
+def render(settings: SynthSettings) -> SynthClip:
+    """A recording of these settings, its frames not yet rendered."""
+    return SynthClip(settings)
+
+
+def render_face_clip(settings: SynthSettings, size: int = 36) -> tuple[FrameArray, FloatArray]:
+    """Face crops as preprocessing would make them, several times faster: for training.
+
+    The scene is rendered at a quarter of the resolution with a quarter of the noise, which is
+    what averaging 4 x 4 pixels leaves; the crop comes from the detector on a full first frame.
+
+    Returns:
+        frames (T, size, size, 3) uint8 RGB and bvp (T,).
+
+    Raises:
+        NoFaceError: the detector sees no face in the first frame.
+    """
+    clip = render(settings)
+    s, k = clip.settings, TRAINING_SCALE
+    first = next(clip.frames())
+    box = enlarged(largest_face(first), 1.5)
+    x, y = round(box[0] / k), round(box[1] / k)
+    w, h = round(box[2] / k), round(box[3] / k)
+    cv2.setRNGSeed(s.seed)
+    small = clip._render(s.width // k, s.height // k, 1.0 / k)
+    crops = [
+        cv2.resize(f[y : y + h, x : x + w], (size, size), interpolation=cv2.INTER_AREA)
+        for f in small
+    ]
+    return np.asarray(crops, dtype=np.uint8), clip.bvp
+
+
+def _background(width: int, height: int, rng: np.random.Generator) -> np.ndarray:
+    """A wall with a gradient and large soft structures, (H, W, 3) float32."""
+    coarse = rng.uniform(0.75, 1.15, (4, 5, 1)) * rng.uniform(0.25, 0.75) * np.ones(3)
+    coarse *= rng.uniform(0.9, 1.1, 3)
+    wall = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.clip(wall, 0.05, 0.95).astype(np.float32)

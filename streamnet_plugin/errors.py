@@ -1,0 +1,54 @@
+"""Errors that say what was found, where, and what to do about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class StreamnetError(Exception):
+    """Base of every error a user can cause and mend.
+
+    Args:
+        what: what was found and what was expected, one sentence.
+        path: the file or folder concerned.
+        remedy: what the user can do about it, one sentence.
+    """
+
+    def __init__(self, what: str, *, path: str | Path | None = None, remedy: str = "") -> None:
+        self.what = what
+        self.path = Path(path) if path is not None else None
+        self.remedy = remedy
+        super().__init__(what, path, remedy)
+
+    def __str__(self) -> str:
+        where = f"{self.path}: " if self.path is not None else ""
+        todo = f" Remedy: {self.remedy}" if self.remedy else ""
+        return f"{where}{self.what}{todo}"
+
+
+class DataError(StreamnetError):
+    """A video or its labels cannot be used."""
+
+
+class NoFaceError(DataError):
+    """No face was found where one is needed."""
+
+
+class NoResultError(StreamnetError):
+    """A waveform from which no heart rate can be computed (empty, constant, NaN, too short)."""
+
+
+class ConfigError(StreamnetError):
+    """A configuration file has an unknown key, a wrong type or contradicting values."""
+
+
+class CheckpointError(StreamnetError):
+    """Network weights do not fit, or the file is not what it should be."""
+
+
+class UnknownMethodError(StreamnetError):
+    """No method of that name is registered."""
+
+
+class OutputError(StreamnetError):
+    """Results or cache files cannot be written."""

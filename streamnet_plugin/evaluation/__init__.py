@@ -1,0 +1,1 @@
+"""Per-window metrics, their aggregation, and the conventions they are computed under."""

@@ -1,0 +1,45 @@
+"""Temporal shift of feature maps inside a segment."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def wrapping_shift(x: Tensor, segment: int) -> Tensor:
+    """WTSM: a third of the channels from the next frame, a third from the previous one.
+
+    At the ends of a segment the shift wraps around to its other end.
+
+    Args:
+        x: (N * segment, C, H, W), the frames of a segment in a row.
+        segment: frames per segment.
+
+    Returns:
+        Same shape and memory format as `x`.
+    """
+    return _shift(x, segment, wrap=True)
+
+
+def zero_shift(x: Tensor, segment: int) -> Tensor:
+    """TS-CAN's shift (Liu et al. 2020): as `wrapping_shift`, but zeros come in at the ends."""
+    return _shift(x, segment, wrap=False)
+
+
+def no_shift(x: Tensor, segment: int) -> Tensor:
+    """The ablation: every frame sees itself alone."""
+    return x
+
+
+def _shift(x: Tensor, segment: int, wrap: bool) -> Tensor:
+    third = x.shape[1] // 3
+    frames = x.view(-1, segment, *x.shape[1:])  # (N, segment, C, H, W)
+    out = torch.empty_like(x)
+    shifted = out.view(-1, segment, *x.shape[1:])
+    ahead, behind = slice(0, third), slice(third, 2 * third)
+    shifted[:, :-1, ahead] = frames[:, 1:, ahead]
+    shifted[:, 1:, behind] = frames[:, :-1, behind]
+    shifted[:, -1, ahead] = frames[:, 0, ahead] if wrap else 0
+    shifted[:, 0, behind] = frames[:, -1, behind] if wrap else 0
+    shifted[:, :, 2 * third :] = frames[:, :, 2 * third :]
+    return out

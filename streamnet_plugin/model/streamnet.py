@@ -1,0 +1,170 @@
+"""STREAM-Net, assembled.
+
+M. Usman, M. Sobotka, J. Ruminski, "STREAM-Net: Spatio-temporal feature fusion network for robust
+rPPG signal measurement in remote health monitoring", Knowledge-Based Systems 2025,
+doi 10.1016/j.knosys.2025.114080.
+
+    temporal: [shift conv tanh] [shift conv tanh] x STLAM1, pool, drop     (d)
+              [shift conv tanh] [shift conv tanh] x STLAM2, pool, drop, dense, tanh, drop, dense
+    spatial:  conv tanh conv tanh -> STLAM1, pool, drop                    (d)
+              conv tanh conv tanh -> SS-FEM -> STLAM2
+
+Everything above the two lines marked (d) comes before the first dropout: `stem` computes it, and
+`head` the rest, so that Monte Carlo sampling repeats `head` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from streamnet_plugin.errors import ConfigError
+from streamnet_plugin.model.shift import no_shift, wrapping_shift, zero_shift
+from streamnet_plugin.model.ssfem import SSFEM
+from streamnet_plugin.model.stlam import lateral_attention
+
+Shift = Literal["wrap", "zero", "none"]
+SHIFTS: dict[Shift, Callable[[Tensor, int], Tensor]] = {
+    "wrap": wrapping_shift,
+    "zero": zero_shift,
+    "none": no_shift,
+}
+MIN_SIZE = 16
+CHANNELS = (32, 64)
+HIDDEN = 128
+
+
+@dataclass(frozen=True)
+class STREAMNetConfig:
+    """What makes two STREAM-Nets different.
+
+    Attributes:
+        height, width: px of the face crop, at least 16.
+        segment_length: frames that the shift mixes; clips are whole multiples of it.
+        shift: "wrap" (the paper), "zero" (TS-CAN's) or "none".
+        attention: STLAM on or off.
+        ssfem: SS-FEM on or off.
+        third_conv: a third 3 x 3 convolution before SS-FEM, as the paper's figure draws it.
+        dropout: rates after the first pooling, the second pooling and the hidden layer.
+    """
+
+    height: int = 36
+    width: int = 36
+    segment_length: int = 10
+    shift: Shift = "wrap"
+    attention: bool = True
+    ssfem: bool = True
+    third_conv: bool = False
+    dropout: tuple[float, float, float] = (0.25, 0.25, 0.5)
+
+    def __post_init__(self) -> None:
+        if min(self.height, self.width) < MIN_SIZE:
+            raise ConfigError(
+                f"the network needs crops of at least {MIN_SIZE} x {MIN_SIZE} px, "
+                f"found {self.width} x {self.height}"
+            )
+        if self.segment_length < 2:
+            raise ConfigError(f"a segment needs at least 2 frames, found {self.segment_length}")
+        if self.shift not in SHIFTS:
+            raise ConfigError(f"unknown shift {self.shift!r}", remedy="use wrap, zero or none.")
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class STREAMNet(nn.Module):
+    """Difference-normalised BVP, one value per frame, from difference and standardised frames.
+
+    Input (B, T, 6, H, W) -> (B, T), or frames of several clips in a row (N * T, 6, H, W) ->
+    (N * T, 1), T a multiple of `segment_length`. Channels 0-2 are the difference-normalised
+    frame, 3-5 the standardised one. Segments never mix two clips. 542,375 parameters at 36 px,
+    2,238,119 at 72 px. The state-dict names are those of the authors' repository.
+    """
+
+    def __init__(self, config: STREAMNetConfig | None = None) -> None:
+        super().__init__()
+        self.config = c = config or STREAMNetConfig()
+        low, high = CHANNELS
+        self.motion_conv1 = nn.Conv2d(3, low, 3, padding=1)
+        self.motion_conv2 = nn.Conv2d(low, low, 3)
+        self.motion_conv3 = nn.Conv2d(low, high, 3, padding=1)
+        self.motion_conv4 = nn.Conv2d(high, high, 3)
+        self.apperance_conv1 = nn.Conv2d(3, low, 3, padding=1)
+        self.apperance_conv2 = nn.Conv2d(low, low, 3)
+        self.apperance_conv3 = nn.Conv2d(low, high, 3, padding=1)
+        self.apperance_conv4 = nn.Conv2d(high, high, 3)
+        if c.third_conv:
+            self.apperance_conv5 = nn.Conv2d(high, high, 3, padding=1)
+        if c.attention:
+            self.apperance_att_conv1 = nn.Conv2d(low, 1, 1)
+            self.apperance_att_conv2 = nn.Conv2d(high, 1, 1)
+        if c.ssfem:
+            self.ssfem = SSFEM(high)
+        self.pool = nn.AvgPool2d(2)
+        self.dropout_1 = nn.Dropout(c.dropout[0])
+        self.dropout_2 = nn.Dropout(c.dropout[0])
+        self.dropout_3 = nn.Dropout(c.dropout[1])
+        self.dropout_4 = nn.Dropout(c.dropout[2])
+        # Two unpadded convolutions and poolings: h -> (h - 2) // 2 -> ((h - 2) // 2 - 2) // 2.
+        flat = high * _pooled_twice(c.height) * _pooled_twice(c.width)
+        self.final_dense_1 = nn.Linear(flat, HIDDEN)
+        self.final_dense_2 = nn.Linear(HIDDEN, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        frames = self._as_frames(x)
+        out = self.head(*self.stem(frames))  # (N, 1)
+        return out.view(x.shape[0], x.shape[1]) if x.dim() == 5 else out
+
+    def stem(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Up to the first dropout: (N, 6, H, W) -> two maps (N, 32, (H-2)//2, (W-2)//2)."""
+        motion, appearance = frames[:, :3], frames[:, 3:]
+        d = self._shifted(motion, self.motion_conv1)
+        d = self._shifted(d, self.motion_conv2)
+        r = self.apperance_conv1(appearance).tanh()
+        r = self.apperance_conv2(r).tanh()
+        if self.config.attention:
+            d = d * lateral_attention(r, self.apperance_att_conv1)
+        return self.pool(d), self.pool(r)
+
+    def head(self, d: Tensor, r: Tensor) -> Tensor:
+        """From the first dropout on: the maps of `stem` -> (N, 1)."""
+        d = self._shifted(self.dropout_1(d), self.motion_conv3)
+        d = self._shifted(d, self.motion_conv4)
+        if self.config.attention:
+            d = d * lateral_attention(self._spatial_head(r), self.apperance_att_conv2)
+        d = self.dropout_3(self.pool(d)).flatten(1)  # (N, 64 h w), channels first
+        return self.final_dense_2(self.dropout_4(self.final_dense_1(d).tanh()))
+
+    def _spatial_head(self, r: Tensor) -> Tensor:
+        r = self.apperance_conv3(self.dropout_2(r)).tanh()
+        r = self.apperance_conv4(r).tanh()
+        if self.config.third_conv:
+            r = self.apperance_conv5(r).tanh()
+        return self.ssfem(r) if self.config.ssfem else r
+
+    def _shifted(self, x: Tensor, conv: nn.Conv2d) -> Tensor:
+        return conv(SHIFTS[self.config.shift](x, self.config.segment_length)).tanh()
+
+    def _as_frames(self, x: Tensor) -> Tensor:
+        c = self.config
+        if x.dim() not in (4, 5) or tuple(x.shape[-3:]) != (6, c.height, c.width):
+            raise ConfigError(
+                f"expected (B, T, 6, {c.height}, {c.width}) or (N, 6, {c.height}, {c.width}), "
+                f"found {tuple(x.shape)}",
+                remedy="resize the crops to the network's size, or load weights of their size.",
+            )
+        frames_per_clip = x.shape[1] if x.dim() == 5 else x.shape[0]
+        if frames_per_clip == 0 or frames_per_clip % c.segment_length:
+            raise ConfigError(
+                f"{frames_per_clip} frames are no multiple of the segment length "
+                f"{c.segment_length}",
+                remedy="set CHUNK_LENGTH to a multiple of MODEL.STREAMNET.FRAME_DEPTH.",
+            )
+        return x.flatten(0, 1) if x.dim() == 5 else x
+
+
+def _pooled_twice(size: int) -> int:
+    return ((size - 2) // 2 - 2) // 2

@@ -1,0 +1,1 @@
+"""Results: what they are, how they are written, tables and plots."""

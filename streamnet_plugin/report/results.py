@@ -1,0 +1,122 @@
+"""What a benchmark finds, as plain data that JSON can hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from streamnet_plugin.types import FloatArray
+
+SCHEMA = 1
+HIGHER_IS_BETTER = frozenset({"Pearson", "SNR", "MACC"})
+
+
+@dataclass(frozen=True)
+class WindowRow:
+    """One method on one window of one video; HR in bpm, None where there is no result.
+
+    Attributes:
+        hr_pred, hr_label: by the benchmark's HR method; `_refined`: interpolated spectral peak.
+        hr_mc_mean, hr_mc_std, hr_mc_q05, hr_mc_q95: over Monte Carlo samples (refined HR).
+        status: "ok" or "no result", with the reason.
+    """
+
+    method: str
+    dataset: str
+    recording: str
+    subject: str
+    window: int
+    start_s: float
+    end_s: float
+    hr_label: float | None
+    hr_pred: float | None
+    abs_error: float | None
+    hr_label_refined: float | None
+    hr_pred_refined: float | None
+    snr_db: float | None
+    macc: float | None
+    hr_mc_mean: float | None
+    hr_mc_std: float | None
+    hr_mc_q05: float | None
+    hr_mc_q95: float | None
+    status: str
+    reason: str
+    groups: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class MethodSummary:
+    """One row of the table.
+
+    Attributes:
+        values: metric -> (value, standard error), None where undefined.
+        n_windows, n_no_result: windows with and without a result.
+        n_videos, n_subjects: with at least one result.
+        hr_mc_std: mean over windows of the Monte Carlo standard deviation of HR, bpm.
+        seconds: time the method took.
+    """
+
+    method: str
+    variant: str
+    values: Mapping[str, tuple[float | None, float | None]]
+    n_windows: int
+    n_no_result: int
+    n_videos: int
+    n_subjects: int
+    hr_mc_std: float | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class FailureRow:
+    """A recording, or a method on a recording, that gave nothing."""
+
+    recording: str
+    path: str
+    reason: str
+    remedy: str
+    method: str = ""
+
+
+@dataclass(frozen=True)
+class Waveform:
+    """A clean BVP for plotting, all (T,): time in s, read, true, and 5-95 % of the samples."""
+
+    method: str
+    recording: str
+    t: FloatArray
+    pred: FloatArray
+    label: FloatArray
+    band: tuple[FloatArray, FloatArray] | None = None
+
+
+@dataclass(frozen=True)
+class BenchmarkResults:
+    """Everything a benchmark found and where it came from (waveforms are kept apart)."""
+
+    title: str
+    convention: str
+    hr_method: str
+    window: str
+    summaries: tuple[MethodSummary, ...]
+    rows: tuple[WindowRow, ...]
+    failures: tuple[FailureRow, ...]
+    provenance: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"schema": SCHEMA, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, tree: Mapping[str, Any]) -> BenchmarkResults:
+        """The inverse of `to_dict` after a round trip through JSON."""
+        fields = {key: value for key, value in tree.items() if key != "schema"}
+        fields["summaries"] = tuple(
+            MethodSummary(**{**s, "values": {k: (v[0], v[1]) for k, v in s["values"].items()}})
+            for s in tree["summaries"]
+        )
+        fields["rows"] = tuple(WindowRow(**r) for r in tree["rows"])
+        fields["failures"] = tuple(FailureRow(**f) for f in tree["failures"])
+        fields["notes"] = tuple(tree["notes"])
+        return cls(**fields)

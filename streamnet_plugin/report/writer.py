@@ -1,0 +1,183 @@
+"""The results folder; an older one is never touched."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from streamnet_plugin.errors import DataError, OutputError
+from streamnet_plugin.report import tables
+from streamnet_plugin.report.results import BenchmarkResults, Waveform, WindowRow
+
+RESULTS = "results.json"
+
+
+def write_results(
+    results: BenchmarkResults,
+    folder: str | Path,
+    waveforms: Sequence[Waveform] = (),
+    plots: bool = True,
+    extra: Callable[[Path], None] = lambda folder: None,
+    progress: Callable[[str], None] = lambda name: None,
+) -> Path:
+    """Write everything under `folder`, or `folder-2`, `folder-3`, ... if that is taken.
+
+    Args:
+        results: what to write.
+        waveforms: what to plot per video.
+        plots: whether to draw at all.
+        extra: writes further files into the folder before it appears.
+        progress: called with the name of each file.
+
+    Returns:
+        The folder written.
+
+    Raises:
+        OutputError: the place cannot be written, or the disk is full.
+    """
+
+    def fill(temporary: Path) -> None:
+        texts = {
+            RESULTS: to_json(results),
+            "windows.csv": windows_csv(results.rows),
+            "table.md": tables.to_markdown(results),
+            "table.csv": tables.to_csv(results),
+            "table.tex": tables.to_latex(results),
+        }
+        for name, text in texts.items():
+            (temporary / name).write_text(text, encoding="utf-8")
+            progress(name)
+        if plots:
+            _write_plots(results, waveforms, temporary / "plots", progress)
+        extra(temporary)
+
+    return in_new_folder(folder, fill)
+
+
+def in_new_folder(folder: str | Path, fill: Callable[[Path], None]) -> Path:
+    """Let `fill` write into a new folder, which gets its name only when all is in it.
+
+    The name is `folder`, or `folder-2`, `folder-3`, ... if that is taken.
+
+    Raises:
+        OutputError: the place cannot be written, or the disk is full.
+    """
+    folder = Path(folder)
+    temporary: Path | None = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        temporary.chmod(0o755)
+        fill(temporary)
+        return _place(temporary, folder)
+    except OSError as error:
+        raise OutputError(
+            f"the results cannot be written: {error}",
+            path=folder,
+            remedy="free disk space, or choose another folder with --output.",
+        ) from error
+    finally:
+        if temporary is not None and temporary.exists():
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _place(temporary: Path, folder: Path) -> Path:
+    """Give the finished folder the first free name; mkdir claims it, even against another run."""
+    number = 1
+    while True:
+        name = folder if number == 1 else folder.with_name(f"{folder.name}-{number}")
+        try:
+            name.mkdir()
+        except FileExistsError:
+            number += 1
+            continue
+        os.replace(temporary, name)  # replaces the empty folder just made
+        return name
+
+
+def to_json(results: BenchmarkResults) -> str:
+    """Strict JSON: NaN and infinities become null."""
+    return json.dumps(_finite(results.to_dict()), indent=1, allow_nan=False, default=str) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
+def read_results(folder: str | Path) -> BenchmarkResults:
+    """What `write_results` wrote; `DataError` if it is not there or damaged."""
+    path = Path(folder) / RESULTS if Path(folder).is_dir() else Path(folder)
+    try:
+        return BenchmarkResults.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"these are no results of ours: {error}",
+            path=path,
+            remedy="give a folder written by streamnet benchmark.",
+        ) from error
+
+
+def windows_csv(rows: Sequence[WindowRow]) -> str:
+    """One line per method, video and window; groups as `key=value` joined by semicolons."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([f.name for f in fields(WindowRow)])
+    for row in rows:
+        values = asdict(row)
+        values["groups"] = ";".join(f"{k}={v}" for k, v in row.groups.items())
+        writer.writerow(["" if v is None else v for v in values.values()])
+    return out.getvalue()
+
+
+def _write_plots(
+    results: BenchmarkResults,
+    waveforms: Sequence[Waveform],
+    folder: Path,
+    progress: Callable[[str], None],
+) -> None:
+    from streamnet_plugin.report import plots  # matplotlib is slow to import
+
+    folder.mkdir()
+    plots.overview(results, folder / "overview.png")
+    progress("overview.png")
+    by_method: dict[str, list[WindowRow]] = defaultdict(list)
+    for row in results.rows:
+        by_method[row.method].append(row)
+    for method, rows in by_method.items():
+        name = f"agreement-{file_name(method)}.png"
+        plots.agreement(rows, method, folder / name)
+        progress(name)
+    by_video: dict[str, list[Waveform]] = defaultdict(list)
+    for waveform in waveforms:
+        by_video[waveform.recording].append(waveform)
+    for recording, items in by_video.items():
+        name = f"waveforms-{file_name(recording)}.png"
+        plots.waveforms(items, folder / name)
+        progress(name)
+
+
+def n_files(results: BenchmarkResults, plots: bool) -> int:
+    """How often `write_results` will call `progress`."""
+    drawn = 1 + len({r.method for r in results.rows}) + len({r.recording for r in results.rows})
+    return 5 + (drawn if plots else 0)
+
+
+def file_name(name: str) -> str:
+    """`name` with everything but letters, digits, `-` and `.` replaced."""
+    return "".join(c if c.isalnum() or c in "-." else "_" for c in name)

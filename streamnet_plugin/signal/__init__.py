@@ -1,0 +1,1 @@
+"""Pure functions on arrays: detrending, filters, spectra, heart rate, signal quality."""

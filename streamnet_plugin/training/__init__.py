@@ -1,0 +1,1 @@
+"""Training: clips, a loop, and how the shipped checkpoint is made."""

@@ -1,0 +1,1 @@
+"""How sure a method is of what it read."""

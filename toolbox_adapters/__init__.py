@@ -1,0 +1,1 @@
+"""Everything that knows a foreign toolbox. Imports `streamnet_plugin`, never the reverse."""

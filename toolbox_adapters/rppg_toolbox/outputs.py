@@ -1,0 +1,102 @@
+"""Reads the waveforms that the rPPG-Toolbox's trainers save (`saved_test_outputs/*.pickle`).
+
+The pickle holds a dict: `predictions[video][chunk]` and `labels[video][chunk]` as tensors (T,) or
+(T, 1), `label_type` and `fs`. A pickle can run any code when it is loaded, so only tensors, arrays
+and builtin containers are let through; everything else is refused by name.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from streamnet_plugin.errors import DataError
+from streamnet_plugin.scoring import WaveformPair
+from streamnet_plugin.types import FloatArray
+
+# (module, name) pairs that tensors, arrays and containers need, and that run nothing else.
+_ALLOWED = {
+    ("collections", "OrderedDict"),
+    ("torch._utils", "_rebuild_tensor_v2"),
+    ("torch._utils", "_rebuild_tensor"),
+    ("torch", "FloatStorage"),
+    ("torch", "DoubleStorage"),
+    ("torch", "HalfStorage"),
+    ("torch", "device"),
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy.core.multiarray", "scalar"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "scalar"),
+    ("_codecs", "encode"),  # NumPy's own pickles of bytes
+}
+
+
+def _load_storage(data: bytes) -> Any:
+    """Stands in for `torch.storage._load_from_bytes`, which would unpickle without restraint."""
+    import torch
+
+    return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+
+
+class _AllowListUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("torch.storage", "_load_from_bytes"):
+            return _load_storage
+        if (module, name) in _ALLOWED:
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not allowed")
+
+
+def read_outputs(path: str | Path) -> Iterator[WaveformPair]:
+    """The waveforms of a toolbox output pickle, chunks joined in chunk order, videos sorted.
+
+    Args:
+        path: a `*_outputs.pickle`.
+
+    Raises:
+        DataError: not such a pickle, or one that holds anything but tensors, arrays and builtins.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            content = _AllowListUnpickler(file).load()
+        label_type, fs = str(content["label_type"]), float(content["fs"])
+        predictions, labels = content["predictions"], content["labels"]
+        videos = {str(key): key for key in predictions}
+        for name in sorted(videos):
+            pred, label = _join(predictions[videos[name]]), _join(labels[videos[name]])
+            yield WaveformPair(
+                method=path.name.removesuffix(path.suffix).removesuffix("_outputs"),
+                dataset="toolbox outputs",
+                recording=name,
+                subject=name,
+                fs=fs,
+                pred=pred,
+                label=label,
+                differential=label_type == "DiffNormalized",
+                variant="rPPG-Toolbox",
+            )
+    except (pickle.UnpicklingError, EOFError, AttributeError, ValueError, TypeError) as error:
+        raise DataError(
+            f"this is no rPPG-Toolbox output that can be read safely: {error}",
+            path=path,
+            remedy="give a saved_test_outputs pickle from a source you trust.",
+        ) from error
+    except KeyError as error:
+        raise DataError(
+            f"the pickle lacks the key {error}",
+            path=path,
+            remedy="it must hold predictions, labels, label_type and fs, as the toolbox saves.",
+        ) from error
+
+
+def _join(chunks: Mapping[Any, Any]) -> FloatArray:
+    ordered = [chunks[key] for key in sorted(chunks, key=int)]
+    return np.concatenate([np.asarray(chunk, dtype=np.float64).reshape(-1) for chunk in ordered])
