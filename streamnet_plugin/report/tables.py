@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Sequence
 
+from rich import box
 from rich.table import Table
 
 from streamnet_plugin.report.results import HIGHER_IS_BETTER, BenchmarkResults, MethodSummary
 
 DASH = "—"
+ERRORS = "Value ± standard error over windows, as the rPPG-Toolbox computes it."
 UNITS = {"MAE": "bpm", "RMSE": "bpm", "MAPE": "%", "SNR": "dB", "MAE (refined)": "bpm"}
 
 
@@ -25,8 +28,7 @@ def caption(results: BenchmarkResults) -> str:
     subjects = len({r.subject for r in results.rows})
     return (
         f"{results.title}: {subjects} subjects, {windows} windows ({results.window}); "
-        f"HR by {results.hr_method}, convention {results.convention}; value ± standard error "
-        f"over windows as the rPPG-Toolbox computes it."
+        f"HR by {results.hr_method}, convention {results.convention}."
     )
 
 
@@ -104,7 +106,7 @@ def to_markdown(results: BenchmarkResults) -> str:
     lines += _rows(results, escape, lambda c: f"**{c}**", lambda c: f"*{c}*")
     table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     notes = "".join(f"\n- {note}" for note in footnotes(results))
-    return f"{caption(results)}\n\n{table}\n{notes}\n"
+    return f"{caption(results)} {ERRORS}\n\n{table}\n{notes}\n"
 
 
 def to_csv(results: BenchmarkResults) -> str:
@@ -148,7 +150,7 @@ def to_latex(results: BenchmarkResults) -> str:
             "% needs \\usepackage{booktabs}",
             r"\begin{table}",
             r"\centering",
-            rf"\caption{{{escape(caption(results))}}}",
+            rf"\caption{{{escape(caption(results) + ' ' + ERRORS)}}}",
             rf"\begin{{tabular}}{{ll{'r' * (len(head) - 2)}}}",
             r"\toprule",
             " & ".join(head) + r" \\",
@@ -163,17 +165,25 @@ def to_latex(results: BenchmarkResults) -> str:
 
 
 def to_rich(results: BenchmarkResults) -> Table:
-    """For the terminal."""
+    """For the terminal: values alone, so that a row fits a line; errors are in the files."""
+    notes = ["MAE*: refined HR, free of the FFT's grid. HR SD: over Monte Carlo samples."]
     table = Table(
-        title=caption(results), caption="\n".join(footnotes(results)), title_justify="left"
+        title=caption(results),
+        caption="\n".join(notes + footnotes(results)),
+        title_justify="left",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 0, 0, 0),
     )
     for i, name in enumerate(header(results)):
-        table.add_column(name.replace(" (", "\n("), justify="left" if i < 2 else "right")
+        short = name.replace("No result / windows", "None / n").replace(", MC", "")
+        short = short.replace("MAE refined", "MAE*").replace("Pearson", "r").replace(" (", "\n(")
+        table.add_column(short, justify="left" if i < 2 else "right", no_wrap=True)
     for row in _rows(
         results,
         lambda c: c.replace("[", "\\["),
         lambda c: f"[bold green]{c}[/]",
         lambda c: f"[underline]{c}[/]",
     ):
-        table.add_row(*(cell.replace(" ± ", "\n± ") for cell in row))
+        table.add_row(*(re.sub(r" ± [\d.]+", "", cell) for cell in row))
     return table
