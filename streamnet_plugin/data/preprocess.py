@@ -27,7 +27,7 @@ MIN_DURATION_S = 1.0
 SEARCH_S = 1.0
 """A face must show within the first second."""
 CHECK_EVERY_S = 1.0
-MAX_MISSED_CHECKS = 2 / 3
+MAX_MISSED_CHECKS = 0.6
 """Haar misses turned and dark faces; a face gone for most of the video is gone."""
 CHECK_WIDTH = 320
 RATE_TOLERANCE = 0.01

@@ -111,6 +111,8 @@ class BenchmarkResults:
     @classmethod
     def from_dict(cls, tree: Mapping[str, Any]) -> BenchmarkResults:
         """The inverse of `to_dict` after a round trip through JSON."""
+        if not isinstance(tree, Mapping):
+            raise ValueError(f"expected a mapping, found {type(tree).__name__}")
         fields = {key: value for key, value in tree.items() if key != "schema"}
         fields["summaries"] = tuple(
             MethodSummary(**{**s, "values": {k: (v[0], v[1]) for k, v in s["values"].items()}})

@@ -181,6 +181,7 @@ class SynthClip:
             if m.mouth[i] > 0:
                 canvas *= 1 - np.float32(0.75 * m.mouth[i]) * h.mouth[..., None]
             place = self._placement(i, zoom, width, height)
+            place[:, 2] += 0.5 * width / s.width - 0.5  # pixels are centred on half numbers
             size = (width, height)
             layer = np.concatenate([canvas * mask, mask], axis=2)
             layer = cv2.warpAffine(layer, place, size, flags=cv2.INTER_LINEAR)

@@ -1,0 +1,93 @@
+"""The rPPG-Toolbox's saved outputs: read, joined in order, and never executed."""
+
+from __future__ import annotations
+
+import os
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from streamnet_plugin.errors import DataError
+from streamnet_plugin.rescoring import rescore
+from toolbox_adapters.rppg_toolbox.outputs import read_outputs
+
+T = np.arange(300) / 30
+
+
+def wave(bpm):
+    return np.sin(2 * np.pi * bpm / 60 * T)
+
+
+def save(path, wrap=lambda x: torch.tensor(x, dtype=torch.float32)[:, None], **changes):
+    def chunked(x):
+        return {i: wrap(x[100 * i : 100 * i + 100]) for i in (2, 0, 1)}
+
+    content = {
+        "predictions": {"subject2": chunked(wave(90)), "subject1": chunked(wave(70))},
+        "labels": {"subject2": chunked(wave(90)), "subject1": chunked(wave(60))},
+        "label_type": "Standardized",
+        "fs": 30,
+    } | changes
+    path.write_bytes(pickle.dumps({k: v for k, v in content.items() if v is not None}))
+    return path
+
+
+@pytest.mark.parametrize("wrap", [lambda x: torch.tensor(x)[:, None], torch.tensor, np.array])
+def test_chunks_are_joined_in_order(tmp_path, wrap):
+    first, second = read_outputs(save(tmp_path / "net_outputs.pickle", wrap))
+    assert (first.recording, second.recording) == ("subject1", "subject2")
+    assert first.method == "net"
+    assert np.allclose(first.pred, wave(70), atol=1e-6)
+    assert np.allclose(first.label, wave(60), atol=1e-6)
+    assert first.fs == 30
+    assert not first.differential
+
+
+def test_they_are_scored(tmp_path):
+    results = rescore(save(tmp_path / "net_outputs.pickle"))
+    errors = {row.recording: row.abs_error for row in results.rows}
+    assert errors["subject2"] == 0
+    assert errors["subject1"] == pytest.approx(10, abs=3.6)
+
+
+def test_difference_labels_are_integrated(tmp_path):
+    save(tmp_path / "a.pickle", label_type="DiffNormalized")
+    assert all(pair.differential for pair in read_outputs(tmp_path / "a.pickle"))
+
+
+class Bomb:
+    def __init__(self, call, argument):
+        self.call, self.argument = call, argument
+
+    def __reduce__(self):
+        return (self.call, (self.argument,))
+
+
+@pytest.mark.parametrize("call", [os.system, eval, exec])
+def test_code_is_refused_by_name_and_not_run(tmp_path, call):
+    trace = tmp_path / "boom"
+    argument = f"touch {trace}" if call is os.system else f"open({str(trace)!r}, 'w')"
+    save(tmp_path / "a.pickle", fs=Bomb(call, argument))
+    with pytest.raises(DataError, match=call.__name__):
+        list(read_outputs(tmp_path / "a.pickle"))
+    assert not trace.exists()
+
+
+def test_code_inside_a_tensor_is_not_run_either(tmp_path):
+    trace = tmp_path / "boom"
+    inner = pickle.dumps(Bomb(eval, f"open({str(trace)!r}, 'w')"))
+    hidden = Bomb(torch.storage._load_from_bytes, inner)
+    save(tmp_path / "a.pickle", fs=hidden)
+    with pytest.raises(DataError):
+        list(read_outputs(tmp_path / "a.pickle"))
+    assert not trace.exists()
+
+
+def test_missing_keys_and_rubbish(tmp_path):
+    with pytest.raises(DataError, match="label_type"):
+        list(read_outputs(save(tmp_path / "a.pickle", label_type=None)))
+    (tmp_path / "b.pickle").write_bytes(b"rubbish")
+    with pytest.raises(DataError, match="safely"):
+        list(read_outputs(tmp_path / "b.pickle"))

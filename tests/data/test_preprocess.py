@@ -1,0 +1,278 @@
+"""Crops, labels in step, the cache, and a batch that goes on past damaged videos."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+from streamnet_plugin.data import cache, preprocess
+from streamnet_plugin.data.face import crop, enlarged, find_faces, largest_face
+from streamnet_plugin.data.preprocess import (
+    PreprocessSettings,
+    preprocess_all,
+    preprocess_recording,
+    stretched,
+)
+from streamnet_plugin.data.pure import find_pure
+from streamnet_plugin.data.synthetic import SynthSettings, easy, render
+from streamnet_plugin.data.synthetic.writers import write_video
+from streamnet_plugin.data.ubfc import find_ubfc
+from streamnet_plugin.data.video import find_videos, open_frames
+from streamnet_plugin.errors import DataError, NoFaceError, OutputError
+
+WHOLE = PreprocessSettings(width=16, height=12, crop_face=False)
+FACE = PreprocessSettings(width=36, height=36)
+TRUTH = {"width": 320, "height": 240, "duration_s": 10.0, "hr_bpm": 72.0}
+
+
+@pytest.fixture
+def subject(tmp_path, ubfc_subject):
+    shutil.copytree(ubfc_subject, tmp_path / "data" / "subject1")
+    return tmp_path / "data" / "subject1"
+
+
+def one(folder):
+    return find_ubfc(folder.parent)[0]
+
+
+def small_video(path, n=60, size=(48, 64), fps=30.0):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), fps, size[::-1])
+    for i in range(n):
+        writer.write(np.full((*size, 3), (i * 4) % 250, np.uint8))
+    writer.release()
+    return find_videos(path)[0]
+
+
+def entries(folder):
+    return sorted(p.name for p in folder.iterdir()) if folder.exists() else []
+
+
+def test_crops_are_those_of_the_formula(subject, tmp_path):
+    video = preprocess_recording(one(subject), FACE, tmp_path / "cache")
+    frames = [f for _, f in open_frames(subject / "vid.avi")]
+    x, y, w, h = largest_face(frames[0])
+    assert video.face_box == (
+        max(0, int(x - 0.25 * w)),
+        max(0, int(y - 0.25 * h)),
+        int(1.5 * w),
+        int(1.5 * h),
+    )
+    bx, by, bw, bh = video.face_box
+    expected = cv2.resize(
+        frames[7][by : by + bh, bx : bx + bw], (36, 36), interpolation=cv2.INTER_AREA
+    )
+    assert np.array_equal(video.frames[7], expected)
+    assert video.frames.shape == (300, 36, 36, 3)
+
+
+def test_labels_are_in_step_with_the_frames(subject, pure_recording, tmp_path):
+    ubfc = preprocess_recording(one(subject), FACE, tmp_path / "cache")
+    pure = preprocess_recording(find_pure(pure_recording.parent)[0], FACE, tmp_path / "cache")
+    for video, seed in ((ubfc, 0), (pure, 1)):
+        truth = render(easy(seed, **TRUTH)).bvp[: len(video.bvp)]
+        assert len(video.bvp) == len(video.frames)
+        assert np.corrcoef(video.bvp, truth)[0, 1] > 0.999
+        inner = video.frames[:, 12:24, 12:24, 1].mean(axis=(1, 2))
+        assert np.corrcoef(inner, video.bvp)[0, 1] < -0.5  # blood darkens the skin
+
+
+def test_index_alignment_stretches_the_labels():
+    x = np.array([0.0, 1.0, 2.0, 3.0, 4.0])
+    assert stretched(x, 9) == pytest.approx(np.linspace(0, 4, 9))
+
+
+def test_another_frame_rate_is_resampled_by_time(tmp_path):
+    settings = SynthSettings(seed=2, fs=25.0, duration_s=8.0, width=320, height=240, hr_bpm=66)
+    write_video(tmp_path / "v.avi", settings)
+    video = preprocess_recording(find_videos(tmp_path / "v.avi")[0], FACE, tmp_path / "cache")
+    assert len(video.frames) == pytest.approx(240, abs=2)
+    assert video.fs == 30.0
+
+
+def test_an_uneven_clock_is_resampled_to_an_even_one(tmp_path):
+    """Images 20 ms apart, then 60 ms apart; brightness says when each was taken."""
+    times = np.concatenate([np.arange(0, 1, 0.02), np.arange(1, 4, 0.06)])
+    for t in times:
+        value = np.full((12, 16, 3), round(50 * t), np.uint8)
+        cv2.imwrite(str(tmp_path / f"Image{round(t * 1e9)}.png"), value)
+    (recording,) = find_videos(tmp_path)
+    video = preprocess_recording(recording, WHOLE, tmp_path / "cache")
+    shown = video.frames[:, 0, 0, 0] / 50
+    even = np.arange(len(shown)) / 30
+    assert np.abs(shown - even).max() < 0.045
+
+
+def test_the_cache_is_used_and_knows_what_changed(subject, tmp_path, monkeypatch):
+    folder = tmp_path / "cache"
+    first = preprocess_recording(one(subject), WHOLE, folder)
+    monkeypatch.setattr(preprocess, "open_frames", None)  # a second decoding would fail
+    again = preprocess_recording(one(subject), WHOLE, folder)
+    assert np.array_equal(first.frames, again.frames)
+    assert np.array_equal(first.bvp, again.bvp)
+    monkeypatch.undo()
+    os.utime(subject / "vid.avi", (1, 1))
+    assert preprocess_recording(one(subject), WHOLE, folder).fingerprint != first.fingerprint
+
+
+def test_a_cut_cache_file_is_made_again(subject, tmp_path, caplog):
+    folder = tmp_path / "cache"
+    whole = np.array(preprocess_recording(one(subject), WHOLE, folder).frames)
+    (entry,) = folder.iterdir()
+    data = (entry / cache.FRAMES).read_bytes()
+    (entry / cache.FRAMES).write_bytes(data[: len(data) // 2])
+    again = preprocess_recording(one(subject), WHOLE, folder)
+    assert "damaged cache entry" in caplog.text
+    assert np.array_equal(again.frames, whole)
+
+
+def test_a_full_disk_leaves_nothing_half_made(subject, tmp_path, monkeypatch):
+    def full(path, frames):
+        next(frames)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(cache, "append", full)
+    with pytest.raises(OutputError, match="No space left"):
+        preprocess_recording(one(subject), WHOLE, tmp_path / "cache")
+    assert entries(tmp_path / "cache") == []
+
+
+def test_an_unwritable_cache_is_named(subject, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="STREAMNET_CACHE"):
+        preprocess_recording(one(subject), WHOLE, tmp_path / "file" / "cache")
+
+
+def test_ctrl_c_leaves_finished_videos_and_no_rubbish(tmp_path, monkeypatch):
+    recordings = [small_video(tmp_path / f"{i}.avi") for i in range(3)]
+    folder = tmp_path / "cache"
+    real, calls = cache.append, []
+
+    def interrupted(path, frames):
+        calls.append(path)
+        if len(calls) == 2:
+            next(frames)
+            raise KeyboardInterrupt
+        return real(path, frames)
+
+    monkeypatch.setattr(cache, "append", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        preprocess_all(recordings, WHOLE, folder)
+    assert [n.split("-")[1] for n in entries(folder)] == ["0"]
+    monkeypatch.undo()
+    assert len(preprocess_all(recordings, WHOLE, folder).videos) == 3
+
+
+def test_one_bad_video_among_ten_costs_one(tmp_path):
+    recordings = [small_video(tmp_path / f"{i}.avi") for i in range(10)]
+    recordings[4].path.write_bytes(b"broken")
+    seen = []
+    report = preprocess_all(recordings, WHOLE, tmp_path / "cache", jobs=2, progress=seen.append)
+    assert [v.recording.id for v in report.videos] == [str(i) for i in range(10) if i != 4]
+    (failure,) = report.failures
+    assert failure.path == recordings[4].path
+    assert failure.reason
+    assert failure.remedy
+    assert len(seen) == 10
+
+
+@pytest.mark.parametrize("n", [1, 5])
+def test_a_few_frames_are_no_video(tmp_path, n):
+    with pytest.raises(DataError, match=f"{n} frames"):
+        preprocess_recording(small_video(tmp_path / "v.avi", n), WHOLE, tmp_path / "cache")
+
+
+def test_no_face_says_where_it_looked(tmp_path):
+    with pytest.raises(NoFaceError, match="frames 0 to 29"):
+        preprocess_recording(small_video(tmp_path / "v.avi"), FACE, tmp_path / "cache")
+
+
+def composed(path, place):
+    """A video in which the drawn face is put where `place(i, face, wall)` puts it."""
+    frames = list(render(SynthSettings(seed=3, duration_s=6, **SIZE)).frames())
+    wall = np.full_like(frames[0], 128)
+    shown = [place(i, f, wall) for i, f in enumerate(frames)]
+    height, width = shown[0].shape[:2]
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 30.0, (width, height))
+    for frame in shown:
+        writer.write(np.ascontiguousarray(frame[..., ::-1]))
+    writer.release()
+    return find_videos(path)[0]
+
+
+SIZE = {"width": 320, "height": 240}
+
+
+def test_a_face_that_leaves_is_told(tmp_path):
+    recording = composed(tmp_path / "v.avi", lambda i, face, wall: face if i < 45 else wall)
+    with pytest.raises(DataError, match="leaves the crop: seen in 2 of 6"):
+        preprocess_recording(recording, FACE, tmp_path / "cache")
+
+
+def test_a_face_that_comes_a_little_late_is_found(tmp_path, caplog):
+    recording = composed(tmp_path / "v.avi", lambda i, face, wall: wall if i < 9 else face)
+    preprocess_recording(recording, FACE, tmp_path / "cache")
+    assert "first face at frame 9" in caplog.text
+
+
+def test_of_two_faces_the_larger_is_taken(tmp_path, caplog):
+    def place(i, face, wall):
+        small = cv2.resize(face, (160, 120), interpolation=cv2.INTER_AREA)
+        beside = np.full((240, 160, 3), 128, np.uint8)
+        beside[60:180] = small
+        return np.hstack([beside, face])
+
+    recording = composed(tmp_path / "v.avi", place)
+    video = preprocess_recording(recording, FACE, tmp_path / "cache")
+    assert "2 faces" in caplog.text
+    assert video.face_box[0] > 160
+
+
+@pytest.mark.parametrize(("keep", "ok"), [(0.5, False), (0.95, True), (1.3, True)])
+def test_labels_shorter_or_longer_than_the_video(subject, tmp_path, keep, ok, caplog):
+    path = subject / "ground_truth.txt"
+    rows = [np.array(line.split(), float) for line in path.read_text().splitlines()]
+    n = int(keep * 300)
+    t = np.arange(n) / 30
+    rows = [np.interp(t, rows[2], rows[0]), np.full(n, 72.0), t]
+    path.write_text("\n".join(" ".join(f"{v:.5f}" for v in row) for row in rows))
+    if not ok:
+        with pytest.raises(DataError, match="covers"):
+            preprocess_recording(one(subject), WHOLE, tmp_path / "cache")
+        return
+    video = preprocess_recording(one(subject), WHOLE, tmp_path / "cache")
+    assert len(video.frames) == len(video.bvp) == pytest.approx(min(n, 300), abs=1)
+    if keep > 1:
+        assert "longer than the video" in caplog.text
+
+
+def test_dynamic_detection_follows_a_moving_face(tmp_path):
+    settings = SynthSettings(seed=1, duration_s=4, motion="fast_translation", **SIZE)
+    write_video(tmp_path / "v.avi", settings)
+    (recording,) = find_videos(tmp_path / "v.avi")
+    still = preprocess_recording(recording, FACE, tmp_path / "cache")
+    moving = PreprocessSettings(width=36, height=36, detect_every=10)
+    follows = preprocess_recording(recording, moving, tmp_path / "cache")
+    middle = PreprocessSettings(width=36, height=36, detect_every=10, median_box=True)
+    median = preprocess_recording(recording, middle, tmp_path / "cache")
+    assert np.array_equal(still.frames[:10], follows.frames[:10])
+    frames = [f for _, f in open_frames(tmp_path / "v.avi")]
+    expected = cv2.resize(
+        crop(frames[25], enlarged(find_faces(frames[20])[0], 1.5)),
+        (36, 36),
+        interpolation=cv2.INTER_AREA,
+    )
+    assert np.array_equal(follows.frames[25], expected)
+    assert median.face_box != still.face_box
+
+
+def test_the_cache_holds_three_bytes_per_pixel(subject, tmp_path):
+    preprocess_recording(one(subject), WHOLE, tmp_path / "cache")
+    (entry,) = (tmp_path / "cache").iterdir()
+    assert (entry / cache.FRAMES).stat().st_size == 300 * 12 * 16 * 3
+    assert json.loads((entry / cache.META).read_text())["shape"] == [300, 12, 16, 3]

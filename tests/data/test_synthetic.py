@@ -1,0 +1,149 @@
+"""The generator: physiology, reproducibility, faces that are found, and difficulty that matters."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from scipy.signal import find_peaks
+
+from streamnet_plugin.classical import chrom, pos
+from streamnet_plugin.data.face import find_faces
+from streamnet_plugin.data.synthetic import (
+    SETUPS,
+    SynthSettings,
+    easy,
+    hard,
+    render,
+    render_face_clip,
+)
+from streamnet_plugin.data.synthetic.head import N_HEADS, head
+from streamnet_plugin.data.synthetic.pulse import beat, bvp, heart_rate
+from streamnet_plugin.errors import ConfigError
+from streamnet_plugin.signal.heart_rate import refined_hr
+from streamnet_plugin.signal.pulse import clean_bvp
+
+BAND = (0.6, 3.3)
+
+
+def read_hr(x):
+    return refined_hr(clean_bvp(x, 30.0, *BAND, False), 30.0, BAND)
+
+
+def test_beat_has_a_steep_upstroke_and_a_dicrotic_notch():
+    phase = np.linspace(0, 1, 1000, endpoint=False)
+    wave = beat(phase)
+    peaks, _ = find_peaks(wave)
+    assert len(peaks) == 2
+    systole, dicrotic = peaks
+    notch = systole + np.argmin(wave[systole:dicrotic])
+    assert wave[systole] > wave[dicrotic] > wave[notch]
+    foot = np.argmin(np.roll(wave, -dicrotic))  # samples from the dicrotic wave to the next foot
+    upstroke = (systole - (dicrotic + foot)) % 1000
+    assert upstroke < 0.6 * (1000 - upstroke)
+
+
+@pytest.mark.parametrize("bpm", [45, 72, 110, 150, 180])
+def test_pulse_has_the_heart_rate_asked_for(bpm):
+    rng = np.random.default_rng(bpm)
+    t = np.arange(1800) / 30
+    hr = heart_rate(t, bpm, rng)
+    assert hr.mean() == pytest.approx(bpm)
+    assert 0.5 < hr.std() < 0.1 * bpm
+    assert read_hr(bvp(t, hr, rng)) == pytest.approx(bpm, abs=2.0)
+
+
+def test_same_settings_same_pixels_and_another_seed_others():
+    settings = SynthSettings(seed=3, duration_s=1, width=160, height=120)
+    first, again, other = (
+        np.stack(list(render(s).frames())) for s in (settings, settings, replace(settings, seed=4))
+    )
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_pulse_darkens_the_skin_in_systole_most_in_green():
+    settings = SynthSettings(seed=1, noise=0, motion_scale=0, illumination_drift=0, flicker=0)
+    frames, wave = render_face_clip(settings)
+    inside = frames[:, 10:26, 12:24].reshape(len(frames), -1, 3).mean(axis=1)
+    swing = [np.corrcoef(inside[:, c], wave)[0, 1] for c in range(3)]
+    assert swing[1] < -0.9
+    relative = inside.std(axis=0) / inside.mean(axis=0)
+    assert relative[1] > relative[2] > relative[0]
+
+
+def test_a_mannequin_has_no_pulse():
+    settings = SynthSettings(
+        seed=1, pulse=0, noise=0, motion_scale=0, illumination_drift=0, flicker=0
+    )
+    frames, _ = render_face_clip(settings)
+    assert np.ptp(frames.mean(axis=(1, 2)), axis=0).max() == 0
+
+
+def test_the_detector_finds_the_face_in_99_of_100_frames():
+    found = total = 0
+    for number, motion in enumerate(SETUPS.values()):
+        for tone in range(1, 7):
+            settings = SynthSettings(
+                seed=10 * number + tone,
+                duration_s=6,
+                fs=1,  # sampled once a second: what moves in between is not looked at
+                width=320,
+                height=240,
+                skin_tone=tone,
+                motion=motion,
+            )
+            for frame in render(settings).frames():
+                # The face is 96 px wide here; Haar's boxes are a little larger.
+                found += any(80 < w < 160 for _, _, w, _ in find_faces(frame))
+                total += 1
+    assert total == 216
+    assert found >= 0.99 * total
+
+
+def test_every_head_and_tone_is_drawn_differently():
+    seen = {head(i, tone).albedo.tobytes() for i in range(N_HEADS) for tone in (1, 6)}
+    assert len(seen) == 2 * N_HEADS
+    assert head(0, 1).albedo.mean() > 1.3 * head(0, 6).albedo.mean()
+
+
+def errors(make, method, seeds):
+    out = []
+    for seed in seeds:
+        frames, _ = render_face_clip(make(seed))
+        rgb = frames.mean(axis=(1, 2), dtype=float)
+        out.append(abs(read_hr(method(rgb, 30.0)) - render(make(seed)).settings.hr_bpm))
+    return np.array(out)
+
+
+@pytest.mark.parametrize("method", [pos, chrom])
+def test_easy_recordings_are_read_within_a_beat(method):
+    assert errors(easy, method, range(5)).mean() < 1.0
+
+
+@pytest.mark.parametrize("method", [pos, chrom])
+def test_hard_recordings_defeat_the_classical_methods(method):
+    assert errors(hard, method, range(5)).mean() > 5.0
+
+
+def test_training_crops_look_like_preprocessed_ones():
+    settings = SynthSettings(seed=5, duration_s=2)
+    fast, _ = render_face_clip(settings)
+    frames = list(render(settings).frames())
+    from streamnet_plugin.data.face import crop, enlarged, largest_face
+
+    box = enlarged(largest_face(frames[0]), 1.5)
+    slow = np.stack(
+        [cv2.resize(crop(f, box), (36, 36), interpolation=cv2.INTER_AREA) for f in frames]
+    )
+    assert np.corrcoef(fast.mean(axis=0).ravel(), slow.mean(axis=0).ravel())[0, 1] > 0.99
+    assert np.abs(fast.mean(axis=0) - slow.mean(axis=0)).mean() < 4.0
+    noise = [np.diff(x.astype(float), axis=0).std() for x in (fast, slow)]
+    assert noise[0] == pytest.approx(noise[1], rel=0.35)
+
+
+def test_unknown_motion_is_refused_by_name():
+    with pytest.raises(ConfigError, match="steady"):
+        list(render(SynthSettings(motion="dancing")).frames())

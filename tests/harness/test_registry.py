@@ -1,0 +1,89 @@
+"""Methods by name, from whatever package registers them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+from types import SimpleNamespace
+
+import pytest
+
+from streamnet_plugin import registry
+from streamnet_plugin.classical import POS
+from streamnet_plugin.errors import StreamnetError, UnknownMethodError
+from streamnet_plugin.registry import get_method, list_methods, takes_option
+
+SEVEN = {"GREEN", "ICA", "CHROM", "LGI", "PBV", "POS", "OMIT"}
+
+
+def test_ours_are_registered_and_load():
+    names = {info.name for info in list_methods()}
+    assert SEVEN | {"STREAMNet"} <= names
+    for name in names:
+        assert get_method(name).name == name
+
+
+def test_names_ignore_capitals_and_unknown_ones_list_the_nearest_first():
+    assert get_method("pos") is POS
+    with pytest.raises(UnknownMethodError, match=r"use one of CHROM, ") as error:
+        get_method("CHROMM")
+    assert "STREAMNet" in error.value.remedy
+
+
+def test_options_reach_factories_only():
+    assert takes_option("STREAMNet", "mc_samples")
+    assert not takes_option("POS", "mc_samples")
+    assert get_method("STREAMNet", mc_samples=7).mc_samples == 7
+
+
+def points(*items):
+    dist = {n: SimpleNamespace(name=n, version="1") for _, _, n in items}
+
+    def entry_points(group):
+        made = []
+        for name, value, package in items:
+            point = EntryPoint(name, value, group)
+            vars(point).update(dist=dist[package])
+            made.append(point)
+        return made
+
+    return entry_points
+
+
+def test_two_packages_with_one_name_are_both_named(monkeypatch):
+    fake = points(("Net", "a:Net", "alpha"), ("Net", "b:Net", "beta"))
+    monkeypatch.setattr(registry, "entry_points", fake)
+    with pytest.raises(StreamnetError, match="alpha 1 and beta 1"):
+        list_methods()
+
+
+def test_a_package_that_does_not_import_is_named(monkeypatch):
+    monkeypatch.setattr(registry, "entry_points", points(("Net", "no_such_module:Net", "alpha")))
+    with pytest.raises(StreamnetError, match=r"'Net' of alpha 1 cannot be imported"):
+        get_method("Net")
+
+
+def test_something_that_is_no_method_is_refused(monkeypatch):
+    monkeypatch.setattr(registry, "entry_points", points(("Net", "json:JSONDecoder", "alpha")))
+    with pytest.raises(StreamnetError, match="is no method"):
+        get_method("Net")
+
+
+def test_importing_the_package_is_light():
+    heavy = "torch cv2 matplotlib pandas scipy neurokit2 sklearn"
+    code = (
+        "import sys, streamnet_plugin, streamnet_plugin.cli;"
+        f"print([m for m in '{heavy}'.split() if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_public_names_exist():
+    import streamnet_plugin as sp
+
+    for name in sp.__all__:
+        assert getattr(sp, name) is not None
+    assert callable(sp.predict)
+    assert callable(sp.benchmark)

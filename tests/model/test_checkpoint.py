@@ -1,0 +1,122 @@
+"""Weights in and out."""
+
+from __future__ import annotations
+
+import errno
+import pickle
+
+import pytest
+import torch
+
+from streamnet_plugin.errors import CheckpointError, OutputError
+from streamnet_plugin.model import checkpoint
+from streamnet_plugin.model.checkpoint import load_checkpoint, save_checkpoint, shipped_checkpoint
+from streamnet_plugin.model.streamnet import STREAMNet, STREAMNetConfig
+
+X = torch.randn(1, 10, 6, 36, 36)
+
+
+def outputs(net):
+    with torch.no_grad():
+        return net.eval()(X)
+
+
+def test_round_trip_with_metadata(tmp_path):
+    net = STREAMNet(STREAMNetConfig(segment_length=5, shift="zero"))
+    save_checkpoint(net, tmp_path / "a.safetensors", {"trained on": "nothing", "mae": 1.5})
+    again, metadata = load_checkpoint(tmp_path / "a.safetensors")
+    assert again.config == net.config
+    assert metadata == {"trained on": "nothing", "mae": 1.5}
+    assert torch.equal(outputs(net), outputs(again))
+    assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_the_authors_names_load(tmp_path, prefix, wrapped):
+    net = STREAMNet()
+    state = {prefix + name: t for name, t in net.state_dict().items()}
+    torch.save({"state_dict": state} if wrapped else state, tmp_path / "a.pth")
+    again, _ = load_checkpoint(tmp_path / "a.pth")
+    assert torch.equal(outputs(net), outputs(again))
+
+
+def test_the_names_are_the_repositorys():
+    names = set(STREAMNet().state_dict())
+    expected = {f"{b}_conv{i}.weight" for b in ("motion", "apperance") for i in (1, 2, 3, 4)}
+    expected |= {"apperance_att_conv1.weight", "apperance_att_conv2.bias", "final_dense_1.weight"}
+    expected |= {"final_dense_2.bias", "ssfem.conv1.weight", "ssfem.bn1.weight", "ssfem.bn3.bias"}
+    expected |= {"ssfem.conv2.3.weight", "ssfem.bn2.3.weight", "ssfem.se.fc1.weight"}
+    assert expected <= names
+
+
+def test_tscan_weights_load_as_what_they_are(tmp_path):
+    tscan = STREAMNet(STREAMNetConfig(72, 72, ssfem=False, shift="zero"))
+    torch.save({f"module.{n}": t for n, t in tscan.state_dict().items()}, tmp_path / "t.pth")
+    net, _ = load_checkpoint(tmp_path / "t.pth")
+    assert net.config == STREAMNetConfig(72, 72, ssfem=False, shift="zero")
+
+
+def test_another_image_size_lists_the_shapes(tmp_path):
+    torch.save(STREAMNet().state_dict(), tmp_path / "a.pth")
+    with pytest.raises(CheckpointError, match=r"final_dense_1.weight is \(128, 3136\)"):
+        load_checkpoint(tmp_path / "a.pth", STREAMNetConfig(72, 72))
+
+
+def test_missing_and_extra_names_are_listed(tmp_path):
+    state = STREAMNet().state_dict()
+    state["surplus"] = state.pop("motion_conv1.bias")
+    torch.save(state, tmp_path / "a.pth")
+    with pytest.raises(CheckpointError, match=r"missing: motion_conv1\.bias; extra: surplus"):
+        load_checkpoint(tmp_path / "a.pth")
+
+
+class Bomb:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (self.path, "w"))
+
+
+def test_a_pickle_with_code_does_not_run(tmp_path):
+    for save in (torch.save, lambda o, p: p.write_bytes(pickle.dumps(o))):
+        save({"final_dense_1.weight": Bomb(str(tmp_path / "boom"))}, tmp_path / "a.pth")
+        with pytest.raises(CheckpointError, match="tensors alone"):
+            load_checkpoint(tmp_path / "a.pth")
+        assert not (tmp_path / "boom").exists()
+
+
+@pytest.mark.parametrize("name", ["a.pth", "a.safetensors"])
+def test_damaged_missing_and_foreign_files(tmp_path, name):
+    with pytest.raises(CheckpointError, match="no such file"):
+        load_checkpoint(tmp_path / name)
+    (tmp_path / name).write_bytes(b"rubbish")
+    with pytest.raises(CheckpointError) as error:
+        load_checkpoint(tmp_path / name)
+    assert error.value.path == tmp_path / name
+    torch.save({"weight": torch.zeros(3)}, tmp_path / "b.pth")
+    with pytest.raises(CheckpointError, match="not STREAM-Net"):
+        load_checkpoint(tmp_path / "b.pth")
+
+
+def test_a_full_disk_keeps_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "a.safetensors"
+    save_checkpoint(STREAMNet(), path, {"version": 1})
+
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(OutputError, match="No space left"):
+        save_checkpoint(STREAMNet(), path, {"version": 2})
+    assert load_checkpoint(path)[1] == {"version": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_the_shipped_weights_say_what_they_are():
+    net, metadata = load_checkpoint()
+    assert net.config == STREAMNetConfig()
+    assert metadata["training"]["data"].startswith("synthetic")
+    assert metadata["test"]["STREAMNet"]["all"]["mae_bpm"] < 3
+    assert shipped_checkpoint().stat().st_size < 10e6
