@@ -265,7 +265,11 @@ def _predict(
     except Exception as error:  # a third party's method may raise anything: the rest must go on
         log.exception("%s failed on %s", method.name, recording.path)
         reason = (f"{type(error).__name__}: {error}", "report it to the method's author.")
-    label = make_label(video.bvp, "DiffNormalized") if differential else video.bvp
+    label = video.bvp
+    if differential:
+        # The precision in which the toolbox's networks and labels come, so that it scores the same.
+        label = make_label(video.bvp, "DiffNormalized").astype(np.float32)
+        pred = pred.astype(np.float32)
     n = _scored_frames(len(label), config)
     pair = WaveformPair(
         method=method.name,

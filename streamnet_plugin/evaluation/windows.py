@@ -226,7 +226,7 @@ def _clean(
     what: str, x: FloatArray, fs: float, band: tuple[float, float], differential: bool
 ) -> FloatArray:
     """The waveform (T,) ready to be measured; `NoResultError` says why there is none."""
-    x = np.asarray(x, dtype=np.float64)
+    x = np.asarray(x)
     if len(x) == 0:
         raise NoResultError(f"the {what} is empty")
     bad = int(np.count_nonzero(~np.isfinite(x)))
@@ -242,7 +242,7 @@ def _clean(
         raise NoResultError(f"the {what} is constant")
     clean = clean_bvp(x, fs, *band, differential)
     if differential:
-        level = float(np.max(np.abs(np.cumsum(x))))
+        level = float(np.max(np.abs(np.cumsum(x, dtype=np.float64))))
     if np.max(np.abs(clean)) <= FLAT_CLEAN * level:
         raise NoResultError(f"the {what} is a straight line: nothing is left without its trend")
     return clean

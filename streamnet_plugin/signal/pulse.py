@@ -24,9 +24,12 @@ def clean_bvp(
         (..., T) detrended (smoothness priors, lambda 100) and band-passed (Butterworth, order 1,
         forward and backward) BVP, as rPPG-Toolbox processes it before it computes metrics.
     """
-    x = np.asarray(x, dtype=np.float64)
+    x = np.asarray(x)
     if differential:
+        # In the waveform's own precision: the toolbox integrates its networks' float32 output as
+        # it is, and a double sum would differ from its SNR by some 1e-5 dB.
         x = np.cumsum(x, axis=-1)
+    x = x.astype(np.float64)
     flat = x.reshape(-1, x.shape[-1]).T  # (T, N): detrend solves all columns at once
     smooth = bandpass(detrend(flat, 100.0), fs, low_hz, high_hz, order=1)
     return np.ascontiguousarray(smooth.T).reshape(x.shape)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import pickle
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -91,3 +94,29 @@ def test_missing_keys_and_rubbish(tmp_path):
     (tmp_path / "b.pickle").write_bytes(b"rubbish")
     with pytest.raises(DataError, match="safely"):
         list(read_outputs(tmp_path / "b.pickle"))
+
+
+def toolbox_numbers(pred, label, fs, differential, monkeypatch):
+    monkeypatch.syspath_prepend(os.environ["RPPG_TOOLBOX"])
+    for name in ("evaluation", "evaluation.post_process"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    module = importlib.import_module("evaluation.post_process")
+    return module.calculate_metric_per_video(pred, label, fs, differential)
+
+
+PUBLISHED = Path(
+    os.environ.get("RPPG_TOOLBOX", "/nowhere"),
+    "model_outputs/PURE_PURE_UBFC_deepphys_outputs.pickle",
+)
+
+
+@pytest.mark.skipif(not PUBLISHED.is_file(), reason="RPPG_TOOLBOX with its model_outputs is unset")
+def test_published_outputs_of_42_real_recordings_score_as_the_toolbox_scores_them(monkeypatch):
+    pairs = {pair.recording: pair for pair in read_outputs(PUBLISHED)}
+    rows = rescore(PUBLISHED).rows
+    assert len(rows) == len(pairs) == 42
+    for row in rows[::6]:
+        pair = pairs[row.recording]
+        theirs = toolbox_numbers(pair.pred, pair.label, 30, pair.differential, monkeypatch)
+        ours = (row.hr_label, row.hr_pred, row.snr_db, row.macc)
+        assert ours == pytest.approx(theirs, abs=1e-6)

@@ -98,5 +98,6 @@ def read_outputs(path: str | Path) -> Iterator[WaveformPair]:
 
 
 def _join(chunks: Mapping[Any, Any]) -> FloatArray:
+    """One waveform, in the precision it was saved in: scoring integrates in that."""
     ordered = [chunks[key] for key in sorted(chunks, key=int)]
-    return np.concatenate([np.asarray(chunk, dtype=np.float64).reshape(-1) for chunk in ordered])
+    return np.concatenate([np.asarray(chunk).reshape(-1) for chunk in ordered])
