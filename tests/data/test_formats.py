@@ -209,3 +209,10 @@ def test_own_videos_have_no_label(tmp_path):
 def test_the_writers_record_their_settings(ubfc_subject):
     manifest = json.loads((ubfc_subject / "synthetic.json").read_text())
     assert SynthSettings(**manifest["settings"]).hr_bpm == 72.0
+
+
+def test_raw_recordings_lose_nothing(tmp_path):
+    settings = easy(2, width=160, height=120, duration_s=1.0)
+    write_ubfc(tmp_path / "subject1", settings, codec="raw")
+    read = [f for _, f in open_frames(tmp_path / "subject1" / "vid.avi")]
+    assert np.array_equal(np.stack(read), np.stack(list(render(settings).frames())))
