@@ -244,20 +244,65 @@ def evaluate(
     from rich.console import Console
 
     from streamnet_plugin.report.tables import to_rich
-    from streamnet_plugin.report.writer import write_results
     from streamnet_plugin.rescoring import rescore
 
-    results = rescore(
-        predictions,
-        fs=fs,
-        convention=convention,
-        window_s=window,
-        hr_method=hr_method,
-        differential=differential,
-    )
-    Console().print(to_rich(results))
-    if output is not None:
-        typer.echo(f"Results: {write_results(results, output)}")
+    with _bars() as bars:
+        done = rescore(
+            predictions,
+            fs=fs,
+            convention=convention,
+            window_s=window,
+            hr_method=hr_method,
+            differential=differential,
+            output=output,
+            progress=bars,
+        )
+    Console().print(to_rich(done.results))
+    if done.folder is not None:
+        typer.echo(f"Results: {done.folder}")
+
+
+@app.command()
+def compare(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(help="Output pickles of the rPPG-Toolbox, results folders, or CSVs."),
+    ],
+    convention: Annotated[
+        str, typer.Option("--convention", help="HR band: toolbox-2025 or neurips-2023.")
+    ] = "toolbox-2025",
+    window: Annotated[
+        float | None, typer.Option("--window", help="Window length in s; default: whole video.")
+    ] = None,
+    hr_method: Annotated[str, typer.Option("--hr", help="FFT or Peak.")] = "FFT",
+    output: Output = Path("streamnet-comparison"),
+    plots: Annotated[bool, typer.Option(help="Draw the plots.")] = True,
+) -> None:
+    """Put saved outputs of any models into one table: every file is a method.
+
+    Pickles are read through an allow-list: one that would run code is refused.
+
+    Example:
+
+        streamnet compare runs/exp/*/saved_test_outputs/*.pickle streamnet-results
+    """
+    from rich.console import Console
+
+    from streamnet_plugin.report.tables import to_rich
+    from streamnet_plugin.rescoring import rescore
+
+    with _bars() as bars:
+        done = rescore(
+            *sources,
+            convention=convention,
+            window_s=window,
+            hr_method=hr_method,
+            output=output,
+            plots=plots,
+            progress=bars,
+        )
+    Console().print(to_rich(done.results))
+    typer.echo(f"Results: {done.folder}")
 
 
 @app.command()
@@ -419,10 +464,16 @@ def main() -> None:
         typer.echo(f"{kind}: {error}", err=True)
         sys.exit(EXIT_ERROR)
     except KeyboardInterrupt:
-        typer.echo(
-            "interrupted; finished videos stay cached, run the same command again.", err=True
-        )
+        _say_interrupted()
         sys.exit(EXIT_INTERRUPTED)
+    except SystemExit as stop:  # typer itself turns Ctrl-C into this, without a word
+        if stop.code == EXIT_INTERRUPTED:
+            _say_interrupted()
+        raise
+
+
+def _say_interrupted() -> None:
+    typer.echo("interrupted; finished videos stay cached, run the same command again.", err=True)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from streamnet_plugin.data.preprocess import PreprocessSettings, preprocess_all
 from streamnet_plugin.data.splits import select_range
 from streamnet_plugin.data.synthetic.writers import DEMO_VERSION, demo_settings, write_demo
 from streamnet_plugin.errors import ConfigError, DataError, StreamnetError
-from streamnet_plugin.evaluation.conventions import get_convention
+from streamnet_plugin.evaluation.conventions import Convention, get_convention
 from streamnet_plugin.evaluation.windows import HrMethod
 from streamnet_plugin.paths import cache_root
 from streamnet_plugin.progress import Reporter, Silent
@@ -40,6 +40,15 @@ class Prepared:
     videos: tuple[FaceVideo, ...]
     failures: tuple[FailureRow, ...]
     cache: Path
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How waveforms become numbers; `window_s` None takes whole videos."""
+
+    convention: Convention
+    hr_method: HrMethod = "FFT"
+    window_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -89,21 +98,11 @@ def benchmark(
     chosen = [_method(name, parsed) for name in parsed.methods]
     prepared = prepare(parsed, jobs=jobs, progress=progress)
     pairs, failures, seconds = _predict_all(chosen, prepared.videos, parsed, progress)
-    window = parsed.INFERENCE.EVALUATION_WINDOW
-    window_s = float(window.WINDOW_SIZE) if window.USE_SMALLER_WINDOW else None
-    convention = get_convention(parsed.EVALUATION.CONVENTION)
-    hr_method: HrMethod = "FFT" if parsed.INFERENCE.EVALUATION_METHOD == "FFT" else "Peak"
-    progress.start("Scoring", 1)
-    rows, summaries = score(pairs, convention, window_s, hr_method, seconds)
-    progress.step()
     demo = parsed.test_data.DATA_PATH == DEMO
-    results = BenchmarkResults(
+    return report_pairs(
+        pairs,
         title=("Synthetic demo, " if demo else "") + parsed.test_data.DATASET,
-        convention=str(convention),
-        hr_method=hr_method,
-        window="whole videos" if window_s is None else f"{window_s:g} s windows",
-        summaries=summaries,
-        rows=rows,
+        scoring=scoring_of(parsed),
         failures=(*prepared.failures, *failures),
         provenance=provenance(
             parsed.model_dump(mode="json"),
@@ -111,9 +110,59 @@ def benchmark(
             dataset_fingerprint(prepared.videos),
             {m.name: getattr(m, "provenance", {}) for m in chosen},
         ),
+        seconds=seconds,
         notes=("Synthetic faces: no figure here says how a method does on people.",)
         if demo
         else (),
+        output=output,
+        plots=plots,
+        progress=progress,
+    )
+
+
+def scoring_of(config: Config) -> Scoring:
+    """The keys INFERENCE.EVALUATION_* and EVALUATION.CONVENTION of a YAML."""
+    window = config.INFERENCE.EVALUATION_WINDOW
+    return Scoring(
+        convention=get_convention(config.EVALUATION.CONVENTION),
+        hr_method="FFT" if config.INFERENCE.EVALUATION_METHOD == "FFT" else "Peak",
+        window_s=float(window.WINDOW_SIZE) if window.USE_SMALLER_WINDOW else None,
+    )
+
+
+def report_pairs(
+    pairs: Sequence[WaveformPair],
+    *,
+    title: str,
+    scoring: Scoring,
+    failures: tuple[FailureRow, ...],
+    provenance: Mapping[str, Any],
+    seconds: Mapping[str, float] | None = None,
+    notes: tuple[str, ...] = (),
+    output: str | Path | None = None,
+    plots: bool = True,
+    progress: Reporter | None = None,
+) -> BenchmarkRun:
+    """Score waveforms and write a results folder; `output` None writes nothing.
+
+    Raises:
+        OutputError: the results cannot be written.
+    """
+    progress = progress or Silent()
+    convention, window_s = scoring.convention, scoring.window_s
+    progress.start("Scoring", 1)
+    rows, summaries = score(pairs, convention, window_s, scoring.hr_method, seconds)
+    progress.step()
+    results = BenchmarkResults(
+        title=title,
+        convention=str(convention),
+        hr_method=scoring.hr_method,
+        window="whole videos" if window_s is None else f"{window_s:g} s windows",
+        summaries=summaries,
+        rows=rows,
+        failures=failures,
+        provenance=provenance,
+        notes=notes,
     )
     if output is None:
         return BenchmarkRun(results, None)
@@ -217,6 +266,8 @@ def _method(name: str, config: Config) -> Method:
         "mc_rate": config.UNCERTAINTY.MC_RATE,
         "seed": config.UNCERTAINTY.SEED,
         "device": config.DEVICE,
+        "segment_length": config.MODEL.STREAMNET.FRAME_DEPTH,
+        "shift": None if config.MODEL.STREAMNET.SHIFT == "auto" else config.MODEL.STREAMNET.SHIFT,
     }
     return get_method(name, **{k: v for k, v in options.items() if takes_option(name, k)})
 

@@ -120,10 +120,13 @@ class StreamNet(_Node):
     """`MODEL.STREAMNET`: the network's own keys."""
 
     FRAME_DEPTH: int = Field(10, ge=2)
-    SHIFT: Literal["wrap", "zero", "none"] = "wrap"
+    # auto: wrap for a new network; for weights, what their file says or implies.
+    SHIFT: Literal["auto", "wrap", "zero", "none"] = "auto"
     ATTENTION: bool = True
     SSFEM: bool = True
     THIRD_CONV: bool = False
+    # The authors train on the mean squared error; "pearson" is 1 - r over time, "both" their sum.
+    LOSS: Literal["mse", "pearson", "both"] = "mse"
 
 
 class Model(_Node):
@@ -167,6 +170,7 @@ class Evaluation(_Node):
 
     CONVENTION: str = "toolbox-2025"
     LABEL_ALIGNMENT: Literal["timestamp", "index"] = "timestamp"
+    OUTPUT: str = ""  # results folder of a run inside the toolbox; empty: beside its own outputs
 
 
 class Uncertainty(_Node):
@@ -190,6 +194,7 @@ class Config(_Node):
     INFERENCE: Inference = Inference()
     DEVICE: str = "cpu"
     NUM_OF_GPU_TRAIN: int = Field(1, ge=0)
+    NUM_WORKERS: int = Field(-1, ge=-1)  # of the toolbox's data loaders; -1 chooses
     LOG: Log = Log()
     EVALUATION: Evaluation = Evaluation()
     UNCERTAINTY: Uncertainty = Uncertainty()

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from streamnet_plugin.comparison import BenchmarkRun, Scoring, report_pairs
 from streamnet_plugin.errors import DataError
 from streamnet_plugin.evaluation.conventions import get_convention
 from streamnet_plugin.evaluation.windows import HrMethod
+from streamnet_plugin.progress import Reporter
 from streamnet_plugin.report.provenance import provenance
-from streamnet_plugin.report.results import BenchmarkResults
-from streamnet_plugin.scoring import WaveformPair, load_pairs, score
+from streamnet_plugin.scoring import WaveformPair, load_pairs
 
 GROUP = "rppg.outputs"
 """Entry points: file ending without its dot -> reader (path) -> iterable of WaveformPair."""
@@ -22,43 +25,82 @@ DEFAULT_FS = 30.0
 
 
 def rescore(
-    source: str | Path,
-    *,
+    *sources: str | Path,
     convention: str = "toolbox-2025",
     window_s: float | None = None,
     hr_method: str = "FFT",
     fs: float | None = None,
     differential: bool = False,
-) -> BenchmarkResults:
-    """Metrics of saved waveforms.
+    output: str | Path | None = None,
+    plots: bool = True,
+    progress: Reporter | None = None,
+) -> BenchmarkRun:
+    """Metrics of saved waveforms, several sources in one table.
 
     Args:
-        source: a results folder; a CSV with columns pred, label and optionally video; or a file
-            that a registered reader knows, such as an rPPG-Toolbox output pickle.
+        sources: results folders; CSVs with columns pred, label and optionally video; or files
+            that a registered reader knows, such as rPPG-Toolbox output pickles. Each is a method
+            (a results folder: as many as it has); equal names get the source's folder.
         convention: the HR band.
         window_s: s; None is the whole video.
         hr_method: "FFT" or "Peak".
         fs: Hz, of a CSV (30 if not given); other sources know theirs.
         differential: a CSV's waveforms are normalised first differences.
+        output: results folder; None writes nothing.
+        plots: whether to draw.
+        progress: hears of every step.
 
     Raises:
-        DataError: the source cannot be read.
+        DataError: a source cannot be read.
         ConfigError: unknown convention.
     """
-    source = Path(source)
-    pairs = read_pairs(source, fs, differential)
-    band = get_convention(convention)
+    read = [(Path(s), read_pairs(Path(s), fs, differential)) for s in sources]
+    pairs = _distinct(read)
     method: HrMethod = "Peak" if hr_method.lower().startswith("peak") else "FFT"
-    rows, summaries = score(pairs, band, window_s, method)
-    return BenchmarkResults(
-        title=source.name,
-        convention=str(band),
-        hr_method=method,
-        window="whole videos" if window_s is None else f"{window_s:g} s windows",
-        summaries=summaries,
-        rows=rows,
+    run = report_pairs(
+        pairs,
+        title=", ".join(dict.fromkeys(p.dataset for p in pairs)) or "nothing",
+        scoring=Scoring(get_convention(convention), method, window_s),
         failures=(),
-        provenance=provenance({"source": str(source)}, 0, _fingerprint(pairs), {}),
+        provenance=provenance(
+            {"sources": [str(s) for s in sources]}, 0, pairs_fingerprint(pairs), {}
+        ),
+        notes=_notes(pairs),
+        output=output,
+        plots=plots,
+        progress=progress,
+    )
+    return run
+
+
+def _distinct(read: Sequence[tuple[Path, list[WaveformPair]]]) -> list[WaveformPair]:
+    """All pairs; a method of two sources carries its source's name too."""
+    owners: dict[str, set[Path]] = {}
+    for source, pairs in read:
+        for pair in pairs:
+            owners.setdefault(pair.method, set()).add(source)
+    return [
+        replace(pair, method=f"{pair.method} ({source.resolve().parent.name}/{source.stem})")
+        if len(owners[pair.method]) > 1
+        else pair
+        for source, pairs in read
+        for pair in pairs
+    ]
+
+
+def _notes(pairs: Sequence[WaveformPair]) -> tuple[str, ...]:
+    """Says so where the methods were not read from the same videos: their rows do not compare."""
+    videos: dict[str, set[str]] = {}
+    for pair in pairs:
+        videos.setdefault(pair.method, set()).add(pair.recording)
+    common = set.intersection(*videos.values()) if videos else set()
+    other = [name for name, own in videos.items() if own != common]
+    if not other:
+        return ()
+    return (
+        f"Not the same videos: {len(common)} are common to all methods, "
+        + ", ".join(f"{name} has {len(videos[name])}" for name in videos)
+        + ". Rows over different videos do not compare.",
     )
 
 
@@ -109,7 +151,8 @@ def _read_csv(path: Path, fs: float, differential: bool) -> list[WaveformPair]:
     ]
 
 
-def _fingerprint(pairs: list[WaveformPair]) -> str:
+def pairs_fingerprint(pairs: Sequence[WaveformPair]) -> str:
+    """One short hash over waveforms and labels."""
     digest = hashlib.sha256()
     for pair in pairs:
         digest.update(pair.recording.encode() + pair.pred.tobytes() + pair.label.tobytes())

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from streamnet_plugin.errors import CheckpointError, ConfigError, OutputError
-from streamnet_plugin.model.streamnet import CHANNELS, STREAMNet, STREAMNetConfig
+from streamnet_plugin.model.streamnet import CHANNELS, Shift, STREAMNet, STREAMNetConfig
 
 FORMAT = "streamnet-rppg/1"
 
@@ -58,7 +58,11 @@ def save_checkpoint(model: STREAMNet, path: str | Path, metadata: Mapping[str, A
 
 
 def load_checkpoint(
-    path: str | Path | None = None, config: STREAMNetConfig | None = None
+    path: str | Path | None = None,
+    config: STREAMNetConfig | None = None,
+    *,
+    segment_length: int | None = None,
+    shift: Shift | None = None,
 ) -> tuple[STREAMNet, dict[str, Any]]:
     """A network in evaluation mode, and what its file says of itself.
 
@@ -67,6 +71,8 @@ def load_checkpoint(
             with or without a leading `module.`; None for the shipped weights.
         config: needed for a `.pth` whose crops are not square or whose segments are not 10 frames
             long; otherwise read from the file, or from the shapes in it.
+        segment_length, shift: of a `.pth`, which does not say them; None for 10 frames, and for
+            the shift that its names imply.
 
     Raises:
         CheckpointError: missing or damaged file, anything but tensors in it, or names and shapes
@@ -79,7 +85,7 @@ def load_checkpoint(
         )
     state, own_config, metadata = _read(path)
     if config is None:
-        config = own_config or config_from_shapes(state, path)
+        config = own_config or _stated(config_from_shapes(state, path), segment_length, shift)
     model = STREAMNet(config)
     _check_fit(model, state, path)
     model.load_state_dict(state)
@@ -156,6 +162,17 @@ def config_from_shapes(state: Mapping[str, Tensor], path: Path | None = None) ->
         attention="apperance_att_conv1.weight" in state,
     )
     return replace(config, third_conv="apperance_conv5.weight" in state)
+
+
+def _stated(
+    config: STREAMNetConfig, segment_length: int | None, shift: Shift | None
+) -> STREAMNetConfig:
+    """The configuration that shapes imply, with what they cannot tell."""
+    return replace(
+        config,
+        segment_length=segment_length or config.segment_length,
+        shift=shift or config.shift,
+    )
 
 
 def _check_fit(model: STREAMNet, state: Mapping[str, Tensor], path: Path) -> None:

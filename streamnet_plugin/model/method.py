@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from streamnet_plugin.data.clips import Normaliser, resized
 from streamnet_plugin.errors import ConfigError, NoResultError
 from streamnet_plugin.model.checkpoint import load_checkpoint
+from streamnet_plugin.model.streamnet import Shift, STREAMNet
 from streamnet_plugin.types import FaceVideo, FloatArray, Prediction
 from streamnet_plugin.uncertainty.mc_dropout import sample_clip
 
@@ -28,6 +29,7 @@ class STREAMNetMethod:
         mc_rate: dropout rate while sampling; None for the trained rates.
         seed: of the samples.
         device: a torch device.
+        segment_length, shift: of weights in a `.pth`, which does not say them.
     """
 
     name = "STREAMNet"
@@ -40,13 +42,13 @@ class STREAMNetMethod:
         mc_rate: float | None = None,
         seed: int = 0,
         device: str = "cpu",
+        segment_length: int | None = None,
+        shift: Shift | None = None,
     ) -> None:
-        if device.startswith("cuda") and not torch.cuda.is_available():
-            raise ConfigError(
-                f"DEVICE is {device}, but this machine has no CUDA", remedy="set DEVICE: cpu."
-            )
-        model, self.metadata = load_checkpoint(checkpoint)
-        self.device = torch.device(device)
+        self.device = usable_device(device)
+        model, self.metadata = load_checkpoint(
+            checkpoint, segment_length=segment_length, shift=shift
+        )
         self.model = model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.mc_samples, self.mc_rate, self.seed = mc_samples, mc_rate, seed
 
@@ -75,27 +77,69 @@ class STREAMNetMethod:
         normaliser = Normaliser.fit(frames)
         if normaliser.still:
             raise NoResultError("all frames are equal: there is no pulse in a still image")
-        bvp = np.empty(len(frames))
-        samples = np.empty((self.mc_samples, len(frames)))
-        for index, (start, stop) in enumerate(_clips(len(frames), c.segment_length)):
-            clip = normaliser.network_input(frames, start, stop)  # (n, 6, H, W)
-            x = torch.from_numpy(clip).to(self.device, memory_format=torch.channels_last)
-            bvp[start:stop] = self._numpy(self.model(x))
-            if self.mc_samples:
-                drawn = sample_clip(
-                    self.model,
-                    x,
-                    self.mc_samples,
-                    seed=self.seed,
-                    clip_index=index,
-                    rate=self.mc_rate,
-                )
-                samples[:, start:stop] = self._numpy(drawn, self.mc_samples)
-        return Prediction(bvp, differential=True, samples=samples if self.mc_samples else None)
+        bvp, samples = read_waveform(
+            self.model,
+            len(frames),
+            lambda start, stop: torch.from_numpy(normaliser.network_input(frames, start, stop)),
+            mc_samples=self.mc_samples,
+            mc_rate=self.mc_rate,
+            seed=self.seed,
+        )
+        return Prediction(bvp, differential=True, samples=samples)
 
-    @staticmethod
-    def _numpy(x: torch.Tensor, *lead: int) -> FloatArray:
-        return x.double().cpu().numpy().reshape(*lead, -1)
+
+def usable_device(name: str) -> torch.device:
+    """The torch device of that name; `ConfigError` if this machine has no CUDA to give."""
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ConfigError(
+            f"DEVICE is {name}, but this machine has no CUDA", remedy="set DEVICE: cpu."
+        )
+    return torch.device(name)
+
+
+@torch.no_grad()
+def read_waveform(
+    model: STREAMNet,
+    n_frames: int,
+    frames: Callable[[int, int], torch.Tensor],
+    *,
+    mc_samples: int = 0,
+    mc_rate: float | None = None,
+    seed: int = 0,
+    first_clip: int = 0,
+) -> tuple[FloatArray, FloatArray | None]:
+    """The network's output for a row of frames, in clips of at most `CLIP_FRAMES`.
+
+    Args:
+        model: in evaluation mode.
+        n_frames: T, at least one segment.
+        frames: (start, stop) -> (n, 6, H, W) float32.
+        mc_samples, mc_rate, seed: see `sample_clip`.
+        first_clip: number of the first of these clips in its video, for the samples' seeds.
+
+    Returns:
+        (T,) difference-normalised BVP, and its samples (S, T), None for S = 0.
+    """
+    device = next(model.parameters()).device
+    bvp, samples = np.empty(n_frames), np.empty((mc_samples, n_frames))
+    for index, (start, stop) in enumerate(_clips(n_frames, model.config.segment_length)):
+        x = frames(start, stop).to(device, memory_format=torch.channels_last)
+        bvp[start:stop] = _numpy(model(x))
+        if mc_samples:
+            drawn = sample_clip(
+                model, x, mc_samples, seed=seed, clip_index=first_clip + index, rate=mc_rate
+            )
+            samples[:, start:stop] = _numpy(drawn, mc_samples)
+    return bvp, samples if mc_samples else None
+
+
+def n_clips(n_frames: int, segment: int) -> int:
+    """How many clips `read_waveform` cuts that many frames into."""
+    return len(list(_clips(n_frames, segment)))
+
+
+def _numpy(x: torch.Tensor, *lead: int) -> FloatArray:
+    return x.double().cpu().numpy().reshape(*lead, -1)
 
 
 def _clips(n_frames: int, segment: int) -> Iterator[tuple[int, int]]:

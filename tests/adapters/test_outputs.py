@@ -49,7 +49,7 @@ def test_chunks_are_joined_in_order(tmp_path, wrap):
 
 
 def test_they_are_scored(tmp_path):
-    results = rescore(save(tmp_path / "net_outputs.pickle"))
+    results = rescore(save(tmp_path / "net_outputs.pickle")).results
     errors = {row.recording: row.abs_error for row in results.rows}
     assert errors["subject2"] == 0
     assert errors["subject1"] == pytest.approx(10, abs=3.6)
@@ -113,7 +113,7 @@ PUBLISHED = Path(
 @pytest.mark.skipif(not PUBLISHED.is_file(), reason="RPPG_TOOLBOX with its model_outputs is unset")
 def test_published_outputs_of_42_real_recordings_score_as_the_toolbox_scores_them(monkeypatch):
     pairs = {pair.recording: pair for pair in read_outputs(PUBLISHED)}
-    rows = rescore(PUBLISHED).rows
+    rows = rescore(PUBLISHED).results.rows
     assert len(rows) == len(pairs) == 42
     for row in rows[::6]:
         pair = pairs[row.recording]
