@@ -1,0 +1,99 @@
+"""Models for the toolbox by name, fed by the packaging entry-point group `rppg_toolbox.models`.
+
+An entry point names a trainer class or factory that is called as the toolbox calls its own:
+`factory(config, data_loader_dict)`, and gives an object with `train(data_loader_dict)` and
+`test(data_loader_dict)`. It may carry
+
+    yacs_defaults   mapping of its own configuration keys to their defaults, nested as in a YAML,
+                    e.g. {"MODEL": {"MYNET": {"DEPTH": 4}}}; without it such keys are unknown
+    check_config    function (config) that raises before any data is read if it cannot work
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Iterable, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from streamnet_plugin.errors import ConfigError
+
+log = logging.getLogger(__name__)
+GROUP = "rppg_toolbox.models"
+
+
+def registered_models() -> dict[str, EntryPoint]:
+    """Entry points by name, unimported.
+
+    Raises:
+        ConfigError: two packages claim one name; names both.
+    """
+    found: dict[str, EntryPoint] = {}
+    for point in entry_points(group=GROUP):
+        other = found.get(point.name)
+        if other is not None and other.value != point.value:
+            raise ConfigError(
+                f"two packages provide a model {point.name!r}: {_origin(other)} and "
+                f"{_origin(point)}",
+                remedy="uninstall one of them, or ask its author to rename the model.",
+            )
+        found[point.name] = point
+    return found
+
+
+def load_model(name: str, toolbox_names: Iterable[str]) -> Any:
+    """The factory registered under `name`.
+
+    Raises:
+        ConfigError: unknown name (the known ones, nearest first), a name that the toolbox itself
+            uses, or a package that cannot be imported.
+    """
+    points = registered_models()
+    own = set(toolbox_names)
+    if name not in points:
+        known = sorted({*points, *own})
+        near = difflib.get_close_matches(name, known, n=len(known), cutoff=0.0)
+        raise ConfigError(
+            f"no model is named {name!r}",
+            remedy="set MODEL.NAME to one of " + ", ".join(near) + ".",
+        )
+    if name in own:
+        raise ConfigError(
+            f"{_origin(points[name])} provides a model {name!r}, which the toolbox itself has",
+            remedy="uninstall that package, or ask its author to rename the model.",
+        )
+    try:
+        return points[name].load()
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(
+            f"the model {name!r} of {_origin(points[name])} cannot be imported: {error}",
+            remedy="reinstall that package with its dependencies.",
+        ) from error
+
+
+def all_defaults(chosen: str, toolbox_names: Iterable[str]) -> dict[str, Any]:
+    """The configuration keys of all plugins, merged; one that does not import is left out."""
+    merged: dict[str, Any] = {}
+    for name in registered_models():
+        try:
+            target = load_model(name, toolbox_names)
+        except ConfigError as error:
+            if name == chosen:
+                raise
+            log.warning("%s", error)
+            continue
+        _merge(merged, getattr(target, "yacs_defaults", {}))
+    return merged
+
+
+def _merge(into: dict[str, Any], tree: Mapping[str, Any]) -> None:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            _merge(into.setdefault(key, {}), value)
+        else:
+            into[key] = value
+
+
+def _origin(point: EntryPoint) -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown package"

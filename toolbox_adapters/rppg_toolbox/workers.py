@@ -1,0 +1,157 @@
+"""What the toolbox's child processes and data loaders run through.
+
+Its preprocessing starts a process per video and never looks whether one failed; here each
+failure is kept and named. Its DataLoaders start 16 processes, however small the data.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import random
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, default_collate
+
+from toolbox_adapters.rppg_toolbox import compat
+
+MAX_WORKERS = 8
+SMALL_SET = 256
+"""Fewer clips than this are loaded faster than a worker starts."""
+
+
+@dataclass(frozen=True)
+class LostVideo:
+    """A video that the toolbox could not preprocess, and what its process said last."""
+
+    path: str
+    reason: str
+
+
+class ChildSetup:
+    """First among a child's arguments: being unpickled, it makes the checkout importable there."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return compat.install, (str(self.root),)
+
+
+def run_child(_: None, note: str, target: Callable[..., None], args: tuple[Any, ...]) -> None:
+    """Run `target`; leave what it raised in the file `note`, and fail as it failed."""
+    try:
+        target(*args)
+    except BaseException as error:
+        Path(note).write_text(json.dumps(f"{type(error).__name__}: {error}"))
+        raise
+
+
+class LoudProcesses:
+    """Takes the place of `multiprocessing` in the toolbox's loader module.
+
+    Everything is passed through, but processes leave a note when they fail.
+    """
+
+    def __init__(self, root: Path, notes: Path) -> None:
+        self._root, self._notes = root, notes
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(multiprocessing, name)
+
+    def Process(
+        self, target: Callable[..., None], args: tuple[Any, ...] = (), **kwargs: Any
+    ) -> multiprocessing.Process:
+        number = next((a for a in args if isinstance(a, int)), len(list(self._notes.iterdir())))
+        note = str(self._notes / f"{number}.json")
+        wrapped = (ChildSetup(self._root), note, target, args)
+        return multiprocessing.Process(target=run_child, args=wrapped, **kwargs)
+
+
+def watch_preprocessing(module: ModuleType, root: Path, lost: list[LostVideo]) -> None:
+    """Make `BaseLoader` report the videos that its processes lose.
+
+    Args:
+        module: `dataset.data_loader.BaseLoader`.
+        root: the checkout.
+        lost: is added to.
+    """
+    original = module.BaseLoader.multi_process_manager
+
+    def manager(self: Any, data_dirs: Any, config_preprocess: Any, *args: Any) -> Any:
+        quota = args[0] if args else min(MAX_WORKERS, os.cpu_count() or 1)
+        with tempfile.TemporaryDirectory() as folder:
+            module.mp = LoudProcesses(root, Path(folder))  # type: ignore[attr-defined]
+            done = original(self, data_dirs, config_preprocess, quota)
+            for i, entry in enumerate(data_dirs):
+                if not done.get(i):
+                    lost.append(LostVideo(str(entry["path"]), _why(Path(folder), i, i in done)))
+        return done
+
+    module.BaseLoader.multi_process_manager = manager
+
+
+def _why(folder: Path, index: int, finished: bool) -> str:
+    note = folder / f"{index}.json"
+    if note.exists():
+        return str(json.loads(note.read_text()))
+    if finished:
+        return "it has fewer frames than CHUNK_LENGTH: no clip came of it"
+    return "its process ended without a word (out of memory?)"
+
+
+def contiguous_collate(batch: list[Any]) -> Any:
+    """`default_collate`, with every tensor in one piece: the toolbox's trainers call `view`."""
+    return _contiguous(default_collate(batch))
+
+
+def _contiguous(x: Any) -> Any:
+    if isinstance(x, Tensor):
+        return x.contiguous()
+    if isinstance(x, list | tuple):
+        return [_contiguous(item) for item in x]
+    return x
+
+
+def seed_worker(worker_id: int) -> None:
+    """NumPy's and Python's generators follow torch's in every worker."""
+    seed = torch.initial_seed() % 2**32
+    np.random.seed(seed)  # noqa: NPY002 (the toolbox's code uses the global generator)
+    random.seed(seed)
+
+
+def choose_workers(wanted: int, n_items: int) -> int:
+    """NUM_WORKERS, or for -1: none for small sets, else one per core, at most `MAX_WORKERS`."""
+    if wanted >= 0:
+        return wanted
+    return 0 if n_items < SMALL_SET else min(MAX_WORKERS, os.cpu_count() or 1)
+
+
+class ToolboxDataLoader(DataLoader[Any]):
+    """The toolbox's DataLoader with as many workers as pay, and a memory of its last batch.
+
+    Attributes:
+        current: names and chunk numbers of the batch handed out last.
+    """
+
+    def __init__(self, dataset: Any, num_workers: int = -1, **kwargs: Any) -> None:
+        workers = choose_workers(num_workers, len(dataset))
+        kwargs.setdefault("collate_fn", contiguous_collate)
+        kwargs["worker_init_fn"] = seed_worker
+        super().__init__(dataset, num_workers=workers, persistent_workers=workers > 0, **kwargs)
+        self.current: tuple[Any, Any] = ((), ())
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        for batch in super().__iter__():
+            if len(batch) > 3:
+                self.current = (batch[2], batch[3])
+            yield batch
