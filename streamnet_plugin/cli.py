@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -65,7 +65,8 @@ def _root(
 
 
 @contextmanager
-def _bars() -> Iterator[Any]:
+def progress_bars() -> Iterator[Any]:
+    """Progress on standard error."""
     from rich.console import Console
 
     from streamnet_plugin.progress import Bars
@@ -74,7 +75,7 @@ def _bars() -> Iterator[Any]:
         yield bars
 
 
-def _report_failures(failures: list[Any], allow: bool) -> None:
+def report_failures(failures: list[Any], allow: bool) -> None:
     """Name every failed video on standard error; exit 1 unless that is allowed."""
     for failure in failures:
         remedy = f" Remedy: {failure.remedy}" if failure.remedy else ""
@@ -129,7 +130,7 @@ def benchmark(
     from streamnet_plugin.comparison import benchmark as run
     from streamnet_plugin.report.tables import to_rich
 
-    with _bars() as bars:
+    with progress_bars() as bars:
         done = run(
             config,
             overrides=overrides or (),
@@ -142,7 +143,7 @@ def benchmark(
         )
     Console().print(to_rich(done.results))
     typer.echo(f"Results: {done.folder}")
-    _report_failures(list(done.results.failures), allow_failures)
+    report_failures(list(done.results.failures), allow_failures)
 
 
 @app.command()
@@ -173,7 +174,7 @@ def predict(
     """
     from streamnet_plugin.prediction import predict as run
 
-    with _bars() as bars:
+    with progress_bars() as bars:
         reading = run(
             video, method=method, output=output or True, fps=fps, weights=weights, progress=bars
         )
@@ -199,13 +200,13 @@ def preprocess(
     from streamnet_plugin.comparison import prepare
     from streamnet_plugin.config import load_config
 
-    with _bars() as bars:
+    with progress_bars() as bars:
         prepared = prepare(
             load_config(config, overrides or ()), data_root=data_root, jobs=jobs, progress=bars
         )
     frames = sum(len(video.frames) for video in prepared.videos)
     typer.echo(f"{len(prepared.videos)} videos, {frames} frames in {prepared.cache}")
-    _report_failures(list(prepared.failures), allow_failures)
+    report_failures(list(prepared.failures), allow_failures)
 
 
 @app.command()
@@ -246,7 +247,7 @@ def evaluate(
     from streamnet_plugin.report.tables import to_rich
     from streamnet_plugin.rescoring import rescore
 
-    with _bars() as bars:
+    with progress_bars() as bars:
         done = rescore(
             predictions,
             fs=fs,
@@ -291,7 +292,7 @@ def compare(
     from streamnet_plugin.report.tables import to_rich
     from streamnet_plugin.rescoring import rescore
 
-    with _bars() as bars:
+    with progress_bars() as bars:
         done = rescore(
             *sources,
             convention=convention,
@@ -372,7 +373,7 @@ def synth_ubfc(
 
     if codec not in ("raw", "mjpg"):
         raise ConfigError(f"unknown codec {codec!r}", remedy="use raw or mjpg.")
-    with _bars() as bars:
+    with progress_bars() as bars:
         bars.start("Recordings", subjects)
         write_ubfc_set(
             out,
@@ -412,7 +413,7 @@ def synth_pure(
     chosen = tuple(int(part) for part in setups.split(",") if part.strip().isdigit())
     if not chosen or not set(chosen) <= set(SETUPS):
         raise ConfigError(f"the setups {setups!r} are not among 1 to 6", remedy="give e.g. 1,3.")
-    with _bars() as bars:
+    with progress_bars() as bars:
         bars.start("Recordings", subjects * len(chosen))
         write_pure_set(
             out,
@@ -455,10 +456,27 @@ def config_check(
     typer.echo(f"{config}: no problem found.")
 
 
+COMMANDS = "streamnet.commands"
+"""Entry points: name of a further command -> the function typer makes it of."""
+
+
 def main() -> None:
-    """Run the command line; known errors become one line and an exit code."""
+    """Run the command line, with the commands that other packages add to it."""
+    from importlib.metadata import entry_points
+
+    for point in entry_points(group=COMMANDS):
+        app.command(point.name)(point.load())
+    run_app(app)
+
+
+def run_app(command: typer.Typer | Callable[..., None]) -> None:
+    """Run an app, or a single command; known errors become one line and an exit code."""
+    if not isinstance(command, typer.Typer):
+        single = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode="markdown")
+        single.command()(command)
+        command = single
     try:
-        app(standalone_mode=True)
+        command(standalone_mode=True)
     except StreamnetError as error:
         kind = "configuration" if isinstance(error, ConfigError) else "error"
         typer.echo(f"{kind}: {error}", err=True)

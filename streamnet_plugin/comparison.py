@@ -14,7 +14,12 @@ import numpy as np
 from streamnet_plugin.config import Config, Data, check_config, load_config
 from streamnet_plugin.data.clips import make_label
 from streamnet_plugin.data.datasets import dataset_fingerprint, find_recordings
-from streamnet_plugin.data.preprocess import PreprocessSettings, preprocess_all
+from streamnet_plugin.data.preprocess import (
+    Alignment,
+    PreprocessReport,
+    PreprocessSettings,
+    preprocess_all,
+)
 from streamnet_plugin.data.splits import select_range
 from streamnet_plugin.data.synthetic.writers import DEMO_VERSION, demo_settings, write_demo
 from streamnet_plugin.errors import ConfigError, DataError, StreamnetError
@@ -27,7 +32,7 @@ from streamnet_plugin.report.provenance import provenance
 from streamnet_plugin.report.results import BenchmarkResults, FailureRow
 from streamnet_plugin.report.writer import n_files, write_results
 from streamnet_plugin.scoring import WaveformPair, plot_waveform, save_pairs, score
-from streamnet_plugin.types import FaceVideo, Method
+from streamnet_plugin.types import FaceVideo, Method, Prediction
 
 log = logging.getLogger(__name__)
 DEMO = "demo"
@@ -211,30 +216,44 @@ def prepare(
     """
     progress = progress or Silent()
     data = with_data_root(config, data_root).test_data
-    root = _demo(progress) if data.DATA_PATH == DEMO else Path(data.DATA_PATH)
-    recordings = select_range(find_recordings(data.DATASET, root), data.BEGIN, data.END)
-    default_cache = data.CACHED_PATH == Data().CACHED_PATH
-    cache = cache_root() / "faces" if default_cache else Path(data.CACHED_PATH)
-    progress.start("Face crops", len(recordings))
-    report = preprocess_all(
-        recordings, preprocess_settings(config), cache, jobs=jobs, progress=progress.step
-    )
+    if data.DATA_PATH == DEMO:
+        data = data.model_copy(update={"DATA_PATH": str(_demo(progress))})
+    settings = preprocess_settings(data, config.EVALUATION.LABEL_ALIGNMENT)
+    report = preprocess_data(data, settings, jobs=jobs, progress=progress)
     failures = tuple(
         FailureRow(f.recording.id, str(f.path), f.reason, f.remedy) for f in report.failures
     )
     if not report.videos:
         first = report.failures[0]
         raise DataError(
-            f"none of {len(recordings)} recordings could be used; the first: {first.reason}",
+            f"none of {len(report.failures)} recordings could be used; the first: {first.reason}",
             path=first.path,
             remedy=first.remedy,
         )
-    return Prepared(report.videos, failures, cache)
+    return Prepared(report.videos, failures, cache_of(data))
 
 
-def preprocess_settings(config: Config) -> PreprocessSettings:
-    """The YAML's keys as settings of the crops."""
-    data, face = config.test_data, config.test_data.PREPROCESS.CROP_FACE
+def preprocess_data(
+    data: Data, settings: PreprocessSettings, *, jobs: int = 1, progress: Reporter | None = None
+) -> PreprocessReport:
+    """Crops of the recordings that a DATA section of a YAML names, from the cache if there."""
+    progress = progress or Silent()
+    recordings = select_range(
+        find_recordings(data.DATASET, Path(data.DATA_PATH)), data.BEGIN, data.END
+    )
+    progress.start("Face crops", len(recordings))
+    return preprocess_all(recordings, settings, cache_of(data), jobs=jobs, progress=progress.step)
+
+
+def cache_of(data: Data) -> Path:
+    """Where crops are kept: CACHED_PATH, or our own folder where that is left at its default."""
+    default = data.CACHED_PATH == Data().CACHED_PATH
+    return cache_root() / "faces" if default else Path(data.CACHED_PATH)
+
+
+def preprocess_settings(data: Data, align: Alignment) -> PreprocessSettings:
+    """The keys of a DATA section as settings of the crops."""
+    face = data.PREPROCESS.CROP_FACE
     if face.DO_CROP_FACE and face.BACKEND != "HC":
         raise ConfigError(
             f"the face detector {face.BACKEND!r} is not available here", remedy="set BACKEND: HC."
@@ -249,7 +268,7 @@ def preprocess_settings(config: Config) -> PreprocessSettings:
             face.DETECTION.DYNAMIC_DETECTION_FREQUENCY if face.DETECTION.DO_DYNAMIC_DETECTION else 0
         ),
         median_box=face.DETECTION.USE_MEDIAN_FACE_BOX,
-        align=config.EVALUATION.LABEL_ALIGNMENT,
+        align=align,
     )
 
 
@@ -266,9 +285,10 @@ def _method(name: str, config: Config) -> Method:
         "mc_rate": config.UNCERTAINTY.MC_RATE,
         "seed": config.UNCERTAINTY.SEED,
         "device": config.DEVICE,
-        "segment_length": config.MODEL.STREAMNET.FRAME_DEPTH,
-        "shift": None if config.MODEL.STREAMNET.SHIFT == "auto" else config.MODEL.STREAMNET.SHIFT,
+        "stated": config.MODEL.STREAMNET.stated(config.test_data.PREPROCESS.RESIZE),
     }
+    if config.test_data.PREPROCESS.DO_CHUNK:  # the clips that the toolbox would cut
+        options["clip_frames"] = config.test_data.PREPROCESS.CHUNK_LENGTH
     return get_method(name, **{k: v for k, v in options.items() if takes_option(name, k)})
 
 
@@ -303,21 +323,16 @@ def _predict(
     if video.bvp is None:
         return None, ("there is no ground truth to compare with", "use `streamnet predict`.")
     recording, reason = video.recording, None
-    pred, samples, differential = np.empty(0), None, False
+    prediction = Prediction(np.empty(0))
     try:
         prediction = method.predict(video)
-        pred, samples, differential = (
-            prediction.bvp,
-            prediction.samples,
-            prediction.differential,
-        )
     except StreamnetError as error:
         reason = (error.what, error.remedy)
     except Exception as error:  # a third party's method may raise anything: the rest must go on
         log.exception("%s failed on %s", method.name, recording.path)
         reason = (f"{type(error).__name__}: {error}", "report it to the method's author.")
-    label = video.bvp
-    if differential:
+    label, pred, samples = video.bvp, prediction.bvp, prediction.samples
+    if prediction.differential:
         # The precision in which the toolbox's networks and labels come, so that it scores the same.
         label = make_label(video.bvp, "DiffNormalized").astype(np.float32)
         pred = pred.astype(np.float32)
@@ -330,10 +345,12 @@ def _predict(
         fs=video.fs,
         pred=pred[:n],
         label=label[:n],
-        differential=differential,
+        differential=prediction.differential,
         variant=_variant(method),
         samples=None if samples is None else samples[:, :n],
         groups=recording.groups,
+        covered=None if prediction.covered is None else min(n, prediction.covered),
+        inverted=prediction.inverted,
     )
     return pair, reason
 

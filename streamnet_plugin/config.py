@@ -128,6 +128,23 @@ class StreamNet(_Node):
     # The authors train on the mean squared error; "pearson" is 1 - r over time, "both" their sum.
     LOSS: Literal["mse", "pearson", "both"] = "mse"
 
+    def stated(self, size: Resize) -> dict[str, Any]:
+        """Fields of a STREAMNetConfig that these keys and the crops' size fix for given weights.
+
+        A key left at its default says nothing of modules: weights of TS-CAN need no SSFEM: False.
+        """
+        said: dict[str, Any] = {
+            "height": size.H,
+            "width": size.W,
+            "segment_length": self.FRAME_DEPTH,
+        }
+        if self.SHIFT != "auto":
+            said["shift"] = self.SHIFT
+        for key in ("ATTENTION", "SSFEM", "THIRD_CONV"):
+            if getattr(self, key) != type(self).model_fields[key].default:
+                said[key.lower()] = getattr(self, key)
+        return said
+
 
 class Model(_Node):
     NAME: str = ""
@@ -169,7 +186,7 @@ class Evaluation(_Node):
     """
 
     CONVENTION: str = "toolbox-2025"
-    LABEL_ALIGNMENT: Literal["timestamp", "index"] = "timestamp"
+    LABEL_ALIGNMENT: Literal["timestamp", "index"] = "index"
     OUTPUT: str = ""  # results folder of a run inside the toolbox; empty: beside its own outputs
 
 

@@ -22,12 +22,11 @@ from streamnet_plugin.evaluation.conventions import Convention
 from streamnet_plugin.evaluation.windows import (
     HrMethod,
     WindowResult,
-    evaluate_window,
-    window_slices,
+    evaluate_prediction,
 )
 from streamnet_plugin.report.results import MethodSummary, Waveform, WindowRow
 from streamnet_plugin.signal.pulse import clean_bvp
-from streamnet_plugin.types import FloatArray
+from streamnet_plugin.types import FloatArray, Prediction
 
 PAIRS_FILE = "waveforms.npz"
 
@@ -45,6 +44,7 @@ class WaveformPair:
         variant: "toolbox", "paper", "network", ...
         samples: (S, T) Monte Carlo samples of `pred`, None if there are none.
         groups: what is known of the recording, e.g. {"setup": "steady"}.
+        covered, inverted: see `Prediction`.
     """
 
     method: str
@@ -58,26 +58,26 @@ class WaveformPair:
     variant: str = ""
     samples: FloatArray | None = None
     groups: Mapping[str, str] = field(default_factory=dict)
+    covered: int | None = None
+    inverted: bool = False
 
 
 def score_pair(
     pair: WaveformPair, convention: Convention, window_s: float | None, hr_method: HrMethod
 ) -> list[tuple[WindowRow, WindowResult]]:
     """The windows of one pair; a missing prediction has windows too, all without a result."""
-    out = []
-    missing = len(pair.pred) == 0
-    for number, part in enumerate(window_slices(len(pair.label), pair.fs, window_s)):
-        result = evaluate_window(
-            np.full(len(pair.label[part]), np.nan) if missing else pair.pred[part],
-            pair.label[part],
-            pair.fs,
-            convention,
-            differential=pair.differential,
-            hr_method=hr_method,
-            samples=None if pair.samples is None else pair.samples[:, part],
+    if len(pair.pred):
+        prediction = Prediction(
+            pair.pred, pair.differential, pair.samples, pair.covered, pair.inverted
         )
-        out.append((_row(pair, number, part, result), result))
-    return out
+    else:
+        prediction = Prediction(np.full(len(pair.label), np.nan), pair.differential)
+    scored = evaluate_prediction(
+        prediction, pair.label, pair.fs, convention, window_s=window_s, hr_method=hr_method
+    )
+    return [
+        (_row(pair, number, part, result), result) for number, (part, result) in enumerate(scored)
+    ]
 
 
 def _row(pair: WaveformPair, number: int, part: slice, r: WindowResult) -> WindowRow:
@@ -178,7 +178,7 @@ def save_pairs(folder: Path, pairs: Sequence[WaveformPair]) -> None:
             {
                 name: getattr(p, name)
                 for name in ("method", "dataset", "recording", "subject", "fs", "differential",
-                             "variant")
+                             "variant", "covered", "inverted")
             }
             | {"groups": dict(p.groups)}
         )  # fmt: skip

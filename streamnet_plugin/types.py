@@ -88,11 +88,17 @@ class Prediction:
         differential: True for networks trained on difference-normalised labels;
             evaluation integrates (cumulative sum) before anything else.
         samples: (S, T) Monte Carlo samples of the same quantity, None if deterministic.
+        covered: the method read only so many frames from the start; the values behind them are
+            filler that is not scored. None where it read all.
+        inverted: what defines the method, e.g. rPPG-Toolbox, has its waveform upside down.
+            Peak detection, which alone can tell, then counts the other side's peaks.
     """
 
     bvp: FloatArray
     differential: bool = False
     samples: FloatArray | None = None
+    covered: int | None = None
+    inverted: bool = False
 
 
 @runtime_checkable

@@ -4,13 +4,14 @@ Functions map (rgb (T, 3), fs in Hz) to a BVP (T,) that rises in systole: blood 
 so it goes against the green trace. They raise `NoResultError` rather than return NaN or a constant.
 
 The plain names are numerically what rPPG-Toolbox (commit d807b01) computes, apart from that
-polarity and CHROM's length; heart rate, SNR and MACC do not depend on the sign. Where the toolbox
+polarity and CHROM's length (`Prediction` tells the harness of both, so that it scores what the
+toolbox scores). ICA's sign is open in both. Where the toolbox
 departs from the paper, the name with ":paper" follows the paper.
 """
 
 from __future__ import annotations
 
-from streamnet_plugin.classical.chrom import chrom, chrom_paper
+from streamnet_plugin.classical.chrom import chrom, chrom_paper, covered_frames
 from streamnet_plugin.classical.green import green
 from streamnet_plugin.classical.ica import ica, ica_paper
 from streamnet_plugin.classical.lgi import lgi
@@ -19,13 +20,13 @@ from streamnet_plugin.classical.omit import omit, omit_paper
 from streamnet_plugin.classical.pbv import pbv, pbv_paper
 from streamnet_plugin.classical.pos import pos, pos_paper
 
-GREEN = ClassicalMethod("GREEN", green, "Verkruysse et al. 2008")
+GREEN = ClassicalMethod("GREEN", green, "Verkruysse et al. 2008", inverted=True)
 ICA = ClassicalMethod("ICA", ica, "Poh et al. 2010")
-CHROM = ClassicalMethod("CHROM", chrom, "de Haan & Jeanne 2013")
-LGI = ClassicalMethod("LGI", lgi, "Pilz et al. 2018")
-PBV = ClassicalMethod("PBV", pbv, "de Haan & van Leest 2014")
-POS = ClassicalMethod("POS", pos, "Wang et al. 2017")
-OMIT = ClassicalMethod("OMIT", omit, "Alvarez Casado & Bordallo Lopez 2023")
+CHROM = ClassicalMethod("CHROM", chrom, "de Haan & Jeanne 2013", covered=covered_frames)
+LGI = ClassicalMethod("LGI", lgi, "Pilz et al. 2018", inverted=True)
+PBV = ClassicalMethod("PBV", pbv, "de Haan & van Leest 2014", inverted=True)
+POS = ClassicalMethod("POS", pos, "Wang et al. 2017", inverted=True)
+OMIT = ClassicalMethod("OMIT", omit, "Alvarez Casado & Bordallo Lopez 2023", inverted=True)
 ICA_PAPER = ClassicalMethod("ICA:paper", ica_paper, ICA.source)
 CHROM_PAPER = ClassicalMethod("CHROM:paper", chrom_paper, CHROM.source)
 PBV_PAPER = ClassicalMethod("PBV:paper", pbv_paper, PBV.source)

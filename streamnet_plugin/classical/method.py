@@ -22,11 +22,15 @@ class ClassicalMethod:
         name: as in tables, e.g. "CHROM" (what rPPG-Toolbox computes) or "CHROM:paper".
         function: (rgb (T, 3), fs in Hz) -> BVP (T,), systole up.
         source: the paper.
+        inverted: rPPG-Toolbox's waveform of this method falls in systole.
+        covered: (T, fs) -> how many of T frames the method reads, None for all.
     """
 
     name: str
     function: Callable[[FloatArray, float], FloatArray]
     source: str
+    inverted: bool = False
+    covered: Callable[[int, float], int] | None = None
 
     def predict(self, video: FaceVideo) -> Prediction:
         """The BVP of a face video; `NoResultError` names the file if there is none."""
@@ -39,7 +43,11 @@ class ClassicalMethod:
 
     def from_rgb(self, rgb: FloatArray, fs: float) -> Prediction:
         """The BVP from a colour trace (T, 3), any scale; `fs` in Hz."""
-        return Prediction(bvp=self.function(rgb, fs))
+        return Prediction(
+            bvp=self.function(rgb, fs),
+            covered=self.covered(len(rgb), fs) if self.covered else None,
+            inverted=self.inverted,
+        )
 
     def from_frames(self, frames: np.ndarray, fs: float) -> Prediction:
         """The BVP from face crops (T, H, W, 3) RGB of any number type; `fs` in Hz."""

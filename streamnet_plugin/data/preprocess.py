@@ -22,6 +22,7 @@ from streamnet_plugin.errors import DataError, NoFaceError, StreamnetError
 from streamnet_plugin.types import BvpTrace, FaceVideo, FloatArray, FrameArray, Recording
 
 log = logging.getLogger(__name__)
+Alignment = Literal["timestamp", "index"]
 
 MIN_DURATION_S = 1.0
 SEARCH_S = 1.0
@@ -59,7 +60,7 @@ class PreprocessSettings:
     box_coefficient: float = 1.5
     detect_every: int = 0
     median_box: bool = False
-    align: Literal["timestamp", "index"] = "timestamp"
+    align: Alignment = "timestamp"
     fps: float | None = None
 
 

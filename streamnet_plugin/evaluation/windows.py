@@ -90,6 +90,8 @@ def evaluate_window(
     differential_label: bool | None = None,
     hr_method: HrMethod = "FFT",
     samples: FloatArray | None = None,
+    covered: int | None = None,
+    inverted: bool = False,
 ) -> WindowResult:
     """Score one window as rPPG-Toolbox does, refusing what it would score as 36.9 bpm.
 
@@ -101,6 +103,7 @@ def evaluate_window(
         differential_label: `label` is one; the same as `differential` if not given.
         hr_method: "FFT" (spectral peak) or "Peak" (mean distance of maxima).
         samples: (S, T) Monte Carlo samples of `pred`.
+        covered, inverted: see `Prediction`.
 
     Raises:
         DataError: `samples` does not have the length of `pred`.
@@ -114,10 +117,14 @@ def evaluate_window(
         return _no_result(f"the prediction has {len(pred)} samples, the label {len(label)}")
     band = convention.band
     try:
-        p = _clean("prediction", pred, fs, band, differential)
+        p = _clean("prediction", pred[:covered], fs, band, differential)
         g = _clean("label", label, fs, band, differential_label)
     except NoResultError as error:
         return _no_result(error.what)
+    if inverted:
+        p = -p
+    if samples is not None:
+        samples = samples[:, :covered]
     hr_pred, hr_label = _hr(p, fs, convention, hr_method), _hr(g, fs, convention, hr_method)
     if not (np.isfinite(hr_pred) and np.isfinite(hr_label)):
         return _no_result(f"{len(p) / fs:.1f} s are too short for a heart rate ({hr_method})")
@@ -156,21 +163,49 @@ def evaluate_video(
 
     A prediction of another length than the label has no result in any window.
     """
-    pred, samples = prediction.bvp, prediction.samples
     label = difference_normalised(label_bvp) if prediction.differential else label_bvp
+    scored = evaluate_prediction(
+        prediction, label, fs, convention, window_s=window_s, hr_method=hr_method
+    )
+    return [result for _, result in scored]
+
+
+def evaluate_prediction(
+    prediction: Prediction,
+    label: FloatArray,
+    fs: float,
+    convention: Convention,
+    *,
+    window_s: float | None = None,
+    hr_method: HrMethod = "FFT",
+) -> list[tuple[slice, WindowResult]]:
+    """`evaluate_video` with a label (T,) that is in the prediction's own domain already.
+
+    Returns:
+        Each window's frames and result.
+    """
+    pred, samples = prediction.bvp, prediction.samples
     slices = window_slices(len(label), fs, window_s)
     if len(pred) != len(label):
         reason = f"the prediction has {len(pred)} samples, the label {len(label)}"
-        return [_no_result(reason) for _ in slices]
+        return [(part, _no_result(reason)) for part in slices]
+    n = len(pred) if prediction.covered is None else prediction.covered
+    if len(slices) > 1:  # what is covered of the last window may be no window of its own
+        slices = [part for part in slices if n - part.start >= TAIL_SAMPLES]
     return [
-        evaluate_window(
-            pred[part],
-            label[part],
-            fs,
-            convention,
-            differential=prediction.differential,
-            hr_method=hr_method,
-            samples=None if samples is None else samples[:, part],
+        (
+            part,
+            evaluate_window(
+                pred[part],
+                label[part],
+                fs,
+                convention,
+                differential=prediction.differential,
+                hr_method=hr_method,
+                samples=None if samples is None else samples[:, part],
+                covered=min(part.stop, n) - part.start,
+                inverted=prediction.inverted,
+            ),
         )
         for part in slices
     ]

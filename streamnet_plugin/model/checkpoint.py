@@ -6,7 +6,6 @@ import json
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from streamnet_plugin.errors import CheckpointError, ConfigError, OutputError
-from streamnet_plugin.model.streamnet import CHANNELS, Shift, STREAMNet, STREAMNetConfig
+from streamnet_plugin.model.streamnet import CHANNELS, STREAMNet, STREAMNetConfig, pooled_twice
 
 FORMAT = "streamnet-rppg/1"
 
@@ -61,22 +60,23 @@ def load_checkpoint(
     path: str | Path | None = None,
     config: STREAMNetConfig | None = None,
     *,
-    segment_length: int | None = None,
-    shift: Shift | None = None,
+    stated: Mapping[str, Any] | None = None,
 ) -> tuple[STREAMNet, dict[str, Any]]:
     """A network in evaluation mode, and what its file says of itself.
 
     Args:
         path: `.safetensors` of ours, or a `.pth` state dict with the authors' or TS-CAN's names,
             with or without a leading `module.`; None for the shipped weights.
-        config: needed for a `.pth` whose crops are not square or whose segments are not 10 frames
-            long; otherwise read from the file, or from the shapes in it.
-        segment_length, shift: of a `.pth`, which does not say them; None for 10 frames, and for
-            the shift that its names imply.
+        config: what the network is; None reads it from the file, or from the shapes in it.
+        stated: fields of STREAMNetConfig that are known from elsewhere, e.g. a YAML. Where a
+            `.pth` does not say (crop size, segment length, shift), they are believed: without
+            them, crops are square, segments 10 frames long, and the shift is what the names
+            imply. Where a file does say, they must agree.
 
     Raises:
-        CheckpointError: missing or damaged file, anything but tensors in it, or names and shapes
-            that do not fit; lists what is missing, extra, and of the wrong shape.
+        CheckpointError: missing or damaged file, anything but tensors in it, names and shapes
+            that do not fit (lists what is missing, extra, and of the wrong shape), or weights
+            that are not what was stated.
     """
     path = shipped_checkpoint() if path is None else Path(path)
     if not path.is_file():
@@ -84,8 +84,10 @@ def load_checkpoint(
             "there is no such file", path=path, remedy="correct the path, or omit it."
         )
     state, own_config, metadata = _read(path)
+    stated = dict(stated or {})
     if config is None:
-        config = own_config or _stated(config_from_shapes(state, path), segment_length, shift)
+        config = own_config or _config_of_shapes(state, stated, path)
+    _check_stated(config, stated, path)
     model = STREAMNet(config)
     _check_fit(model, state, path)
     model.load_state_dict(state)
@@ -139,40 +141,57 @@ def config_from_shapes(state: Mapping[str, Tensor], path: Path | None = None) ->
 
     Without SS-FEM the weights are TS-CAN's, whose shift pads with zeros.
     """
+    return _config_of_shapes(state, {}, path)
+
+
+def _config_of_shapes(
+    state: Mapping[str, Tensor], stated: Mapping[str, Any], path: Path | None
+) -> STREAMNetConfig:
     weight = state.get("final_dense_1.weight")
     if weight is None:
         raise CheckpointError(
             "no final_dense_1.weight in it: these are not STREAM-Net or TS-CAN weights", path=path
         )
-    side = math.isqrt(weight.shape[1] // CHANNELS[1])
-    if CHANNELS[1] * side * side != weight.shape[1]:
-        raise CheckpointError(
-            f"final_dense_1 takes {weight.shape[1]} values: the crops were not square",
-            path=path,
-            remedy="pass a STREAMNetConfig with their height and width.",
-        )
+    height, width = _crop_size(weight.shape[1], stated, path)
     ssfem = any(name.startswith("ssfem.") for name in state)
+    return STREAMNetConfig(
+        height=height,
+        width=width,
+        segment_length=stated.get("segment_length", 10),
+        ssfem=ssfem,
+        shift=stated.get("shift", "wrap" if ssfem else "zero"),
+        attention="apperance_att_conv1.weight" in state,
+        third_conv="apperance_conv5.weight" in state,
+    )
+
+
+def _crop_size(n_inputs: int, stated: Mapping[str, Any], path: Path | None) -> tuple[int, int]:
+    """Height and width, px, of the crops that give the dense layer so many inputs."""
+    if {"height", "width"} <= set(stated):
+        height, width = stated["height"], stated["width"]
+        if CHANNELS[1] * pooled_twice(height) * pooled_twice(width) == n_inputs:
+            return height, width
+    side = math.isqrt(n_inputs // CHANNELS[1])
+    if CHANNELS[1] * side * side != n_inputs:
+        raise CheckpointError(
+            f"final_dense_1 takes {n_inputs} values: the crops were not square",
+            path=path,
+            remedy="state their height and width (RESIZE in a YAML).",
+        )
     # Sizes 4 side + 6 ... 4 side + 9 pool to the same shape; the field's 36, 72, 96 and 128 are
     # all 4 side + 8.
-    config = STREAMNetConfig(
-        height=4 * side + 8,
-        width=4 * side + 8,
-        ssfem=ssfem,
-        shift="wrap" if ssfem else "zero",
-        attention="apperance_att_conv1.weight" in state,
-    )
-    return replace(config, third_conv="apperance_conv5.weight" in state)
+    return 4 * side + 8, 4 * side + 8
 
 
-def _stated(
-    config: STREAMNetConfig, segment_length: int | None, shift: Shift | None
-) -> STREAMNetConfig:
-    """The configuration that shapes imply, with what they cannot tell."""
-    return replace(
-        config,
-        segment_length=segment_length or config.segment_length,
-        shift=shift or config.shift,
-    )
+def _check_stated(config: STREAMNetConfig, stated: Mapping[str, Any], path: Path) -> None:
+    own = config.to_dict()
+    other = [f"{k} is {own[k]}, not {v}" for k, v in stated.items() if own[k] != v]
+    if other:
+        raise CheckpointError(
+            "these weights are of another network than the configuration's: " + ", ".join(other),
+            path=path,
+            remedy="use the RESIZE and the MODEL.STREAMNET keys that they were trained with.",
+        )
 
 
 def _check_fit(model: STREAMNet, state: Mapping[str, Tensor], path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,11 @@ import torch
 from streamnet_plugin.data.clips import Normaliser, resized
 from streamnet_plugin.errors import ConfigError, NoResultError
 from streamnet_plugin.model.checkpoint import load_checkpoint
-from streamnet_plugin.model.streamnet import Shift, STREAMNet
+from streamnet_plugin.model.streamnet import STREAMNet
 from streamnet_plugin.types import FaceVideo, FloatArray, Prediction
 from streamnet_plugin.uncertainty.mc_dropout import sample_clip
 
 CLIP_FRAMES = 180
-"""Frames computed at a time: bounds memory, and fixes which random masks a frame sees."""
 
 
 class STREAMNetMethod:
@@ -29,7 +28,9 @@ class STREAMNetMethod:
         mc_rate: dropout rate while sampling; None for the trained rates.
         seed: of the samples.
         device: a torch device.
-        segment_length, shift: of weights in a `.pth`, which does not say them.
+        stated: what the network must be, see `load_checkpoint`.
+        clip_frames: frames computed at a time: bounds memory, and fixes which random masks a
+            frame sees.
     """
 
     name = "STREAMNet"
@@ -42,13 +43,12 @@ class STREAMNetMethod:
         mc_rate: float | None = None,
         seed: int = 0,
         device: str = "cpu",
-        segment_length: int | None = None,
-        shift: Shift | None = None,
+        stated: Mapping[str, Any] | None = None,
+        clip_frames: int = CLIP_FRAMES,
     ) -> None:
         self.device = usable_device(device)
-        model, self.metadata = load_checkpoint(
-            checkpoint, segment_length=segment_length, shift=shift
-        )
+        self.clip_frames = clip_frames
+        model, self.metadata = load_checkpoint(checkpoint, stated=stated)
         self.model = model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.mc_samples, self.mc_rate, self.seed = mc_samples, mc_rate, seed
 
@@ -84,6 +84,7 @@ class STREAMNetMethod:
             mc_samples=self.mc_samples,
             mc_rate=self.mc_rate,
             seed=self.seed,
+            clip_frames=self.clip_frames,
         )
         return Prediction(bvp, differential=True, samples=samples)
 
@@ -107,8 +108,9 @@ def read_waveform(
     mc_rate: float | None = None,
     seed: int = 0,
     first_clip: int = 0,
+    clip_frames: int = CLIP_FRAMES,
 ) -> tuple[FloatArray, FloatArray | None]:
-    """The network's output for a row of frames, in clips of at most `CLIP_FRAMES`.
+    """The network's output for a row of frames, in clips of at most `clip_frames`.
 
     Args:
         model: in evaluation mode.
@@ -116,13 +118,16 @@ def read_waveform(
         frames: (start, stop) -> (n, 6, H, W) float32.
         mc_samples, mc_rate, seed: see `sample_clip`.
         first_clip: number of the first of these clips in its video, for the samples' seeds.
+        clip_frames: frames computed at a time.
 
     Returns:
         (T,) difference-normalised BVP, and its samples (S, T), None for S = 0.
     """
     device = next(model.parameters()).device
     bvp, samples = np.empty(n_frames), np.empty((mc_samples, n_frames))
-    for index, (start, stop) in enumerate(_clips(n_frames, model.config.segment_length)):
+    for index, (start, stop) in enumerate(
+        _clips(n_frames, model.config.segment_length, clip_frames)
+    ):
         x = frames(start, stop).to(device, memory_format=torch.channels_last)
         bvp[start:stop] = _numpy(model(x))
         if mc_samples:
@@ -133,18 +138,18 @@ def read_waveform(
     return bvp, samples if mc_samples else None
 
 
-def n_clips(n_frames: int, segment: int) -> int:
+def n_clips(n_frames: int, segment: int, clip_frames: int = CLIP_FRAMES) -> int:
     """How many clips `read_waveform` cuts that many frames into."""
-    return len(list(_clips(n_frames, segment)))
+    return len(list(_clips(n_frames, segment, clip_frames)))
 
 
 def _numpy(x: torch.Tensor, *lead: int) -> FloatArray:
     return x.double().cpu().numpy().reshape(*lead, -1)
 
 
-def _clips(n_frames: int, segment: int) -> Iterator[tuple[int, int]]:
-    """Ranges of at most CLIP_FRAMES frames, whole segments each; the last may overlap."""
-    step = max(1, CLIP_FRAMES // segment) * segment
+def _clips(n_frames: int, segment: int, clip_frames: int) -> Iterator[tuple[int, int]]:
+    """Ranges of at most `clip_frames` frames, whole segments each; the last may overlap."""
+    step = max(1, clip_frames // segment) * segment
     whole = n_frames // segment * segment
     for start in range(0, whole, step):
         yield start, min(start + step, whole)

@@ -109,7 +109,7 @@ class STREAMNet(nn.Module):
         self.dropout_3 = nn.Dropout(c.dropout[1])
         self.dropout_4 = nn.Dropout(c.dropout[2])
         # Two unpadded convolutions and poolings: h -> (h - 2) // 2 -> ((h - 2) // 2 - 2) // 2.
-        flat = high * _pooled_twice(c.height) * _pooled_twice(c.width)
+        flat = high * pooled_twice(c.height) * pooled_twice(c.width)
         self.final_dense_1 = nn.Linear(flat, HIDDEN)
         self.final_dense_2 = nn.Linear(HIDDEN, 1)
 
@@ -166,5 +166,5 @@ class STREAMNet(nn.Module):
         return x.flatten(0, 1) if x.dim() == 5 else x
 
 
-def _pooled_twice(size: int) -> int:
+def pooled_twice(size: int) -> int:
     return ((size - 2) // 2 - 2) // 2

@@ -110,8 +110,6 @@ def fit(
     if len(batches) == 0:
         raise ConfigError("there are no clips to train on")
     torch.manual_seed(settings.seed)
-    device = next(model.parameters()).device
-    loss_of = LOSSES[settings.loss]
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
@@ -119,18 +117,12 @@ def fit(
         optimizer, settings.learning_rate, total_steps=settings.epochs * len(batches)
     )
 
-    def loss_on(batch: Any) -> Tensor:
-        x, label = batch[0].to(device), batch[1].to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=settings.bfloat16):
-            pred = model(x)
-        return loss_of(pred.float(), label.float())
-
     for epoch in range(settings.epochs):
         model.train()
         losses: list[float] = []
         rates: list[float] = []
         for batch in batches:
-            loss = loss_on(batch)
+            loss = _loss(model, batch, settings.loss, settings.bfloat16)
             if not torch.isfinite(loss):
                 raise StreamnetError(
                     f"the loss is {loss.item()} at step {epoch * len(batches) + len(losses)}",
@@ -144,21 +136,33 @@ def fit(
             losses.append(loss.item())
             after_step(losses[-1])
         model.eval()
-        report = EpochReport(
-            epoch, float(np.mean(losses)), _mean_loss(loss_on, valid), tuple(rates)
+        held_out = (
+            None
+            if valid is None
+            else mean_loss(model, valid, settings.loss, bfloat16=settings.bfloat16)
         )
+        report = EpochReport(epoch, float(np.mean(losses)), held_out, tuple(rates))
         log.info("epoch %d of %d: loss %.4f", epoch + 1, settings.epochs, report.train_loss)
         after_epoch(report)
 
 
 @torch.no_grad()
-def _mean_loss(loss_on: Callable[[Any], Tensor], batches: Iterable[Any] | None) -> float | None:
-    if batches is None:
-        return None
-    losses = [loss_on(batch).item() for batch in batches]
+def mean_loss(
+    model: nn.Module, batches: Iterable[Any], loss: Loss, *, bfloat16: bool = False
+) -> float:
+    """Mean over batches of the loss of a network in evaluation mode; `ConfigError` without any."""
+    losses = [_loss(model, batch, loss, bfloat16).item() for batch in batches]
     if not losses:
         raise ConfigError("there are no clips to validate on")
     return float(np.mean(losses))
+
+
+def _loss(model: nn.Module, batch: Any, loss: Loss, bfloat16: bool) -> Tensor:
+    device = next(model.parameters()).device
+    x, label = batch[0].to(device), batch[1].to(device)
+    with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+        pred = model(x)
+    return LOSSES[loss](pred.float(), label.float())
 
 
 def train(

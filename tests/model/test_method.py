@@ -55,7 +55,7 @@ def test_every_frame_gets_a_value(n):
 @pytest.mark.parametrize("n", [10, 19, 180, 181, 1000])
 def test_ranges_cover_the_video_in_whole_segments(n):
     seen = np.zeros(n, int)
-    for start, stop in _clips(n, 10):
+    for start, stop in _clips(n, 10, 180):
         assert (stop - start) % 10 == 0
         assert stop - start <= CLIP_FRAMES
         seen[start:stop] += 1

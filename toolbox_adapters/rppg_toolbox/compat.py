@@ -11,16 +11,19 @@ from __future__ import annotations
 
 import importlib.abc
 import importlib.machinery
-import importlib.util
+import logging
+import multiprocessing
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
 import numpy as np
+
+log = logging.getLogger(__name__)
 
 OPTIONAL = {
     "mamba_ssm": "pip install mamba-ssm (needs CUDA)",
@@ -164,6 +167,7 @@ def toolbox_environment(root: Path) -> Iterator[None]:
 
     cwd, path, meta_path = os.getcwd(), list(sys.path), list(sys.meta_path)
     load, bytecode = torch.load, sys.dont_write_bytecode
+    start_method = multiprocessing.get_start_method(allow_none=True)  # it forces "spawn"
     environment = os.environ.get("PYTHONDONTWRITEBYTECODE")
     # The toolbox's top-level modules have common names (config, main); others' step aside.
     names = {p.stem for p in root.iterdir() if p.suffix == ".py" or p.is_dir()}
@@ -184,6 +188,7 @@ def toolbox_environment(root: Path) -> Iterator[None]:
         yield
     finally:
         torch.load, sys.dont_write_bytecode = load, bytecode
+        multiprocessing.set_start_method(start_method, force=True)
         os.chdir(cwd)
         sys.path[:], sys.meta_path[:] = path, meta_path
         if environment is None:
@@ -195,3 +200,23 @@ def toolbox_environment(root: Path) -> Iterator[None]:
             if own or isinstance(module, _Placeholder):
                 del sys.modules[name]
         sys.modules.update(aside)
+
+
+def survive_plots(bland_altman: Any) -> None:
+    """Let metrics go on when a Bland-Altman plot cannot be drawn, as with one or two videos.
+
+    Args:
+        bland_altman: the class `evaluation.BlandAltmanPy.BlandAltman`.
+    """
+    for name in ("scatter_plot", "difference_plot"):
+        setattr(bland_altman, name, _surviving(getattr(bland_altman, name)))
+
+
+def _surviving(draw: Callable[..., None]) -> Callable[..., None]:
+    def attempt(*args: Any, **kwargs: Any) -> None:
+        try:
+            draw(*args, **kwargs)
+        except (ValueError, np.linalg.LinAlgError) as error:
+            log.warning("the Bland-Altman plot is left out, too few different videos: %s", error)
+
+    return attempt

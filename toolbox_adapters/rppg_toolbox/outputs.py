@@ -71,7 +71,7 @@ def read_outputs(path: str | Path) -> Iterator[WaveformPair]:
         predictions, labels = content["predictions"], content["labels"]
         videos = {str(key): key for key in predictions}
         for name in sorted(videos):
-            pred, label = _join(predictions[videos[name]]), _join(labels[videos[name]])
+            pred, label = join_chunks(predictions[videos[name]]), join_chunks(labels[videos[name]])
             yield WaveformPair(
                 method=path.name.removesuffix(path.suffix).removesuffix("_outputs"),
                 dataset="toolbox outputs",
@@ -97,7 +97,7 @@ def read_outputs(path: str | Path) -> Iterator[WaveformPair]:
         ) from error
 
 
-def _join(chunks: Mapping[Any, Any]) -> FloatArray:
-    """One waveform, in the precision it was saved in: scoring integrates in that."""
+def join_chunks(chunks: Mapping[Any, Any]) -> FloatArray:
+    """One waveform (T,), in the precision it was saved in: scoring integrates in that."""
     ordered = [chunks[key] for key in sorted(chunks, key=int)]
     return np.concatenate([np.asarray(chunk).reshape(-1) for chunk in ordered])

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, default_collate
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from toolbox_adapters.rppg_toolbox import compat
 
@@ -109,6 +109,37 @@ def _why(folder: Path, index: int, finished: bool) -> str:
     return "its process ended without a word (out of memory?)"
 
 
+def watch_cache(module: ModuleType, lost: list[LostVideo]) -> None:
+    """Make `BaseLoader` report raw videos that a cache it reuses does not hold.
+
+    Args:
+        module: `dataset.data_loader.BaseLoader`.
+        lost: is added to.
+    """
+    original = module.BaseLoader.load_preprocessed_data
+
+    def load_preprocessed_data(self: Any) -> None:
+        original(self)
+        if self.do_preprocess or not Path(self.raw_data_path).is_dir():
+            return
+        try:
+            data = self.config_data
+            wanted = self.split_raw_data(
+                self.get_raw_data(self.raw_data_path), data.BEGIN, data.END
+            )
+        except Exception:  # the raw data may be elsewhere, or gone: the cache is what counts
+            return
+        names = {Path(p).name.rpartition("_input")[0] for p in self.inputs}
+        known = {video.path for video in lost}
+        lost.extend(
+            LostVideo(str(entry["path"]), "it is not in the cache: set DO_PREPROCESS: True")
+            for entry in wanted
+            if str(entry["index"]) not in names and str(entry["path"]) not in known
+        )
+
+    module.BaseLoader.load_preprocessed_data = load_preprocessed_data
+
+
 def contiguous_collate(batch: list[Any]) -> Any:
     """`default_collate`, with every tensor in one piece: the toolbox's trainers call `view`."""
     return _contiguous(default_collate(batch))
@@ -136,22 +167,44 @@ def choose_workers(wanted: int, n_items: int) -> int:
     return 0 if n_items < SMALL_SET else min(MAX_WORKERS, os.cpu_count() or 1)
 
 
+class _Shipping(Dataset[Any]):
+    """A dataset that makes the checkout importable in the worker process it is unpickled in."""
+
+    def __init__(self, dataset: Any, root: Path) -> None:
+        self.dataset, self.root = dataset, root
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.dataset[index]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpacked, (ChildSetup(self.root), self.dataset)
+
+
+def _unpacked(_: None, dataset: Any) -> Any:
+    return dataset
+
+
 class ToolboxDataLoader(DataLoader[Any]):
     """The toolbox's DataLoader with as many workers as pay, and a memory of its last batch.
 
     Attributes:
-        current: names and chunk numbers of the batch handed out last.
+        current: labels, names and chunk numbers of the batch handed out last.
     """
 
-    def __init__(self, dataset: Any, num_workers: int = -1, **kwargs: Any) -> None:
+    def __init__(self, dataset: Any, root: Path, num_workers: int = -1, **kwargs: Any) -> None:
         workers = choose_workers(num_workers, len(dataset))
         kwargs.setdefault("collate_fn", contiguous_collate)
         kwargs["worker_init_fn"] = seed_worker
+        if workers:
+            dataset = _Shipping(dataset, root)
         super().__init__(dataset, num_workers=workers, persistent_workers=workers > 0, **kwargs)
-        self.current: tuple[Any, Any] = ((), ())
+        self.current: tuple[Any, Any, Any] = ((), (), ())
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         for batch in super().__iter__():
             if len(batch) > 3:
-                self.current = (batch[2], batch[3])
+                self.current = (batch[1], batch[2], batch[3])
             yield batch

@@ -1,0 +1,274 @@
+"""STREAM-Net as one of the toolbox's trainers: same interface, same files.
+
+Training is `streamnet_plugin.training.loop.fit`, reading is `streamnet_plugin.model.method`: what
+is here only speaks the toolbox's language.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from streamnet_plugin.errors import ConfigError, OutputError
+from streamnet_plugin.model.checkpoint import load_checkpoint, shipped_checkpoint
+from streamnet_plugin.model.method import n_clips, read_waveform, usable_device
+from streamnet_plugin.model.streamnet import STREAMNet, STREAMNetConfig
+from streamnet_plugin.training.loop import EpochReport, TrainSettings, fit, mean_loss
+from streamnet_plugin.types import FloatArray
+from toolbox_adapters.rppg_toolbox.settings import YACS_DEFAULTS, config_of
+
+INPUT = ["DiffNormalized", "Standardized"]
+
+
+class STREAMNetTrainer:
+    """Trains and tests STREAM-Net on the toolbox's data loaders.
+
+    Attributes:
+        model: the network, inside DataParallel where there are several GPUs.
+        best_epoch: the epoch with the lowest validation loss.
+        mc_samples: after `test`, Monte Carlo samples (S, T) by the toolbox's name of a video.
+    """
+
+    yacs_defaults = YACS_DEFAULTS
+
+    @staticmethod
+    def check_config(config: Any) -> None:
+        """`ConfigError` with every reason why the network cannot work with this configuration."""
+        problems = list(_problems(config))
+        if problems:
+            raise ConfigError("; ".join(problems))
+
+    def __init__(self, config: Any, data_loader: Any) -> None:
+        self.check_config(config)
+        if config.TOOLBOX_MODE == "only_test" and not config.INFERENCE.MODEL_PATH:
+            config.defrost()  # its printout and its files are named by the weights
+            config.INFERENCE.MODEL_PATH = str(shipped_checkpoint())
+            config.freeze()
+        self.config = config
+        self.own = config_of(config)
+        self.device = usable_device(config.DEVICE)
+        self.model_dir = Path(config.MODEL.MODEL_DIR)
+        self.model_file_name = config.TRAIN.MODEL_FILE_NAME
+        self.best_epoch = 0
+        self.min_valid_loss: float | None = None
+        self.mc_samples: dict[str, FloatArray] = {}
+        self.model: nn.Module = nn.Identity()
+        if config.TOOLBOX_MODE == "train_and_test":
+            network = STREAMNet(self._network(config.TRAIN.DATA.PREPROCESS.RESIZE))
+            self.model = _spread(network.to(self.device), config.NUM_OF_GPU_TRAIN)
+
+    def _network(self, size: Any) -> STREAMNetConfig:
+        keys = self.own.MODEL.STREAMNET
+        return STREAMNetConfig(
+            height=size.H,
+            width=size.W,
+            segment_length=keys.FRAME_DEPTH,
+            shift="wrap" if keys.SHIFT == "auto" else keys.SHIFT,
+            attention=keys.ATTENTION,
+            ssfem=keys.SSFEM,
+            third_conv=keys.THIRD_CONV,
+        )
+
+    def train(self, data_loader: Any) -> None:
+        """All epochs; a checkpoint and, with USE_LAST_EPOCH False, a validation after each."""
+        if data_loader["train"] is None:
+            raise ConfigError("there is no training data: set TRAIN.DATA.DATA_PATH")
+        recipe = self.config.TRAIN
+        validate = not self.config.TEST.USE_LAST_EPOCH
+        if validate and data_loader["valid"] is None:
+            raise ConfigError(
+                "there is no validation data to choose the best epoch by",
+                remedy="set VALID.DATA.DATA_PATH, or TEST.USE_LAST_EPOCH: True.",
+            )
+        reports: list[EpochReport] = []
+        with tqdm(total=recipe.EPOCHS * len(data_loader["train"]), desc="Train", ncols=80) as bar:
+
+            def after_step(loss: float) -> None:
+                bar.set_postfix(loss=f"{loss:.4f}")
+                bar.update()
+
+            def after_epoch(report: EpochReport) -> None:
+                reports.append(report)
+                self._after_epoch(report)
+
+            fit(
+                self.model,
+                data_loader["train"],
+                TrainSettings(
+                    epochs=recipe.EPOCHS,
+                    batch_clips=recipe.BATCH_SIZE,
+                    learning_rate=recipe.LR,
+                    loss=self.own.MODEL.STREAMNET.LOSS,
+                ),
+                valid=data_loader["valid"] if validate else None,
+                after_step=after_step,
+                after_epoch=after_epoch,
+            )
+        if recipe.PLOT_LOSSES_AND_LR:
+            self._toolbox_base().plot_losses_and_lrs(
+                [r.train_loss for r in reports],
+                [r.valid_loss for r in reports if r.valid_loss is not None],
+                [[rate] for r in reports for rate in r.learning_rates],
+                self.config,
+            )
+
+    def _after_epoch(self, report: EpochReport) -> None:
+        self.save_model(report.epoch)
+        print(f"Epoch {report.epoch}: training loss {report.train_loss:.4f}", end="")  # noqa: T201
+        if report.valid_loss is not None:
+            print(f", validation loss {report.valid_loss:.4f}", end="")  # noqa: T201
+            if self.min_valid_loss is None or report.valid_loss < self.min_valid_loss:
+                self.min_valid_loss, self.best_epoch = report.valid_loss, report.epoch
+                print(" (best so far)", end="")  # noqa: T201
+        print()  # noqa: T201
+
+    @torch.no_grad()
+    def valid(self, data_loader: Any) -> float:
+        """Mean loss over the validation batches."""
+        if data_loader["valid"] is None:
+            raise ConfigError("there is no validation data: set VALID.DATA.DATA_PATH")
+        self.model.eval()
+        return mean_loss(self.model, data_loader["valid"], self.own.MODEL.STREAMNET.LOSS)
+
+    def save_model(self, index: int) -> None:
+        """Write `{MODEL_FILE_NAME}_Epoch{index}.pth`, a state dict named as the toolbox's are."""
+        path = self._checkpoint(index)
+        state = {f"module.{k}": v for k, v in _bare(self.model).state_dict().items()}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    torch.save(state, file)
+                os.replace(temporary, path)
+            finally:
+                Path(temporary).unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"the checkpoint cannot be written: {error}",
+                path=path,
+                remedy="free disk space, or set LOG.PATH to another folder.",
+            ) from error
+
+    def _checkpoint(self, epoch: int) -> Path:
+        return self.model_dir / f"{self.model_file_name}_Epoch{epoch}.pth"
+
+    def test(self, data_loader: Any) -> None:
+        """Read all test clips, print the toolbox's metrics, save its pickle of outputs."""
+        if data_loader["test"] is None:
+            raise ConfigError("there is no test data: set TEST.DATA.DATA_PATH")
+        model = self._model_to_test()
+        predictions: dict[str, dict[int, Tensor]] = defaultdict(dict)
+        labels: dict[str, dict[int, Tensor]] = defaultdict(dict)
+        samples: dict[str, dict[int, FloatArray]] = defaultdict(dict)
+        keys = self.own.UNCERTAINTY
+        for batch in tqdm(data_loader["test"], desc="Test", ncols=80):
+            for clip, label, name, chunk in zip(*batch[:4], strict=True):
+                number, frames = int(chunk), clip.float()
+                bvp, drawn = read_waveform(
+                    model,
+                    len(frames),
+                    lambda start, stop, frames=frames: frames[start:stop],  # type: ignore[misc]
+                    mc_samples=keys.MC_SAMPLES,
+                    mc_rate=keys.MC_RATE,
+                    seed=keys.SEED,
+                    first_clip=number * n_clips(len(frames), model.config.segment_length),
+                )
+                predictions[name][number] = torch.from_numpy(bvp.astype(np.float32))[:, None]
+                labels[name][number] = label.float().reshape(-1, 1).cpu()
+                if drawn is not None:
+                    samples[name][number] = drawn
+        self.mc_samples = {
+            name: np.concatenate([chunks[k] for k in sorted(chunks)], axis=1)
+            for name, chunks in samples.items()
+        }
+        if self.config.TEST.OUTPUT_SAVE_DIR:  # first: metrics may fail where outputs do not
+            base = self._toolbox_base()
+            base.model_file_name = self.model_file_name
+            base.save_test_outputs(dict(predictions), dict(labels), self.config)
+        import_module("evaluation.metrics").calculate_metrics(
+            dict(predictions), dict(labels), self.config
+        )
+
+    def _model_to_test(self) -> STREAMNet:
+        if self.config.TOOLBOX_MODE == "only_test":
+            path = Path(self.config.INFERENCE.MODEL_PATH)
+        else:
+            last = self.config.TEST.USE_LAST_EPOCH
+            path = self._checkpoint(self.config.TRAIN.EPOCHS - 1 if last else self.best_epoch)
+        print(f"Testing uses {path}")  # noqa: T201
+        stated = self.own.MODEL.STREAMNET.stated(self.own.TEST.DATA.PREPROCESS.RESIZE)
+        model, _ = load_checkpoint(path, stated=stated)
+        return model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @staticmethod
+    def _toolbox_base() -> Any:
+        """What all its trainers inherit from: it writes outputs and draws losses."""
+        return import_module("neural_methods.trainer.BaseTrainer").BaseTrainer()
+
+
+def _problems(config: Any) -> Iterator[str]:
+    """Why STREAM-Net cannot work with a configuration, before any data is read."""
+    sections = {"only_test": ["TEST"], "train_and_test": ["TRAIN", "VALID", "TEST"]}
+    used = sections.get(config.TOOLBOX_MODE)
+    if used is None:
+        yield f"TOOLBOX_MODE is {config.TOOLBOX_MODE}: set train_and_test or only_test"
+        return
+    depth = config.MODEL.STREAMNET.FRAME_DEPTH
+    for section in used:
+        data = config[section].DATA
+        if section == "VALID" and config.TEST.USE_LAST_EPOCH:
+            continue
+        p = data.PREPROCESS
+        if list(p.DATA_TYPE) != INPUT:
+            yield f"{section}.DATA.PREPROCESS.DATA_TYPE is {list(p.DATA_TYPE)}: set {INPUT}"
+        if INPUT[0] != p.LABEL_TYPE:
+            yield f"{section}.DATA.PREPROCESS.LABEL_TYPE is {p.LABEL_TYPE!r}: set {INPUT[0]}"
+        if data.DATA_FORMAT != "NDCHW":
+            yield f"{section}.DATA.DATA_FORMAT is {data.DATA_FORMAT}: set NDCHW"
+        if p.DO_CHUNK and p.CHUNK_LENGTH % depth:
+            fits = p.CHUNK_LENGTH // depth * depth or depth
+            yield (
+                f"{section}.DATA.PREPROCESS.CHUNK_LENGTH {p.CHUNK_LENGTH} is no multiple of "
+                f"MODEL.STREAMNET.FRAME_DEPTH {depth}: set {fits} or {fits + depth}"
+            )
+        if section != "TEST" and not p.DO_CHUNK:
+            yield f"{section}.DATA.PREPROCESS.DO_CHUNK is False: clips of one batch need one length"
+    if config.TOOLBOX_MODE == "train_and_test":
+        train, test = config.TRAIN.DATA.PREPROCESS.RESIZE, config.TEST.DATA.PREPROCESS.RESIZE
+        if (train.W, train.H) != (test.W, test.H):
+            yield (
+                f"TRAIN.DATA has crops of {train.W} x {train.H} px, TEST.DATA of "
+                f"{test.W} x {test.H}: set one RESIZE for both"
+            )
+        if not config.TRAIN.MODEL_FILE_NAME:
+            yield "TRAIN.MODEL_FILE_NAME is empty: name the checkpoints"
+    elif config.INFERENCE.MODEL_PATH and not Path(config.INFERENCE.MODEL_PATH).is_file():
+        yield (
+            f"INFERENCE.MODEL_PATH {config.INFERENCE.MODEL_PATH} does not exist: correct it, or "
+            "leave it empty for the shipped weights"
+        )
+    gpus = config.NUM_OF_GPU_TRAIN
+    if config.DEVICE.startswith("cuda") and gpus > torch.cuda.device_count():
+        yield f"NUM_OF_GPU_TRAIN is {gpus}, this machine has {torch.cuda.device_count()}"
+
+
+def _spread(network: STREAMNet, gpus: int) -> nn.Module:
+    """The network on several GPUs; whole clips go to each, so no segment is torn."""
+    if gpus > 1 and next(network.parameters()).is_cuda:
+        return nn.DataParallel(network, device_ids=list(range(gpus)))
+    return network
+
+
+def _bare(model: nn.Module) -> nn.Module:
+    return model.module if isinstance(model, nn.DataParallel) else model
