@@ -91,7 +91,13 @@ AllowFailures = Annotated[
     bool, typer.Option("--allow-failures", help="Exit 0 even if some videos failed.")
 ]
 DataRoot = Annotated[
-    Path | None, typer.Option("--data-root", help="Dataset folder; overrides DATA_PATH.")
+    list[str] | None,
+    typer.Option(
+        "--data-root",
+        metavar="[NAME=]PATH",
+        help="Dataset folder; overrides DATA_PATH. With several datasets: NAME=PATH for each "
+        "(repeatable), or the folder that holds one folder per dataset.",
+    ),
 ]
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="KEY=VALUE, e.g. EVALUATION.CONVENTION=neurips-2023")
@@ -128,13 +134,14 @@ def benchmark(
     from rich.console import Console
 
     from streamnet_plugin.comparison import benchmark as run
+    from streamnet_plugin.data_root import parse_data_roots
     from streamnet_plugin.report.tables import to_rich
 
     with progress_bars() as bars:
         done = run(
             config,
             overrides=overrides or (),
-            data_root=data_root,
+            data_root=parse_data_roots(data_root or ()),
             output=output,
             methods=method,
             jobs=jobs,
@@ -199,10 +206,14 @@ def preprocess(
     """
     from streamnet_plugin.comparison import prepare
     from streamnet_plugin.config import load_config
+    from streamnet_plugin.data_root import parse_data_roots
 
     with progress_bars() as bars:
         prepared = prepare(
-            load_config(config, overrides or ()), data_root=data_root, jobs=jobs, progress=bars
+            load_config(config, overrides or ()),
+            data_root=parse_data_roots(data_root or ()),
+            jobs=jobs,
+            progress=bars,
         )
     frames = sum(len(video.frames) for video in prepared.videos)
     typer.echo(f"{len(prepared.videos)} videos, {frames} frames in {prepared.cache}")
@@ -442,16 +453,34 @@ def config_check(
     config: Annotated[str, typer.Argument(help="A YAML, or the name of a shipped one.")],
     overrides: Overrides = None,
     data_root: DataRoot = None,
+    backend: Annotated[
+        str, typer.Option("--backend", help="What it is to run on: both, builtin or toolbox.")
+    ] = "both",
 ) -> None:
-    """Look for mistakes before a long run: unknown keys, wrong types, missing folders, leaks."""
-    from streamnet_plugin.comparison import with_data_root
-    from streamnet_plugin.config import check_config, load_config
+    """Look for mistakes before a long run, and print a fix for each; exit code 2 if there is one.
 
-    resolved = with_data_root(load_config(config, overrides or ()), data_root)
-    problems = list(check_config(resolved))
-    for problem in problems:
-        typer.echo(f"- {problem}")
+    Unknown keys, types that a backend refuses, missing folders, subjects in two splits, clips that
+    are not whole segments, weights of another image size, a device that is not there.
+
+    Examples:
+
+        streamnet config check train/ubfc-intra --data-root /data/UBFC-rPPG
+
+        streamnet config check train/pure-to-ubfc --data-root PURE=/P --data-root UBFC-rPPG=/U
+    """
+    from streamnet_plugin.checks import check_file
+    from streamnet_plugin.data_root import parse_data_roots
+
+    if backend not in ("both", "builtin", "toolbox"):
+        raise ConfigError(
+            f"no backend is named {backend!r}", remedy="use both, builtin or toolbox."
+        )
+    found = check_file(config, overrides or (), parse_data_roots(data_root or ()), backend)  # type: ignore[arg-type]
+    for finding in found:
+        typer.echo(f"- {'note: ' * finding.note}{finding.text}")
+    problems = sum(not finding.note for finding in found)
     if problems:
+        typer.echo(f"{config}: {problems} problem{'s' * (problems > 1)}.")
         raise typer.Exit(EXIT_ERROR)
     typer.echo(f"{config}: no problem found.")
 

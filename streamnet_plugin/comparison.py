@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from streamnet_plugin.config import Config, Data, check_config, load_config
+from streamnet_plugin.checks import check_config
+from streamnet_plugin.config import Config, Data, load_config
 from streamnet_plugin.data.clips import make_label
 from streamnet_plugin.data.datasets import dataset_fingerprint, find_recordings
 from streamnet_plugin.data.preprocess import (
@@ -22,6 +23,7 @@ from streamnet_plugin.data.preprocess import (
 )
 from streamnet_plugin.data.splits import select_range
 from streamnet_plugin.data.synthetic.writers import DEMO_VERSION, demo_settings, write_demo
+from streamnet_plugin.data_root import DataRoot, with_data_root
 from streamnet_plugin.errors import ConfigError, DataError, StreamnetError
 from streamnet_plugin.evaluation.conventions import Convention, get_convention
 from streamnet_plugin.evaluation.windows import HrMethod
@@ -68,7 +70,7 @@ def benchmark(
     config: str | Path | Config = "benchmark/demo",
     *,
     overrides: Sequence[str] = (),
-    data_root: str | Path | None = None,
+    data_root: DataRoot | None = None,
     output: str | Path | None = "streamnet-results",
     methods: Sequence[str] | None = None,
     jobs: int = 2,
@@ -80,7 +82,7 @@ def benchmark(
     Args:
         config: a YAML, the name of a shipped one, or a parsed one.
         overrides: `KEY=VALUE` strings.
-        data_root: the dataset's folder; overrides DATA_PATH.
+        data_root: the dataset's folder, or one for each dataset by name; overrides DATA_PATH.
         output: results folder; if it exists, `-2`, `-3`, ... is appended. None writes nothing.
         methods: names; None takes the configuration's.
         jobs: videos preprocessed at a time.
@@ -97,7 +99,7 @@ def benchmark(
     parsed = with_data_root(parsed, data_root)
     if methods:
         parsed = with_methods(parsed, methods)
-    problems = list(check_config(parsed))
+    problems = list(check_config(parsed, "builtin"))
     if problems:
         raise ConfigError("; ".join(problems))
     chosen = [_method(name, parsed) for name in parsed.methods]
@@ -184,16 +186,6 @@ def report_pairs(
     return BenchmarkRun(results, folder)
 
 
-def with_data_root(config: Config, root: str | Path | None) -> Config:
-    """The configuration with its test data's DATA_PATH replaced."""
-    if root is None:
-        return config
-    section = "UNSUPERVISED" if config.TOOLBOX_MODE == "unsupervised_method" else "TEST"
-    part = getattr(config, section)
-    data = part.DATA.model_copy(update={"DATA_PATH": str(root)})
-    return config.model_copy(update={section: part.model_copy(update={"DATA": data})})
-
-
 def with_methods(config: Config, methods: Sequence[str]) -> Config:
     """The configuration comparing these methods instead of its own."""
     unsupervised = config.UNSUPERVISED.model_copy(update={"METHOD": tuple(methods)})
@@ -204,13 +196,14 @@ def with_methods(config: Config, methods: Sequence[str]) -> Config:
 def prepare(
     config: Config,
     *,
-    data_root: str | Path | None = None,
+    data_root: DataRoot | None = None,
     jobs: int = 1,
     progress: Reporter | None = None,
 ) -> Prepared:
     """Find, decode, crop and cache the recordings of a protocol's test data.
 
     Raises:
+        ConfigError: `data_root` does not say where every dataset is.
         DataError: nothing there, or not one recording could be used.
         OutputError: the cache cannot be written.
     """

@@ -8,9 +8,10 @@ one file serves both backends. Keys of our own live under `MODEL.STREAMNET`, `UN
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -181,8 +182,9 @@ class Log(_Node):
 class Evaluation(_Node):
     """`EVALUATION`: how numbers are computed, ours.
 
-    CONVENTION names the HR band; LABEL_ALIGNMENT is "timestamp" (labels placed by their own
-    clock) or "index" (the toolbox's stretching of the labels to the frame count).
+    CONVENTION names the HR band. LABEL_ALIGNMENT is "index", the toolbox's (label i of UBFC-rPPG
+    belongs to frame i, PURE's labels are stretched to the frame count), so that a plain YAML of
+    the toolbox gives its numbers; or "timestamp", which places labels by their own clock.
     """
 
     CONVENTION: str = "toolbox-2025"
@@ -215,6 +217,16 @@ class Config(_Node):
     LOG: Log = Log()
     EVALUATION: Evaluation = Evaluation()
     UNCERTAINTY: Uncertainty = Uncertainty()
+
+    @property
+    def sections(self) -> dict[str, Data]:
+        """The data that the mode names, by section; VALID only where it names a dataset."""
+        if self.TOOLBOX_MODE == "unsupervised_method":
+            return {"UNSUPERVISED": self.UNSUPERVISED.DATA}
+        if self.TOOLBOX_MODE == "only_test":
+            return {"TEST": self.TEST.DATA}
+        named = {} if self.VALID.DATA.DATASET in ("", "None") else {"VALID": self.VALID.DATA}
+        return {"TRAIN": self.TRAIN.DATA, **named, "TEST": self.TEST.DATA}
 
     @property
     def test_data(self) -> Data:
@@ -282,7 +294,57 @@ def load_config(name: str | Path, overrides: Sequence[str] = ()) -> Config:
         ConfigError: missing file, broken YAML, unknown key (nearest known one named),
             wrong type, or a value out of range.
     """
+    path, tree = read_tree(name, overrides)
+    return parse_config(tree, path=path)
+
+
+def read_tree(name: str | Path, overrides: Sequence[str] = ()) -> tuple[Path, dict[str, Any]]:
+    """The keys of a protocol file as they are written, over those of its BASE files.
+
+    As in the toolbox, BASE lists files relative to the one that names them; later ones win over
+    earlier ones, and the file itself over all of them.
+
+    Returns:
+        The file's path, and the tree with the overrides in it; nothing is validated yet.
+
+    Raises:
+        ConfigError: missing file, broken YAML, a file that is its own base, or an override that
+            is not of the form KEY=VALUE.
+    """
     path = find_config(name)
+    tree = _read_with_bases(path, ())
+    for override in overrides:
+        _apply_override(tree, override)
+    return path, tree
+
+
+def _read_with_bases(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
+    if path.resolve() in above:
+        chain = " -> ".join(p.name for p in (*above[above.index(path.resolve()) :], path))
+        raise ConfigError(
+            f"BASE leads back to the file itself: {chain}", path=path, remedy="break the circle."
+        )
+    own = _read_yaml(path)
+    bases = own.get("BASE", [])
+    if not isinstance(bases, list) or not all(isinstance(base, str) for base in bases):
+        raise ConfigError(
+            f"BASE is {bases!r}, not a list of files", path=path, remedy="write BASE: [other.yaml]."
+        )
+    tree: dict[str, Any] = {}
+    for base in filter(None, bases):
+        file = path.parent / base
+        if not file.is_file():
+            raise ConfigError(
+                f"BASE names {base}, and there is no file {file}",
+                path=path,
+                remedy="give its path relative to the file that names it.",
+            )
+        _overlay(tree, _read_with_bases(file, (*above, path.resolve())))
+    _overlay(tree, own)
+    return tree
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_Yaml12Loader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -291,28 +353,72 @@ def load_config(name: str | Path, overrides: Sequence[str] = ()) -> Config:
         raise ConfigError(
             "the file does not hold a mapping of keys", path=path, remedy="see configs/benchmark."
         )
-    for override in overrides:
-        _apply_override(tree, override)
-    return parse_config(tree, path=path)
+    return _unshared(tree)
+
+
+def _unshared(value: Any) -> Any:
+    """A copy in which YAML's aliases are sections of their own, and every key is a text."""
+    if isinstance(value, Mapping):
+        return {str(key): _unshared(item) for key, item in value.items()}
+    return value
+
+
+def _overlay(tree: dict[str, Any], over: Mapping[str, Any]) -> None:
+    for key, value in over.items():
+        if isinstance(value, Mapping) and isinstance(tree.get(key), dict):
+            _overlay(tree[key], value)
+        else:
+            tree[key] = value
 
 
 def parse_config(tree: Mapping[str, Any], path: Path | None = None) -> Config:
     """Validate a parsed YAML tree; raises `ConfigError` with one line per problem."""
-    tree = _expand(tree)
     try:
-        return Config.model_validate(tree)
+        return Config.model_validate(expand_paths(tree))
     except ValidationError as error:
         problems = [_explain(item) for item in error.errors()]
         raise ConfigError("; ".join(problems), path=path) from error
 
 
-def _expand(value: Any) -> Any:
+def parse_leniently(tree: Mapping[str, Any]) -> tuple[Config | None, dict[tuple[str, ...], str]]:
+    """A configuration without the keys that do not parse, and what is wrong with each of those.
+
+    Returns:
+        The configuration, None if not even TOOLBOX_MODE can be told; and problems by key.
+    """
+    tree = _unshared(expand_paths(tree))
+    problems: dict[tuple[str, ...], str] = {}
+    while True:
+        try:
+            return Config.model_validate(tree), problems
+        except ValidationError as error:
+            found: dict[tuple[str, ...], str] = {}
+            for item in error.errors():
+                key = tuple(part for part in item["loc"] if isinstance(part, str))
+                found.setdefault(key, _explain(item))
+        problems = {**found, **problems}
+        removed = [_remove(tree, key) for key in found]
+        if not any(removed):
+            return None, problems
+
+
+def _remove(tree: Any, key: Sequence[str]) -> bool:
+    """Take a key out of a tree; False if it is not in it."""
+    for part in key[:-1]:
+        tree = tree.get(part) if isinstance(tree, dict) else None
+    if not isinstance(tree, dict) or key[-1] not in tree:
+        return False
+    del tree[key[-1]]
+    return True
+
+
+def expand_paths(value: Any) -> Any:
     """Expand `$NAME` and `~` in path values; an unset variable stays as written."""
     if isinstance(value, Mapping):
         return {
             key: os.path.expanduser(os.path.expandvars(item))
-            if isinstance(item, str) and key.endswith("PATH")
-            else _expand(item)
+            if isinstance(item, str) and str(key).endswith("PATH")
+            else expand_paths(item)
             for key, item in value.items()
         }
     return value
@@ -338,101 +444,41 @@ def _explain(item: Mapping[str, Any]) -> str:
     where = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
         *parents, leaf = (str(part) for part in item["loc"])
-        known = _known_keys(parents)
+        known = {name.upper(): name for name in _known_keys(parents)}
         near = difflib.get_close_matches(leaf.upper(), known, n=1, cutoff=0.0)
-        return f"unknown key {where}" + (f" (nearest known key: {near[0]})" if near else "")
+        return f"unknown key {where}" + (f" (nearest known key: {known[near[0]]})" if near else "")
     if item["type"] == "missing":
         return f"{where} is missing"
-    return f"{where}: {item['msg'].lower()}, found {item['input']!r}"
+    found = item["input"]
+    return f"{where}: {item['msg'].lower()}, found {found!r}{_type_fix(item['type'], found)}"
+
+
+def _type_fix(kind: str, found: Any) -> str:
+    if kind.startswith("int_"):
+        number = isinstance(found, float) and math.isfinite(found)
+        return f": write {round(found)}" if number else ": write a whole number"
+    if kind.startswith("float_"):
+        return ": write a number with a decimal point"
+    fixes = {"bool": "True or False", "string": "it in quotes", "tuple": "a list, e.g. [a, b]"}
+    fix = fixes.get(kind.split("_")[0])
+    return f": write {fix}" if fix else ""
 
 
 def _known_keys(parents: Sequence[str]) -> list[str]:
     node: type[BaseModel] = Config
     for parent in parents:
-        annotation = node.model_fields[parent].annotation
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            node = annotation
+        node = submodel(node, parent) or node
     return list(node.model_fields)
+
+
+def submodel(node: type[BaseModel], key: str) -> type[BaseModel] | None:
+    """The model of a key that is a section, None for one that is a value."""
+    annotation = node.model_fields[key].annotation
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return None
 
 
 def dump_config(config: Config) -> str:
     """The resolved configuration, every default visible, as YAML."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-
-
-def check_config(config: Config) -> Iterator[str]:
-    """Yield the problems of a configuration that parses, each with its fix."""
-    data = config.test_data
-    section = "UNSUPERVISED" if config.TOOLBOX_MODE == "unsupervised_method" else "TEST"
-    if data.FS < 1:
-        yield f"{section}.DATA.FS is {data.FS}: set the frame rate in Hz, e.g. 30."
-    if not data.DATASET:
-        yield f"{section}.DATA.DATASET is empty: set UBFC-rPPG, PURE or video."
-    if not data.DATA_PATH:
-        yield f"{section}.DATA.DATA_PATH is empty: set the dataset's folder, or use --data-root."
-    elif data.DATA_PATH != "demo" and not Path(data.DATA_PATH).exists():
-        yield (
-            f"{section}.DATA.DATA_PATH {data.DATA_PATH} does not exist: "
-            "correct it, set the environment variable in it, or use --data-root."
-        )
-    if data.BEGIN >= data.END:
-        yield f"{section}.DATA: BEGIN {data.BEGIN} is not below END {data.END}: no subject is left."
-    if not config.methods or not all(config.methods):
-        yield "no method is named: set MODEL.NAME or UNSUPERVISED.METHOD."
-    yield from _check_methods(config)
-    yield from _check_streamnet(config)
-    yield from _check_convention(config)
-    if config.TOOLBOX_MODE == "train_and_test":
-        yield from _check_leaks(config)
-
-
-def _check_methods(config: Config) -> Iterator[str]:
-    from streamnet_plugin.registry import list_methods
-
-    known = {info.name.lower(): info.name for info in list_methods()}
-    for name in filter(None, config.methods):
-        if name.lower() not in known:
-            near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.0)
-            yield f"no method {name!r} is registered: did you mean {known[near[0]]}?"
-
-
-def _check_streamnet(config: Config) -> Iterator[str]:
-    if "streamnet" not in [name.lower() for name in config.methods]:
-        return
-    preprocess, depth = config.test_data.PREPROCESS, config.MODEL.STREAMNET.FRAME_DEPTH
-    if preprocess.DO_CHUNK and preprocess.CHUNK_LENGTH % depth:
-        lower = preprocess.CHUNK_LENGTH // depth * depth
-        yield (
-            f"CHUNK_LENGTH {preprocess.CHUNK_LENGTH} is no multiple of "
-            f"MODEL.STREAMNET.FRAME_DEPTH {depth}: set {lower or depth} or {lower + depth}."
-        )
-    if config.INFERENCE.MODEL_PATH and not Path(config.INFERENCE.MODEL_PATH).is_file():
-        yield (
-            f"INFERENCE.MODEL_PATH {config.INFERENCE.MODEL_PATH} does not exist: "
-            "correct it, or leave it empty for the shipped checkpoint."
-        )
-
-
-def _check_convention(config: Config) -> Iterator[str]:
-    from streamnet_plugin.errors import StreamnetError
-    from streamnet_plugin.evaluation.conventions import get_convention
-
-    try:
-        get_convention(config.EVALUATION.CONVENTION)
-    except StreamnetError as error:
-        yield f"EVALUATION.CONVENTION: {error}"
-
-
-def _check_leaks(config: Config) -> Iterator[str]:
-    """Overlapping fractions of one dataset put the same subject on both sides."""
-    parts = {"TRAIN": config.TRAIN.DATA, "VALID": config.VALID.DATA, "TEST": config.TEST.DATA}
-    names = list(parts)
-    for i, first in enumerate(names):
-        for second in names[i + 1 :]:
-            a, b = parts[first], parts[second]
-            same = a.DATASET == b.DATASET != "" and a.DATA_PATH == b.DATA_PATH
-            if same and max(a.BEGIN, b.BEGIN) < min(a.END, b.END):
-                yield (
-                    f"{first}.DATA ({a.BEGIN}-{a.END}) and {second}.DATA ({b.BEGIN}-{b.END}) of "
-                    f"{a.DATASET} overlap: the same subjects are in both. Use disjoint ranges."
-                )

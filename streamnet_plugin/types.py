@@ -44,11 +44,14 @@ class BvpTrace:
         t: (N,) s, strictly increasing, on the clock of the video's frames.
         bvp: (N,) arbitrary units.
         hr: (N,) bpm as the contact sensor reported it, None if it did not.
+        by_index: (M,) every value of the file in its order, M >= N: also those whose time repeats
+            the one before, which have no place on the clock. None stands for `bvp`.
     """
 
     t: FloatArray
     bvp: FloatArray
     hr: FloatArray | None = None
+    by_index: FloatArray | None = None
 
 
 @dataclass(frozen=True)

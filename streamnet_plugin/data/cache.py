@@ -19,7 +19,7 @@ from streamnet_plugin.errors import OutputError
 from streamnet_plugin.types import FaceVideo, FloatArray, FrameArray, Recording
 
 log = logging.getLogger(__name__)
-VERSION = 1
+VERSION = 2
 """Raised whenever the code makes other crops or labels from the same files."""
 FRAMES, META = "frames.u8", "video.json"
 

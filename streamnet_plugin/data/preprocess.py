@@ -17,6 +17,7 @@ from joblib import Parallel, delayed
 from streamnet_plugin.data import cache
 from streamnet_plugin.data.datasets import read_label
 from streamnet_plugin.data.face import Box, crop, enlarged, find_faces, median_box, overlap
+from streamnet_plugin.data.ubfc import LABELS as UBFC_LABELS
 from streamnet_plugin.data.video import FrameSource, open_frames
 from streamnet_plugin.errors import DataError, NoFaceError, StreamnetError
 from streamnet_plugin.types import BvpTrace, FaceVideo, FloatArray, FrameArray, Recording
@@ -33,6 +34,7 @@ MAX_MISSED_CHECKS = 0.6
 CHECK_WIDTH = 320
 RATE_TOLERANCE = 0.01
 """Frames of a camera within 1 % of the asked rate are kept as they are."""
+LABEL_PER_FRAME = UBFC_LABELS[0]
 END_TOLERANCE_S = 1.0
 """A label may begin later or end earlier than the video by this much; the video is cut to it."""
 
@@ -49,7 +51,8 @@ class PreprocessSettings:
         detect_every: look for the face anew every so many frames; 0 only at the start.
         median_box: with `detect_every`, use the median of all boxes for all frames.
         align: "timestamp" places labels by their own clock and resamples a video of another
-            frame rate; "index" takes the frames as they come and stretches labels over them.
+            frame rate; "index" takes the frames as they come and places labels by their number,
+            as the toolbox does (see `labels_by_index`).
         fps: the source's frame rate where it does not say it, or says it wrong.
     """
 
@@ -278,9 +281,7 @@ def _in_step(
     """Which frames to keep, in order, and the label at each of them."""
     n = len(times)
     if settings.align == "index":
-        if trace is None:
-            return np.arange(n), None
-        return np.arange(n), stretched(trace.bvp, n)
+        return np.arange(n), None if trace is None else labels_by_index(trace, n, recording)
     if settings.fps is None and np.any(np.diff(times) <= 0):
         times = np.arange(n) / source_fs  # a broken clock is worse than none
     measured = (n - 1) / (times[-1] - times[0])
@@ -296,6 +297,31 @@ def _in_step(
     _check_cover(at, trace, recording)
     covered = (at >= trace.t[0] - 1 / settings.fs) & (at <= trace.t[-1] + 1 / settings.fs)
     return keep[covered], np.interp(at[covered], trace.t, trace.bvp)
+
+
+def labels_by_index(trace: BvpTrace, n: int, recording: Recording) -> FloatArray:
+    """A label (n,) for each of `n` frames, as the toolbox places them: by number, not by time.
+
+    UBFC-rPPG's `ground_truth.txt` has one label per frame: label i is frame i's, and what is left
+    over is dropped. Files with a rate of their own (PURE; UBFC-rPPG's `gtdump.xmp`, which the
+    toolbox does not read) are stretched over the frames.
+
+    Raises:
+        DataError: UBFC-rPPG with fewer labels than frames: those of the last frames are unknown.
+    """
+    values = trace.bvp if trace.by_index is None else trace.by_index
+    path = recording.label_path
+    if path is None or path.name != LABEL_PER_FRAME:
+        return stretched(values, n)
+    if len(values) < n:
+        raise DataError(
+            f"{len(values)} labels are too few for the {n} frames of {recording.path.name}, where "
+            "label i is frame i's",
+            path=path,
+            remedy="set EVALUATION.LABEL_ALIGNMENT: timestamp, which places labels by their own "
+            "clock.",
+        )
+    return values[:n]
 
 
 def stretched(x: FloatArray, n: int) -> FloatArray:

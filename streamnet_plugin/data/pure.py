@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -102,4 +103,4 @@ def read_pure_label(recording: Recording) -> BvpTrace:
         raise DataError("the JSON holds no samples", path=path, remedy="unpack PURE again.")
     trace = checked_trace(ns / 1e9, bvp, hr, path)
     offset = (int(ns[0]) - first_image) / 1e9
-    return BvpTrace(t=trace.t + offset, bvp=trace.bvp, hr=trace.hr)
+    return replace(trace, t=trace.t + offset)

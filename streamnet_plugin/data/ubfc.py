@@ -108,7 +108,12 @@ def checked_trace(t: FloatArray, bvp: FloatArray, hr: FloatArray | None, path: P
     rising = np.concatenate([[True], np.diff(t) > 0])
     if np.any(np.diff(t) < 0) or rising.mean() < 0.5:
         raise DataError("the ground truth's clock runs backwards or stands still", path=path)
-    return BvpTrace(t=(t - t[0])[rising], bvp=bvp[rising], hr=None if hr is None else hr[rising])
+    return BvpTrace(
+        t=(t - t[0])[rising],
+        bvp=bvp[rising],
+        hr=None if hr is None else hr[rising],
+        by_index=bvp,
+    )
 
 
 def _numbers(line: str, path: Path) -> FloatArray:

@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,65 @@ def load_checkpoint(
     return model.eval(), metadata
 
 
+@dataclass(frozen=True)
+class StatedConfig:
+    """What a weights file says of its network.
+
+    Attributes:
+        config: the network's.
+        stated: whether the file says it; otherwise it is implied by names and shapes, which hold
+            the image size only up to pooling, and not the segment length.
+    """
+
+    config: STREAMNetConfig
+    stated: bool
+
+    def fits(self, width: int, height: int) -> bool:
+        """Whether the network can have been made for crops of that size in px."""
+        c = self.config
+        if self.stated:
+            return (width, height) == (c.width, c.height)
+        return (_pooled(width), _pooled(height)) == (_pooled(c.width), _pooled(c.height))
+
+
+def _pooled(side: int) -> int:
+    """Side of what the dense layer sees: two valid convolutions and two poolings later."""
+    return (side - 6) // 4
+
+
+def read_stated_config(path: str | Path) -> StatedConfig:
+    """The configuration in a weights file: of our own files only the header is read.
+
+    Raises:
+        CheckpointError: missing or damaged file, or no STREAM-Net's weights.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError("there is no such file", path=path, remedy="correct the path.")
+    if path.suffix == ".safetensors":
+        try:
+            with safe_open(path, framework="pt") as file:
+                header = file.metadata() or {}
+            if header.get("format") == FORMAT:
+                return StatedConfig(_config_of(header), stated=True)
+        except (SafetensorError, OSError, KeyError, ValueError, TypeError, ConfigError) as error:
+            raise _damaged(error, path) from error
+    return StatedConfig(config_from_shapes(_read(path)[0], path), stated=False)
+
+
+def _config_of(header: Mapping[str, str]) -> STREAMNetConfig:
+    fields = json.loads(header["config"])
+    return STREAMNetConfig(**{**fields, "dropout": tuple(fields["dropout"])})
+
+
+def _damaged(error: Exception, path: Path) -> CheckpointError:
+    return CheckpointError(
+        f"this safetensors file is damaged or not ours: {error}",
+        path=path,
+        remedy="download or train it again.",
+    )
+
+
 def _read(path: Path) -> tuple[dict[str, Tensor], STREAMNetConfig | None, dict[str, Any]]:
     if path.suffix != ".safetensors":
         return _read_pth(path), None, {}
@@ -103,15 +163,9 @@ def _read(path: Path) -> tuple[dict[str, Tensor], STREAMNetConfig | None, dict[s
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if header.get("format") != FORMAT:
             return _without_prefix(state), None, {}
-        fields = json.loads(header["config"])
-        config = STREAMNetConfig(**{**fields, "dropout": tuple(fields["dropout"])})
-        return state, config, json.loads(header["metadata"])
+        return state, _config_of(header), json.loads(header["metadata"])
     except (SafetensorError, OSError, KeyError, ValueError, TypeError, ConfigError) as error:
-        raise CheckpointError(
-            f"this safetensors file is damaged or not ours: {error}",
-            path=path,
-            remedy="download or train it again.",
-        ) from error
+        raise _damaged(error, path) from error
 
 
 def _read_pth(path: Path) -> dict[str, Tensor]:

@@ -6,6 +6,8 @@ import errno
 import json
 import os
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,6 +17,7 @@ from streamnet_plugin.data import cache, preprocess
 from streamnet_plugin.data.face import crop, enlarged, find_faces, largest_face
 from streamnet_plugin.data.preprocess import (
     PreprocessSettings,
+    labels_by_index,
     preprocess_all,
     preprocess_recording,
     stretched,
@@ -25,6 +28,7 @@ from streamnet_plugin.data.synthetic.writers import write_video
 from streamnet_plugin.data.ubfc import find_ubfc
 from streamnet_plugin.data.video import find_videos, open_frames
 from streamnet_plugin.errors import DataError, NoFaceError, OutputError
+from streamnet_plugin.types import BvpTrace, Recording
 
 WHOLE = PreprocessSettings(width=16, height=12, crop_face=False)
 FACE = PreprocessSettings(width=36, height=36)
@@ -85,6 +89,57 @@ def test_labels_are_in_step_with_the_frames(subject, pure_recording, tmp_path):
 def test_index_alignment_stretches_the_labels():
     x = np.array([0.0, 1.0, 2.0, 3.0, 4.0])
     assert stretched(x, 9) == pytest.approx(np.linspace(0, 4, 9))
+
+
+class TestLabelsByIndex:
+    """As the toolbox does it: by the label's number, whatever its timestamp says."""
+
+    INDEX = replace(WHOLE, align="index")
+
+    def rewrite(self, folder, change):
+        """Change the columns (BVP, HR, t) of a recording's ground truth."""
+        path = folder / "ground_truth.txt"
+        columns = np.array([[float(x) for x in row.split()] for row in path.open()])
+        columns = change(columns)
+        path.write_text("\n".join(" ".join(f"{x:.9e}" for x in row) for row in columns) + "\n")
+        return columns[0]
+
+    def test_ubfc_label_i_is_frame_is(self, subject, tmp_path):
+        bvp = self.rewrite(subject, lambda c: np.hstack([c, c[:, -7:] + [[0], [0], [1.0]]]))
+        assert len(bvp) == 307
+        video = preprocess_recording(one(subject), self.INDEX, tmp_path / "cache")
+        assert np.array_equal(video.bvp, bvp[:300])
+
+    def test_ubfc_samples_whose_time_repeats_count(self, subject, tmp_path):
+        def repeat(columns):
+            columns[2, 100] = columns[2, 99]
+            return columns
+
+        bvp = self.rewrite(subject, repeat)
+        video = preprocess_recording(one(subject), self.INDEX, tmp_path / "cache")
+        assert np.array_equal(video.bvp, bvp)
+
+    def test_too_few_labels_of_ubfc_are_an_error_with_its_remedy(self, subject, tmp_path):
+        self.rewrite(subject, lambda c: c[:, :290])
+        with pytest.raises(DataError) as error:
+            preprocess_recording(one(subject), self.INDEX, tmp_path / "cache")
+        assert "290 labels are too few for the 300 frames of vid.avi" in error.value.what
+        assert error.value.path.name == "ground_truth.txt"
+        assert "EVALUATION.LABEL_ALIGNMENT: timestamp" in error.value.remedy
+        by_time = preprocess_recording(one(subject), WHOLE, tmp_path / "cache")
+        assert len(by_time.bvp) == len(by_time.frames)
+
+    def test_pure_is_stretched_as_before(self, pure_recording, tmp_path):
+        (recording,) = find_pure(pure_recording.parent)
+        video = preprocess_recording(recording, self.INDEX, tmp_path / "cache")
+        package = json.loads(recording.label_path.read_text())["/FullPackage"]
+        waveform = np.array([p["Value"]["waveform"] for p in package], dtype=float)
+        assert video.bvp == pytest.approx(stretched(waveform, len(video.frames)))
+
+    def test_ubfc_dataset_1_has_a_rate_of_its_own(self):
+        trace = BvpTrace(t=np.arange(60) / 60, bvp=np.arange(60.0))
+        recording = Recording("UBFC-rPPG", "1-gt", "1-gt", Path("vid.avi"), Path("gtdump.xmp"))
+        assert labels_by_index(trace, 30, recording) == pytest.approx(np.linspace(0, 59, 30))
 
 
 def test_another_frame_rate_is_resampled_by_time(tmp_path):

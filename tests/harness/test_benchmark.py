@@ -131,6 +131,20 @@ def test_configuration_problems_stop_before_any_work(dataset):
         benchmark(data_root=dataset, methods=["STREAMNt"], output=None)
 
 
+def test_one_data_root_for_each_dataset(dataset, tmp_path):
+    roots = ["--data-root", f"UBFC-rPPG={dataset}", "--data-root", "PURE=/unused"]
+    arguments = ["benchmark/demo", *roots, "--allow-failures"]
+    code, text = run_cli("benchmark", *arguments, "-m", "POS", "--no-plots", "-o", tmp_path / "r")
+    assert code == 0
+    assert "Results:" in text
+    assert "3 videos" in run_cli("preprocess", *arguments)[1]
+    run = benchmark(data_root={"UBFC-rPPG": dataset}, output=None, methods=["POS"], plots=False)
+    assert len(run.results.failures) == 1
+    code, text = run_cli("benchmark", "benchmark/demo", "--data-root", "UBFC=/x")
+    assert code == 2
+    assert "UBFC-rPPG=/x" in text
+
+
 def test_chunks_leave_the_tail_unscored(dataset):
     chunks = ["TEST.DATA.PREPROCESS.DO_CHUNK=true", "TEST.DATA.PREPROCESS.CHUNK_LENGTH=180",
               "INFERENCE.EVALUATION_WINDOW.USE_SMALLER_WINDOW=false"]  # fmt: skip

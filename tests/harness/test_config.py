@@ -1,42 +1,19 @@
-"""Protocol files: strict, with the nearest key named, and checks that find real mistakes."""
+"""Protocol files: strict, with the nearest key named, and inheriting from others."""
 
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import yaml
 
-from streamnet_plugin.config import (
-    Config,
-    check_config,
-    dump_config,
-    load_config,
-    parse_config,
-    shipped_configs,
-)
+from streamnet_plugin.config import Config, dump_config, load_config, parse_config
 from streamnet_plugin.errors import ConfigError
-
-SHIPPED = sorted(
-    p.relative_to(shipped_configs()).with_suffix("").as_posix()
-    for p in shipped_configs().rglob("*.yaml")
-)
 
 
 def demo(**changes):
     return load_config("benchmark/demo", [f"{k}={v}" for k, v in changes.items()])
-
-
-@pytest.mark.parametrize("name", SHIPPED)
-def test_shipped_files_are_valid(name):
-    assert load_config(name).MODEL.NAME == "STREAMNet"
-
-
-def test_the_demo_has_no_problem():
-    assert list(check_config(demo())) == []
 
 
 def test_show_prints_what_can_be_read_again():
@@ -49,7 +26,14 @@ def test_show_prints_what_can_be_read_again():
     [
         ({"MODLE": {}}, "unknown key MODLE .nearest known key: MODEL"),
         ({"TEST": {"DATA": {"FSS": 3}}}, "TEST.DATA.FSS .nearest known key: FS"),
-        ({"TEST": {"DATA": {"FS": 29.97}}}, "TEST.DATA.FS"),
+        (
+            {"MODEL": {"STREAMNET": {"FRAME_DEPHT": 10}}},
+            "STREAMNET.FRAME_DEPHT .*FRAME_DEPTH",
+        ),
+        ({"MODEL": {"factorizephys": {}}}, "nearest known key: FactorizePhys"),
+        ({"TEST": {"DATA": {"FS": 29.97}}}, "TEST.DATA.FS: .*found 29.97: write 30"),
+        ({"TEST": {"METRICS": "MAE"}}, "TEST.METRICS: .*write a list"),
+        ({"TEST": {"DATA": {"DO_PREPROCESS": "maybe"}}}, "DO_PREPROCESS: .*write True or False"),
         ({"TEST": {"DATA": {"BEGIN": 2}}}, "TEST.DATA.BEGIN"),
         ({"TOOLBOX_MODE": "test"}, "TOOLBOX_MODE"),
     ],
@@ -84,46 +68,65 @@ def test_missing_broken_and_empty_files(tmp_path):
 
 
 def test_environment_variables_in_paths(monkeypatch):
-    monkeypatch.setenv("UBFC_RPPG_ROOT", "/somewhere")
+    monkeypatch.setenv("UBFC_RPPG", "/somewhere")
     assert load_config("benchmark/ubfc").TEST.DATA.DATA_PATH == "/somewhere"
 
 
-@pytest.mark.parametrize(
-    ("override", "says"),
-    [
-        ("TEST.DATA.FS=0", "FS is 0"),
-        ("TEST.DATA.DATA_PATH=/nowhere", "does not exist"),
-        ("TEST.DATA.BEGIN=1.0", "not below"),
-        ("MODEL.NAME=STREAMNt", "did you mean STREAMNet"),
-        ("INFERENCE.MODEL_PATH=/nowhere.pth", "does not exist"),
-        ("EVALUATION.CONVENTION=none", "neurips-2023"),
-        ("TEST.DATA.DATASET=''", "DATASET is empty"),
-    ],
-)
-def test_check_finds(override, says):
-    problems = list(check_config(load_config("benchmark/demo", [override])))
-    assert len(problems) == 1
-    assert says in problems[0]
+def test_labels_are_placed_by_index_unless_the_file_says_otherwise():
+    assert parse_config({"TOOLBOX_MODE": "only_test"}).EVALUATION.LABEL_ALIGNMENT == "index"
 
 
-def test_check_finds_chunks_that_mix_segments():
-    bad = ["TEST.DATA.PREPROCESS.DO_CHUNK=true", "TEST.DATA.PREPROCESS.CHUNK_LENGTH=128"]
-    (problem,) = check_config(load_config("benchmark/demo", bad))
-    assert "set 120 or 130" in problem
+class TestBase:
+    def write(self, folder, **files):
+        for name, text in files.items():
+            (folder / f"{name}.yaml").write_text(text)
+
+    def test_a_file_lies_over_its_bases(self, tmp_path):
+        (tmp_path / "sub").mkdir()
+        self.write(
+            tmp_path,
+            deep="TOOLBOX_MODE: only_test\nTEST: {DATA: {FS: 25, DATASET: PURE}}",
+            first="BASE: [deep.yaml]\nDEVICE: cuda:1\nTEST: {METRICS: [MAE, SNR]}",
+            second="DEVICE: cuda:0",
+        )
+        self.write(
+            tmp_path / "sub",
+            own="BASE: [../first.yaml, ../second.yaml, '']\n"
+            "TEST: {METRICS: [RMSE], DATA: {FS: 30}}",
+        )
+        config = load_config(tmp_path / "sub" / "own.yaml")
+        assert config.DEVICE == "cuda:0"
+        assert config.TEST.METRICS == ("RMSE",)
+        assert (config.TEST.DATA.FS, config.TEST.DATA.DATASET) == (30, "PURE")
+
+    def test_circles_are_refused_and_diamonds_are_not(self, tmp_path):
+        self.write(
+            tmp_path,
+            a="BASE: [b.yaml]\nTOOLBOX_MODE: only_test",
+            b="BASE: [a.yaml]",
+            root="TOOLBOX_MODE: only_test",
+            left="BASE: [root.yaml]",
+            right="BASE: [root.yaml]",
+            both="BASE: [left.yaml, right.yaml]",
+        )
+        with pytest.raises(ConfigError, match=r"a.yaml -> b.yaml -> a.yaml.*break the circle"):
+            load_config(tmp_path / "a.yaml")
+        assert load_config(tmp_path / "both.yaml").TOOLBOX_MODE == "only_test"
+
+    def test_mistakes_are_named(self, tmp_path):
+        self.write(tmp_path, a="BASE: [none.yaml]", b="BASE: other.yaml")
+        with pytest.raises(ConfigError, match=r"none.yaml.*relative to the file that names it"):
+            load_config(tmp_path / "a.yaml")
+        with pytest.raises(ConfigError, match="not a list of files"):
+            load_config(tmp_path / "b.yaml")
 
 
-def test_check_finds_a_leak(tmp_path):
-    part = {"DATASET": "PURE", "DATA_PATH": str(tmp_path), "FS": 30}
-    tree = {
-        "TOOLBOX_MODE": "train_and_test",
-        "MODEL": {"NAME": "STREAMNet"},
-        "TRAIN": {"DATA": part | {"BEGIN": 0.0, "END": 0.8}},
-        "TEST": {"DATA": part | {"BEGIN": 0.0, "END": 1.0}},
-    }
-    (leak,) = check_config(parse_config(tree))
-    assert "TRAIN.DATA (0.0-0.8) and TEST.DATA (0.0-1.0)" in leak
-    tree["TEST"]["DATA"]["BEGIN"] = 0.8
-    assert list(check_config(parse_config(tree))) == []
+def test_aliases_are_sections_of_their_own(tmp_path):
+    (tmp_path / "c.yaml").write_text(
+        "TOOLBOX_MODE: train_and_test\nTRAIN: {DATA: &d {FS: 30}}\nTEST: {DATA: *d}\n"
+    )
+    config = load_config(tmp_path / "c.yaml", ["TEST.DATA.FS=25"])
+    assert (config.TRAIN.DATA.FS, config.TEST.DATA.FS) == (30, 25)
 
 
 @pytest.mark.skipif("RPPG_TOOLBOX" not in os.environ, reason="RPPG_TOOLBOX is not set")
@@ -137,20 +140,3 @@ def test_every_yaml_of_the_toolbox_is_valid_here():
         except ConfigError as error:
             failed[path.name] = str(error)
     assert failed == {}
-
-
-@pytest.mark.skipif("RPPG_TOOLBOX" not in os.environ, reason="RPPG_TOOLBOX is not set")
-@pytest.mark.parametrize("name", SHIPPED)
-def test_shipped_files_pass_the_toolboxs_parser(name, monkeypatch):
-    yacs = pytest.importorskip("yacs.config")
-    monkeypatch.syspath_prepend(os.environ["RPPG_TOOLBOX"])
-    monkeypatch.delitem(sys.modules, "config", raising=False)
-    import config as toolbox
-
-    own = load_config(name)
-    toolbox._C.MODEL.STREAMNET = yacs.CfgNode(own.MODEL.STREAMNET.model_dump())
-    toolbox._C.EVALUATION = yacs.CfgNode(own.EVALUATION.model_dump())
-    toolbox._C.UNCERTAINTY = yacs.CfgNode(own.UNCERTAINTY.model_dump())
-    path = shipped_configs() / f"{name}.yaml"
-    parsed = toolbox.get_config(SimpleNamespace(config_file=str(path)))
-    assert parsed.MODEL.NAME == "STREAMNet"

@@ -7,10 +7,16 @@ import pickle
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from streamnet_plugin.errors import CheckpointError, OutputError
 from streamnet_plugin.model import checkpoint
-from streamnet_plugin.model.checkpoint import load_checkpoint, save_checkpoint, shipped_checkpoint
+from streamnet_plugin.model.checkpoint import (
+    load_checkpoint,
+    read_stated_config,
+    save_checkpoint,
+    shipped_checkpoint,
+)
 from streamnet_plugin.model.streamnet import STREAMNet, STREAMNetConfig
 
 X = torch.randn(1, 10, 6, 36, 36)
@@ -120,3 +126,29 @@ def test_the_shipped_weights_say_what_they_are():
     assert metadata["training"]["data"].startswith("synthetic")
     assert metadata["test"]["STREAMNet"]["all"]["mae_bpm"] < 3
     assert shipped_checkpoint().stat().st_size < 10e6
+
+
+def test_the_configuration_is_read_without_building_the_network(tmp_path):
+    config = STREAMNetConfig(height=40, width=36, segment_length=6)
+    stated = read_stated_config(save_checkpoint(STREAMNet(config), tmp_path / "w.safetensors", {}))
+    assert (stated.config, stated.stated) == (config, True)
+    assert stated.fits(36, 40)
+    assert not stated.fits(36, 41)
+
+
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+def test_weights_that_do_not_state_it_imply_a_range_of_sizes(tmp_path, suffix):
+    path, state = tmp_path / f"w.{suffix}", STREAMNet(STREAMNetConfig()).state_dict()
+    torch.save(state, path) if suffix == "pth" else save_file(state, path)
+    implied = read_stated_config(path)
+    assert (implied.config.width, implied.stated) == (36, False)
+    for size, fits in ((33, False), (34, True), (36, True), (37, True), (38, False)):
+        assert implied.fits(size, 36) == fits
+
+
+def test_a_configuration_that_cannot_be_read_says_why(tmp_path):
+    with pytest.raises(CheckpointError, match="no such file"):
+        read_stated_config(tmp_path / "none.safetensors")
+    (tmp_path / "w.safetensors").write_bytes(b"damaged")
+    with pytest.raises(CheckpointError, match="damaged or not ours"):
+        read_stated_config(tmp_path / "w.safetensors")

@@ -49,6 +49,7 @@ def toolbox(
     """
     from rich.console import Console
 
+    from streamnet_plugin.data_root import parse_data_roots
     from streamnet_plugin.errors import ConfigError
     from streamnet_plugin.report.results import FailureRow
     from streamnet_plugin.report.tables import to_rich
@@ -63,7 +64,7 @@ def toolbox(
             path,
             config_file,
             overrides=overrides or (),
-            data_root=data_root,
+            data_root=parse_data_roots(data_root or ()),
             fast_loader=fast_loader,
             output=output,
             plots=plots,

@@ -21,7 +21,8 @@ from typing import Any
 import yaml
 
 from streamnet_plugin.comparison import BenchmarkRun, report_pairs, scoring_of
-from streamnet_plugin.config import find_config
+from streamnet_plugin.config import find_config, read_tree
+from streamnet_plugin.data_root import DataRoot
 from streamnet_plugin.errors import ConfigError
 from streamnet_plugin.progress import Reporter
 from streamnet_plugin.report.provenance import provenance
@@ -43,7 +44,6 @@ from toolbox_adapters.rppg_toolbox.settings import (
     config_of,
     filled_in,
     plain,
-    read_tree,
 )
 from toolbox_adapters.rppg_toolbox.workers import (
     LostVideo,
@@ -86,7 +86,7 @@ def run_toolbox(
     config_file: str | Path,
     *,
     overrides: Sequence[str] = (),
-    data_root: str | Path | None = None,
+    data_root: DataRoot | None = None,
     fast_loader: bool = False,
     output: str | Path | None = None,
     plots: bool = True,
@@ -102,7 +102,7 @@ def run_toolbox(
         path: the checkout.
         config_file: a YAML in the toolbox's schema, or the name of a shipped one.
         overrides: `KEY=VALUE` strings.
-        data_root: dataset folders, see `streamnet_plugin.comparison.with_data_root`.
+        data_root: dataset folders, see `streamnet_plugin.data_root.with_data_root`.
         fast_loader: read UBFC-rPPG and PURE through our cache instead of the toolbox's loaders.
         output: results folder; None for `EVALUATION.OUTPUT`, or beside the toolbox's outputs.
         plots: whether to draw our plots.
@@ -137,15 +137,15 @@ def find_config_file(name: str | Path, root: Path) -> Path:
 
 
 def _resolved_yaml(
-    path: Path, overrides: Sequence[str], data_root: str | Path | None, scratch: Path
+    path: Path, overrides: Sequence[str], data_root: DataRoot | None, scratch: Path
 ) -> Path:
     """The YAML itself where nothing changes in it, else a copy with all values filled in."""
-    tree = read_tree(path)
-    filled = filled_in(tree, path, overrides, data_root)
-    if filled == tree:
+    written = read_tree(path)[1]
+    tree = filled_in(path, overrides, data_root)
+    if tree == {key: value for key, value in written.items() if key != "BASE"}:
         return path
     copy = scratch / path.name
-    copy.write_text(yaml.safe_dump(filled, sort_keys=False), encoding="utf-8")
+    copy.write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
     return copy
 
 
@@ -182,7 +182,7 @@ def _prepared_main(session: _Session) -> ModuleType:
 
 def _chosen_model(session: _Session) -> str:
     """MODEL.NAME of the run if it is a plugin's, "" if the toolbox's own mode or model runs."""
-    tree = read_tree(Path(sys.argv[2]))
+    _, tree = read_tree(sys.argv[2])
     if tree.get("TOOLBOX_MODE") == "unsupervised_method":
         return ""
     name = str((tree.get("MODEL") or {}).get("NAME", ""))

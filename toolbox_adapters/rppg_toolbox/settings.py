@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from streamnet_plugin.comparison import with_data_root
 from streamnet_plugin.config import (
     Config,
     Evaluation,
     Model,
     StreamNet,
     Uncertainty,
-    _apply_override,
-    _expand,
-    _Yaml12Loader,
+    expand_paths,
     parse_config,
+    read_tree,
 )
+from streamnet_plugin.data_root import DataRoot, with_data_root
 from streamnet_plugin.errors import ConfigError
 
 PATHS = frozenset(
@@ -62,7 +58,8 @@ def config_of(node: Any) -> Config:
         ConfigError: a value of our own keys that cannot be.
     """
     tree = {key: value for key, value in plain(node).items() if key in Config.model_fields}
-    tree["MODEL"] = {key: v for key, v in tree["MODEL"].items() if key in Model.model_fields}
+    model = tree.get("MODEL") or {}
+    tree["MODEL"] = {key: value for key, value in model.items() if key in Model.model_fields}
     return parse_config(tree)
 
 
@@ -91,31 +88,15 @@ def check_paths(node: Any, sections: tuple[str, ...]) -> None:
                 )
 
 
-def read_tree(path: Path) -> dict[str, Any]:
-    """A YAML as the toolbox reads it; `ConfigError` if it holds no mapping."""
-    try:
-        tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_Yaml12Loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"this is not valid YAML: {error}", path=path) from error
-    if not isinstance(tree, dict):
-        raise ConfigError("the file does not hold a mapping of keys", path=path)
-    return tree
+def filled_in(path: Path, overrides: Sequence[str], data_root: DataRoot | None) -> dict[str, Any]:
+    """The tree of a YAML over its bases, with overrides, environment variables and data folders.
 
-
-def filled_in(
-    tree: Mapping[str, Any], path: Path, overrides: Sequence[str], data_root: str | Path | None
-) -> dict[str, Any]:
-    """The tree of the YAML at `path` with overrides, environment variables and data folders."""
-    filled = copy.deepcopy(dict(tree))
-    for override in overrides:
-        _apply_override(filled, override)
-    filled = _expand(filled)
+    Raises:
+        ConfigError: see `read_tree` and `with_data_root`.
+    """
+    tree: dict[str, Any] = expand_paths(read_tree(path, overrides)[1])
     if data_root is not None:
-        config = with_data_root(config_of(filled), data_root)
-        for section in ("TRAIN", "VALID", "TEST", "UNSUPERVISED"):
-            if section in filled:
-                data = getattr(config, section).DATA
-                filled[section].setdefault("DATA", {})["DATA_PATH"] = data.DATA_PATH
-    if filled != tree and any(filled.get("BASE") or ()):
-        filled["BASE"] = [str(path.parent / base) for base in filled["BASE"] if base]
-    return filled
+        for section, data in with_data_root(config_of(tree), data_root).sections.items():
+            tree[section].setdefault("DATA", {})["DATA_PATH"] = data.DATA_PATH
+    tree.pop("BASE", None)  # their keys are in the tree now
+    return tree

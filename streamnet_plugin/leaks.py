@@ -1,0 +1,90 @@
+"""People on two sides of a split: the same subject in training, validation or test data."""
+
+from __future__ import annotations
+
+import filecmp
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+
+from streamnet_plugin.config import Data
+from streamnet_plugin.data.datasets import FINDERS, find_recordings
+from streamnet_plugin.data.splits import select_range, subjects_of
+from streamnet_plugin.errors import StreamnetError
+from streamnet_plugin.types import Recording
+
+NAMED_SUBJECTS = 5
+
+
+def leaks(sections: Mapping[str, Data]) -> Iterator[tuple[str, tuple[str, str]]]:
+    """One line, with its fix, for each two sections that share people; and their names.
+
+    Ranges BEGIN to END of one folder must not overlap, whatever lies in it. Where the folders can
+    be read, the subjects that both sections select are named, also those of two folders of one
+    dataset.
+    """
+    recordings = {name: selected(data) for name, data in sections.items()}
+    for (first, a), (second, b) in combinations(sections.items(), 2):
+        if not a.DATASET or a.DATASET != b.DATASET or a.FOLD != b.FOLD:
+            continue  # folds list their subjects in files of the toolbox's own
+        same_root = Path(a.DATA_PATH).resolve() == Path(b.DATA_PATH).resolve()
+        overlap = same_root and max(a.BEGIN, b.BEGIN) < min(a.END, b.END)
+        shared = shared_subjects(recordings[first], recordings[second])
+        if overlap or shared:
+            text = (
+                f"leak: {first}.DATA ({a.BEGIN}-{a.END}) and {second}.DATA ({b.BEGIN}-{b.END}) "
+                f"of {a.DATASET} {'overlap' if overlap else 'share people'}: {_who(shared)} in "
+                f"both. {_fix(same_root)}"
+            )
+            yield text, (first, second)
+
+
+def _who(subjects: Sequence[str]) -> str:
+    if not subjects:
+        return "the same subjects are"
+    named = ", ".join(subjects[:NAMED_SUBJECTS])
+    more = len(subjects) - NAMED_SUBJECTS
+    if len(subjects) == 1:
+        return f"subject {named} is"
+    return f"subjects {named}{f' and {more} more' if more > 0 else ''} are"
+
+
+def _fix(same_root: bool) -> str:
+    if same_root:
+        return "Use disjoint ranges, e.g. TRAIN 0.0-0.6, VALID 0.6-0.8, TEST 0.8-1.0."
+    return "Keep each subject in one of the two folders; rename those that are other people."
+
+
+def selected(data: Data) -> list[Recording]:
+    """The recordings that a section selects on disk; none where they cannot be read."""
+    if data.DATASET not in FINDERS or not Path(data.DATA_PATH).is_dir():
+        return []
+    try:
+        return select_range(find_recordings(data.DATASET, data.DATA_PATH), data.BEGIN, data.END)
+    except StreamnetError:
+        return []
+
+
+def shared_subjects(first: Sequence[Recording], second: Sequence[Recording]) -> list[str]:
+    """The people that are among both, by the names of their subjects.
+
+    Two datasets in one format often have a subject1 each, who are two people: a recording that
+    both have under one name is the same only if its labels are. Subjects without such a recording
+    are the same if their names are.
+    """
+    mine = {r.id: r for r in first}
+    theirs = {r.id: r for r in second}
+    others = {
+        mine[name].subject
+        for name in mine.keys() & theirs.keys()
+        if not _same_recording(mine[name], theirs[name])
+    }
+    both = {r.subject for r in first} & {r.subject for r in second}
+    return [subject for subject in subjects_of(first) if subject in both - others]
+
+
+def _same_recording(first: Recording, second: Recording) -> bool:
+    a, b = first.label_path, second.label_path
+    if first.path.resolve() == second.path.resolve() or a is None or b is None:
+        return True
+    return not (a.is_file() and b.is_file()) or filecmp.cmp(a, b, shallow=False)
