@@ -39,6 +39,8 @@ TOOLBOX_DATASETS = (
     "UBFC-rPPG", "PURE", "SCAMPS", "MMPD", "BP4DPlus", "BP4DPlusBigSmall", "UBFC-PHYS", "iBVP",
     "PhysDrive",
 )  # fmt: skip
+TOOLBOX_CHECKOUT = "RPPG_TOOLBOX"
+"""Environment variable that names the rPPG-Toolbox checkout."""
 TOOLBOX_MODEL_GROUP = "rppg_toolbox.models"
 
 
@@ -149,13 +151,13 @@ def _section(section: str, data: Data, backend: Backend) -> Iterator[Finding]:
 def _dataset(where: str, name: str, backend: Backend) -> Iterator[Finding]:
     if not name:
         yield Finding(f"{where}.DATASET is empty: set UBFC-rPPG, PURE or video.")
-    elif name not in {*FINDERS, *TOOLBOX_DATASETS}:
+    elif name not in FINDERS and name.removeprefix("toolbox:") not in TOOLBOX_DATASETS:
         near = _nearest(name, [*FINDERS, *TOOLBOX_DATASETS])
         yield Finding(f"{where}.DATASET: no dataset is named {name!r}: did you mean {near}?")
-    elif name not in FINDERS:
+    elif name not in FINDERS and not os.environ.get(TOOLBOX_CHECKOUT):
         yield Finding(
-            f"{where}.DATASET {name} is read by the toolbox backend only"
-            + (f": use one of {', '.join(FINDERS)}." if backend == "builtin" else "."),
+            f"{where}.DATASET {name} is read by the toolbox's own loader: "
+            f"set the environment variable {TOOLBOX_CHECKOUT} to its checkout.",
             note=backend != "builtin",
         )
     elif name not in TOOLBOX_DATASETS and backend != "builtin":
@@ -282,7 +284,7 @@ def _weights(config: Config, backend: Backend) -> Iterator[Finding]:
     elif streamnet:
         yield from _weights_fit(config, Path(path), backend)
     elif tests_weights and config.MODEL.NAME in _toolbox_models() and not Path(path).is_file():
-        root = os.environ.get("RPPG_TOOLBOX")
+        root = os.environ.get(TOOLBOX_CHECKOUT)
         if root is None or not Path(root, path).is_file():
             # The toolbox's YAMLs name weights relative to its own folder, wherever that is.
             elsewhere = root is None and not Path(path).is_absolute() and "$" not in path

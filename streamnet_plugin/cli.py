@@ -117,6 +117,13 @@ def benchmark(
     ] = None,
     jobs: Jobs = 2,
     plots: Annotated[bool, typer.Option(help="Draw the plots.")] = True,
+    backend: Annotated[
+        str, typer.Option(help="builtin, or toolbox: inside an rPPG-Toolbox checkout.")
+    ] = "builtin",
+    path: Annotated[
+        Path | None,
+        typer.Option("--path", help="The checkout for --backend toolbox; default: $RPPG_TOOLBOX."),
+    ] = None,
     allow_failures: AllowFailures = False,
 ) -> None:
     """Compare methods on one dataset; print one table and write a results folder.
@@ -130,6 +137,8 @@ def benchmark(
         streamnet benchmark benchmark/demo -m POS -m CHROM:paper
 
         streamnet benchmark benchmark/demo EVALUATION.CONVENTION=neurips-2023
+
+        streamnet benchmark infer/pure-unsupervised --backend toolbox --path rPPG-Toolbox
     """
     from rich.console import Console
 
@@ -146,6 +155,8 @@ def benchmark(
             methods=method,
             jobs=jobs,
             plots=plots,
+            backend=backend,
+            checkout=path,
             progress=bars,
         )
     Console().print(to_rich(done.results))

@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from streamnet_plugin.backends import BUILTIN, foreign_backend
 from streamnet_plugin.checks import check_config
 from streamnet_plugin.config import Config, Data, load_config
-from streamnet_plugin.data.clips import make_label
-from streamnet_plugin.data.datasets import dataset_fingerprint, find_recordings
+from streamnet_plugin.data.clips import chunk_name, make_label, split_clips
+from streamnet_plugin.data.datasets import dataset_fingerprint, find_recordings, foreign_dataset
 from streamnet_plugin.data.preprocess import (
     Alignment,
     PreprocessReport,
@@ -75,6 +76,8 @@ def benchmark(
     methods: Sequence[str] | None = None,
     jobs: int = 2,
     plots: bool = True,
+    backend: str = "builtin",
+    checkout: str | Path | None = None,
     progress: Reporter | None = None,
 ) -> BenchmarkRun:
     """Compare methods on one dataset.
@@ -87,6 +90,8 @@ def benchmark(
         methods: names; None takes the configuration's.
         jobs: videos preprocessed at a time.
         plots: whether to draw.
+        backend: "builtin", or a foreign one such as "toolbox"; that takes a YAML, and no methods.
+        checkout: of a foreign backend's toolbox; None for what its environment variable names.
         progress: hears of every step.
 
     Raises:
@@ -95,6 +100,22 @@ def benchmark(
         OutputError: cache or results cannot be written.
     """
     progress = progress or Silent()
+    if backend != BUILTIN:
+        if methods or isinstance(config, Config):
+            raise ConfigError(
+                f"the backend {backend!r} takes a YAML, and the methods that it names",
+                remedy="set MODEL.NAME or UNSUPERVISED.METHOD in it.",
+            )
+        done: BenchmarkRun = foreign_backend(backend)(
+            config,
+            checkout=checkout,
+            overrides=overrides,
+            data_root=data_root,
+            output=output,
+            plots=plots,
+            progress=progress,
+        )
+        return done
     parsed = config if isinstance(config, Config) else load_config(config, overrides)
     parsed = with_data_root(parsed, data_root)
     if methods:
@@ -104,7 +125,8 @@ def benchmark(
         raise ConfigError("; ".join(problems))
     chosen = [_method(name, parsed) for name in parsed.methods]
     prepared = prepare(parsed, jobs=jobs, progress=progress)
-    pairs, failures, seconds = _predict_all(chosen, prepared.videos, parsed, progress)
+    videos = _scored_videos(prepared.videos, parsed)
+    pairs, failures, seconds = _predict_all(chosen, videos, parsed, progress)
     demo = parsed.test_data.DATA_PATH == DEMO
     return report_pairs(
         pairs,
@@ -231,6 +253,10 @@ def preprocess_data(
 ) -> PreprocessReport:
     """Crops of the recordings that a DATA section of a YAML names, from the cache if there."""
     progress = progress or Silent()
+    foreign = foreign_dataset(data.DATASET)
+    if foreign is not None:
+        report: PreprocessReport = foreign(data, cache_of(data), progress)
+        return report
     recordings = select_range(
         find_recordings(data.DATASET, Path(data.DATA_PATH)), data.BEGIN, data.END
     )
@@ -346,6 +372,23 @@ def _predict(
         inverted=prediction.inverted,
     )
     return pair, reason
+
+
+def _scored_videos(videos: Sequence[FaceVideo], config: Config) -> Sequence[FaceVideo]:
+    """With DO_CHUNK, the toolbox's classical methods take every chunk as a video of its own."""
+    chunks = config.test_data.PREPROCESS
+    if config.TOOLBOX_MODE != "unsupervised_method" or not chunks.DO_CHUNK:
+        return videos
+    return [
+        replace(
+            video,
+            recording=replace(video.recording, id=video.recording.id + chunk_name(number)),
+            frames=video.frames[part],
+            bvp=None if video.bvp is None else video.bvp[part],
+        )
+        for video in videos
+        for number, part in enumerate(split_clips(len(video.frames), chunks.CHUNK_LENGTH))
+    ]
 
 
 def _scored_frames(n: int, config: Config) -> int:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
+from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 from streamnet_plugin.data.pure import NAME as PURE
 from streamnet_plugin.data.pure import find_pure, read_pure_label
@@ -20,6 +22,18 @@ FINDERS: dict[str, Callable[[str | Path], list[Recording]]] = {
     "video": find_videos,
 }
 LABELS: dict[str, Callable[[Recording], BvpTrace]] = {UBFC: read_ubfc_label, PURE: read_pure_label}
+
+
+FOREIGN = "rppg.datasets"
+"""Entry points: name of a dataset -> (Data, cache folder, Reporter) -> PreprocessReport."""
+
+
+def foreign_dataset(name: str) -> Callable[..., Any] | None:
+    """What reads a dataset that another package knows; None for our own and unknown ones."""
+    if name in FINDERS:
+        return None
+    points = {point.name: point for point in entry_points(group=FOREIGN)}
+    return points[name].load() if name in points else None
 
 
 def find_recordings(dataset: str, root: str | Path) -> list[Recording]:

@@ -23,7 +23,7 @@ def toolbox(
     overrides: Overrides = None,
     path: Annotated[
         Path | None,
-        typer.Option("--path", envvar="RPPG_TOOLBOX", help="The rPPG-Toolbox checkout."),
+        typer.Option("--path", help="The rPPG-Toolbox checkout; default: $RPPG_TOOLBOX."),
     ] = None,
     data_root: DataRoot = None,
     fast_loader: Annotated[
@@ -50,18 +50,14 @@ def toolbox(
     from rich.console import Console
 
     from streamnet_plugin.data_root import parse_data_roots
-    from streamnet_plugin.errors import ConfigError
     from streamnet_plugin.report.results import FailureRow
     from streamnet_plugin.report.tables import to_rich
+    from toolbox_adapters.rppg_toolbox.backend import named_checkout
     from toolbox_adapters.rppg_toolbox.launcher import run_toolbox
 
-    if path is None:
-        raise ConfigError(
-            "no rPPG-Toolbox checkout is named", remedy="give --path, or set $RPPG_TOOLBOX."
-        )
     with progress_bars() as bars:
         done = run_toolbox(
-            path,
+            named_checkout(path),
             config_file,
             overrides=overrides or (),
             data_root=parse_data_roots(data_root or ()),

@@ -193,9 +193,7 @@ class STREAMNetTrainer:
             for name, chunks in samples.items()
         }
         if self.config.TEST.OUTPUT_SAVE_DIR:  # first: metrics may fail where outputs do not
-            base = self._toolbox_base()
-            base.model_file_name = self.model_file_name
-            base.save_test_outputs(dict(predictions), dict(labels), self.config)
+            self._toolbox_base().save_test_outputs(dict(predictions), dict(labels), self.config)
         import_module("evaluation.metrics").calculate_metrics(
             dict(predictions), dict(labels), self.config
         )
@@ -211,10 +209,11 @@ class STREAMNetTrainer:
         model, _ = load_checkpoint(path, stated=stated)
         return model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    @staticmethod
-    def _toolbox_base() -> Any:
+    def _toolbox_base(self) -> Any:
         """What all its trainers inherit from: it writes outputs and draws losses."""
-        return import_module("neural_methods.trainer.BaseTrainer").BaseTrainer()
+        base = import_module("neural_methods.trainer.BaseTrainer").BaseTrainer()
+        base.model_file_name = self.model_file_name
+        return base
 
 
 def _problems(config: Any) -> Iterator[str]:
