@@ -120,7 +120,8 @@ def _read(
             }
             progress.start(f"Crops of {dataset}", len(loader))
             videos = [
-                _keep(loader[i], i, subjects, data, folder, progress) for i in range(len(loader))
+                _keep(loader[i], folder / f"{i:05d}", float(data.FS), subjects)
+                for i in _told(range(len(loader)), progress)
             ]
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
