@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from streamnet_plugin.progress import Reporter, Silent
 from streamnet_plugin.registry import get_method, takes_option
 from streamnet_plugin.report.provenance import provenance
 from streamnet_plugin.report.results import BenchmarkResults, FailureRow
-from streamnet_plugin.report.writer import n_files, write_results
+from streamnet_plugin.report.writer import check_writable, n_files, write_results
 from streamnet_plugin.scoring import WaveformPair, plot_waveform, save_pairs, score
 from streamnet_plugin.types import FaceVideo, Method, Prediction
 
@@ -123,6 +123,8 @@ def benchmark(
     problems = list(check_config(parsed, "builtin"))
     if problems:
         raise ConfigError("; ".join(problems))
+    if output is not None:
+        check_writable(output)  # before minutes are spent on results
     chosen = [_method(name, parsed) for name in parsed.methods]
     prepared = prepare(parsed, jobs=jobs, progress=progress)
     videos = _scored_videos(prepared.videos, parsed)
@@ -140,13 +142,19 @@ def benchmark(
             {m.name: getattr(m, "provenance", {}) for m in chosen},
         ),
         seconds=seconds,
-        notes=("Synthetic faces: no figure here says how a method does on people.",)
-        if demo
-        else (),
+        notes=(*_notes(prepared.videos, demo),),
         output=output,
         plots=plots,
         progress=progress,
     )
+
+
+def _notes(videos: Sequence[FaceVideo], demo: bool) -> Iterator[str]:
+    if demo:
+        yield "Synthetic faces: no figure here says how a method does on people."
+    for video in videos:
+        for note in video.notes:
+            yield f"{video.recording.id}: {note}."
 
 
 def scoring_of(config: Config) -> Scoring:
@@ -210,7 +218,10 @@ def report_pairs(
 
 def with_methods(config: Config, methods: Sequence[str]) -> Config:
     """The configuration comparing these methods instead of its own."""
-    unsupervised = config.UNSUPERVISED.model_copy(update={"METHOD": tuple(methods)})
+    once: dict[str, str] = {}
+    for name in methods:
+        once.setdefault(name.lower(), name)
+    unsupervised = config.UNSUPERVISED.model_copy(update={"METHOD": tuple(once.values())})
     model = config.MODEL.model_copy(update={"NAME": methods[0]})
     return config.model_copy(update={"UNSUPERVISED": unsupervised, "MODEL": model})
 

@@ -39,7 +39,8 @@ def with_data_root(config: Config, root: DataRoot | None) -> Config:
         roots = _below(Path(root), used)
     for section, data in config.sections.items():
         if data.DATASET in roots:
-            config = _with_path(config, section, str(roots[data.DATASET]))
+            # Absolute, so that a folder named demo is not taken for the embedded demo.
+            config = _with_path(config, section, str(Path(roots[data.DATASET]).absolute()))
     return config
 
 

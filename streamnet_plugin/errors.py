@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 
 class StreamnetError(Exception):
@@ -18,12 +19,21 @@ class StreamnetError(Exception):
         self.what = what
         self.path = Path(path) if path is not None else None
         self.remedy = remedy
-        super().__init__(what, path, remedy)
+        super().__init__(what)
+
+    def __reduce__(self) -> tuple[Any, ...]:  # errors cross from worker processes
+        return _rebuilt, (type(self), self.what, self.path, self.remedy)
 
     def __str__(self) -> str:
         where = f"{self.path}: " if self.path is not None else ""
         todo = f" Remedy: {self.remedy}" if self.remedy else ""
         return f"{where}{self.what}{todo}"
+
+
+def _rebuilt(
+    kind: type[StreamnetError], what: str, path: Path | None, remedy: str
+) -> StreamnetError:
+    return kind(what, path=path, remedy=remedy)
 
 
 class DataError(StreamnetError):

@@ -58,6 +58,7 @@ class PulseReading:
         t: (T,) s.
         bvp: (T,) blood volume pulse, detrended, band-passed, unit variance.
         folder: where the files were written, None if nowhere.
+        notes: what else to know of the video, e.g. that the face was often out of view.
     """
 
     video: Path
@@ -71,6 +72,7 @@ class PulseReading:
     t: FloatArray
     bvp: FloatArray
     folder: Path | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def trusted(self) -> bool:
@@ -94,6 +96,7 @@ class PulseReading:
             f"{self.t[-1]:.1f} s of video, spectral SNR {self.evidence.snr_db:.1f} dB, "
             f"halves of the video agree within {self.evidence.disagreement_bpm:.1f} bpm"
         )
+        lines += [f"Note: {note}." for note in self.notes]
         if self.folder is not None:
             lines.append(f"Written: {self.folder / 'bvp.csv'}, {self.folder / 'pulse.png'}")
         lines.append("For research; not a medical device.")
@@ -166,6 +169,7 @@ def predict(
         hr_high_bpm=mc.q95 if mc else None,
         evidence=evidence,
         doubts=_doubts(evidence, mc.std if mc else None),
+        notes=face.notes,
         t=np.arange(len(bvp)) / face.fs,
         bvp=bvp / bvp.std(),
     )

@@ -65,6 +65,7 @@ class FaceVideo:
         bvp: (T,) ground-truth BVP at the frames, None without labels.
         face_box: (x, y, w, h) of the crop in the source frame, px.
         fingerprint: identifies source file, parameters and code version.
+        notes: what a reader of its results should know, e.g. that the face was often out of view.
     """
 
     recording: Recording
@@ -73,6 +74,7 @@ class FaceVideo:
     bvp: FloatArray | None
     face_box: tuple[int, int, int, int]
     fingerprint: str
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def rgb(self) -> FloatArray:

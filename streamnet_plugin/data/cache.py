@@ -8,7 +8,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from streamnet_plugin.types import FaceVideo, FloatArray, FrameArray, Recording
 log = logging.getLogger(__name__)
 VERSION = 2
 """Raised whenever the code makes other crops or labels from the same files."""
+MAKING = ".making-"
 FRAMES, META = "frames.u8", "video.json"
 
 
@@ -67,7 +68,8 @@ def load(folder: Path, recording: Recording, print_: str) -> FaceVideo | None:
         log.warning("%s: damaged cache entry, made anew (%s)", folder, error)
         shutil.rmtree(folder, ignore_errors=True)
         return None
-    return FaceVideo(recording, frames, float(meta["fs"]), bvp, (x, y, w, h), print_)
+    notes = tuple(meta.get("notes", ()))
+    return FaceVideo(recording, frames, float(meta["fs"]), bvp, (x, y, w, h), print_, notes)
 
 
 def finish(
@@ -76,6 +78,7 @@ def finish(
     fs: float,
     bvp: FloatArray | None,
     face_box: tuple[int, int, int, int],
+    notes: Sequence[str] = (),
 ) -> None:
     """Write the description of the frames in `folder`."""
     meta = {
@@ -84,8 +87,27 @@ def finish(
         "fs": fs,
         "bvp": None if bvp is None else bvp.tolist(),
         "face_box": face_box,
+        "notes": list(notes),
     }
     (folder / META).write_text(json.dumps(meta))
+
+
+def remove_leftovers(cache: Path) -> None:
+    """Delete what processes that were killed had begun to write."""
+    for folder in cache.glob(f"{MAKING}*"):
+        number = folder.name.removeprefix(MAKING).partition("-")[0]
+        if not number.isdigit() or not _alive(int(number)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # alive, and somebody else's
+        return True
+    return True
 
 
 @contextmanager
@@ -98,7 +120,7 @@ def writing(final: Path) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".making-", dir=final.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=f"{MAKING}{os.getpid()}-", dir=final.parent))
         yield temporary
         if final.exists():  # another process was faster with the same content
             return

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import signal
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,7 +33,9 @@ SEARCH_S = 1.0
 CHECK_EVERY_S = 1.0
 MAX_MISSED_CHECKS = 0.6
 """Haar misses turned and dark faces; a face gone for most of the video is gone."""
+NOTED_MISSED_CHECKS = 0.2
 CHECK_WIDTH = 320
+NOTED_RATE = 0.05
 RATE_TOLERANCE = 0.01
 """Frames of a camera within 1 % of the asked rate are kept as they are."""
 LABEL_PER_FRAME = UBFC_LABELS[0]
@@ -104,14 +108,20 @@ def preprocess_all(
     Raises:
         OutputError: the cache cannot be written; no recording could be done.
     """
+    cache.remove_leftovers(cache_dir)
     work = (delayed(_one)(r, settings, cache_dir, jobs > 1) for r in recordings)
     results: list[FaceVideo | Failure] = []
-    done = Parallel(n_jobs=jobs, return_as="generator")(work)
-    for recording, result in zip(recordings, done, strict=True):
-        if isinstance(result, StreamnetError):
-            raise result
-        results.append(result)
-        progress(recording.id)
+    with warnings.catch_warnings():
+        # Interrupted, joblib says that its workers stopped early; that is what was asked for.
+        warnings.simplefilter("ignore", UserWarning)
+        done = Parallel(n_jobs=jobs, return_as="generator")(work)
+        for recording, result in zip(recordings, done, strict=True):
+            if isinstance(result, StreamnetError):
+                raise result
+            results.append(result)
+            for note in result.notes if isinstance(result, FaceVideo) else ():
+                log.warning("%s: %s", recording.path, note)
+            progress(recording.id)
     return PreprocessReport(
         videos=tuple(r for r in results if isinstance(r, FaceVideo)),
         failures=tuple(r for r in results if isinstance(r, Failure)),
@@ -122,15 +132,17 @@ def _one(
     recording: Recording, settings: PreprocessSettings, cache_dir: Path, alone: bool
 ) -> FaceVideo | Failure | StreamnetError:
     """Errors come back as values: an exception would cost the whole batch."""
-    if alone:  # one of several processes: OpenCV's own threads would only compete
-        cv2.setNumThreads(1)
+    if alone:  # one of several processes
+        cv2.setNumThreads(1)  # more would only compete
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which stops us
     try:
         return preprocess_recording(recording, settings, cache_dir)
     except DataError as error:
         return Failure(recording, error.path or recording.path, error.what, error.remedy)
     except StreamnetError as error:
         return error
-    except (OSError, cv2.error, MemoryError) as error:
+    except Exception as error:  # whatever a damaged file can bring about: the others must go on
+        log.debug("%s", recording.path, exc_info=True)
         reason = f"unexpected {type(error).__name__}: {error}"
         return Failure(recording, recording.path, reason, "check the file; if it plays, report it.")
 
@@ -163,11 +175,11 @@ def preprocess_recording(
                 remedy="use a longer video.",
             )
         crops.check_presence()
-        keep, label = _in_step(times, trace, source.fs, settings, recording)
+        keep, label, notes = _in_step(times, trace, source.fs, settings, recording)
         shape = (len(keep), settings.height, settings.width, 3)
         if not np.array_equal(keep, np.arange(n)):
             _reorder(temporary / cache.FRAMES, (n, *shape[1:]), keep)
-        cache.finish(temporary, shape, settings.fs, label, crops.box)
+        cache.finish(temporary, shape, settings.fs, label, crops.box, (*crops.notes(), *notes))
     made = cache.load(folder, recording, print_)
     if made is None:
         raise DataError("the crops vanished while they were written", path=folder)
@@ -182,6 +194,7 @@ class _Cropper:
         self.times: list[float] = []
         self.box: Box = (0, 0, 0, 0)
         self._checks, self._missed = 0, 0
+        self._notes: list[str] = []
 
     def frames(self) -> Iterator[FrameArray]:
         s = self.settings
@@ -223,17 +236,23 @@ class _Cropper:
             if not faces:
                 continue
             if i:
-                log.warning("%s: first face at frame %d, its box is used", self.source.path, i)
+                self._notes.append(f"the first face is in frame {i}; its box is used")
             if len(faces) > 1:
-                log.warning(
-                    "%s: %d faces in frame %d, the largest is used", self.source.path, len(faces), i
-                )
+                faces = self._seen_again(faces, frames[i + 1 :])
+                self._notes.append(f"{len(faces)} faces in frame {i}; the largest is used")
             return enlarged(faces[0], self.settings.box_coefficient)
         raise NoFaceError(
             f"no face in frames 0 to {len(frames) - 1}",
             path=self.source.path,
             remedy="show the face frontally and well lit, or set DO_CROP_FACE: False.",
         )
+
+    def _seen_again(self, faces: list[Box], later: Sequence[FrameArray]) -> list[Box]:
+        """The faces that are found in a later frame too: Haar takes patterns for faces, but
+        seldom the same one twice. All of them, if none is."""
+        looks = [find_faces(later[len(later) * k // 4]) for k in (1, 2, 3)] if later else []
+        again = [f for f in faces if any(overlap(f, g) > 0.3 for look in looks for g in look)]
+        return again or faces
 
     def _median(self) -> Box:
         found = [
@@ -266,9 +285,16 @@ class _Cropper:
                 path=self.source.path,
                 remedy="keep the face in the picture, or set DO_DYNAMIC_DETECTION: True.",
             )
-        if self._missed:
-            log.info("%s: face seen in %d of %d looks", self.source.path,
-                     self._checks - self._missed, self._checks)  # fmt: skip
+
+    def notes(self) -> list[str]:
+        """What a reader of the results should know of these crops."""
+        seen = self._checks - self._missed
+        if self._missed > NOTED_MISSED_CHECKS * self._checks:
+            return [
+                *self._notes,
+                f"the face was in the crop in {seen} of {self._checks} looks, one per second",
+            ]
+        return list(self._notes)
 
 
 def _in_step(
@@ -277,14 +303,21 @@ def _in_step(
     source_fs: float,
     settings: PreprocessSettings,
     recording: Recording,
-) -> tuple[np.ndarray, FloatArray | None]:
-    """Which frames to keep, in order, and the label at each of them."""
+) -> tuple[np.ndarray, FloatArray | None, list[str]]:
+    """Which frames to keep, in order, the label at each of them, and what to know of both."""
     n = len(times)
-    if settings.align == "index":
-        return np.arange(n), None if trace is None else labels_by_index(trace, n, recording)
-    if settings.fps is None and np.any(np.diff(times) <= 0):
+    notes: list[str] = []
+    if np.any(np.diff(times) <= 0):
         times = np.arange(n) / source_fs  # a broken clock is worse than none
     measured = (n - 1) / (times[-1] - times[0])
+    if settings.align == "index":
+        if abs(measured / settings.fs - 1) > NOTED_RATE:
+            notes.append(
+                f"its frames come at {measured:.1f} Hz and are taken for {settings.fs:g} Hz "
+                "(LABEL_ALIGNMENT: index)"
+            )
+        label = None if trace is None else labels_by_index(trace, n, recording)
+        return np.arange(n), label, notes
     regular = np.max(np.diff(times)) < 1.9 / measured
     if abs(measured / settings.fs - 1) <= RATE_TOLERANCE and regular:
         keep, at = np.arange(n), times
@@ -293,10 +326,10 @@ def _in_step(
         keep = _nearest(times, at)
         log.info("%s: resampled from %.2f to %g Hz", recording.path, measured, settings.fs)
     if trace is None:
-        return keep, None
-    _check_cover(at, trace, recording)
+        return keep, None, notes
+    notes += _check_cover(at, trace, recording)
     covered = (at >= trace.t[0] - 1 / settings.fs) & (at <= trace.t[-1] + 1 / settings.fs)
-    return keep[covered], np.interp(at[covered], trace.t, trace.bvp)
+    return keep[covered], np.interp(at[covered], trace.t, trace.bvp), notes
 
 
 def labels_by_index(trace: BvpTrace, n: int, recording: Recording) -> FloatArray:
@@ -335,7 +368,8 @@ def _nearest(times: FloatArray, at: FloatArray) -> np.ndarray:
     return right - (at - times[right - 1] < times[right] - at)
 
 
-def _check_cover(at: FloatArray, trace: BvpTrace, recording: Recording) -> None:
+def _check_cover(at: FloatArray, trace: BvpTrace, recording: Recording) -> list[str]:
+    """`DataError` if labels are missing at an end of the video; a note if they go on behind it."""
     late, early = trace.t[0] - at[0], at[-1] - trace.t[-1]
     if max(late, early) > END_TOLERANCE_S:
         raise DataError(
@@ -345,11 +379,8 @@ def _check_cover(at: FloatArray, trace: BvpTrace, recording: Recording) -> None:
             remedy="get the complete ground truth, or cut the video to it.",
         )
     if -early > END_TOLERANCE_S:
-        log.warning(
-            "%s: the ground truth is %.1f s longer than the video; its end is not used",
-            recording.label_path,
-            -early,
-        )
+        return [f"the ground truth is {-early:.1f} s longer than the video; its end is not used"]
+    return []
 
 
 def _reorder(path: Path, shape: tuple[int, ...], keep: np.ndarray) -> None:

@@ -10,17 +10,20 @@ NN is the subject, MM the setup.
 from __future__ import annotations
 
 import json
+import logging
 import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamnet_plugin.data.natural import natural_key
 from streamnet_plugin.data.ubfc import checked_trace
 from streamnet_plugin.errors import DataError
 from streamnet_plugin.types import BvpTrace, FloatArray, Recording
 
+log = logging.getLogger(__name__)
 NAME = "PURE"
 SETUPS = {
     "01": "steady",
@@ -30,6 +33,7 @@ SETUPS = {
     "05": "small rotation",
     "06": "medium rotation",
 }
+MISSING_IMAGES_TOLERATED = 0.02
 _RECORDING = re.compile(r"(\d+)-(\d+)")
 
 
@@ -68,11 +72,17 @@ def _recording(folder: Path) -> Recording:
 
 def image_times(names: list[str]) -> FloatArray | None:
     """Times in s, from the first image, of names Image<nanoseconds>.png; None if not so named."""
-    stamps = [re.fullmatch(r"Image(\d+)", Path(name).stem) for name in names]
-    if not all(stamps):
+    ns = image_stamps(names)
+    return None if ns is None else (ns - ns[0]) / 1e9
+
+
+def image_stamps(names: list[str]) -> NDArray[np.int64] | None:
+    """The nanoseconds in names Image<nanoseconds>.png; None if not all are so named."""
+    stamps = [re.fullmatch(r"Image(\d{1,19})", Path(name).stem) for name in names]
+    numbers = [int(stamp.group(1)) for stamp in stamps if stamp]
+    if len(numbers) < len(names) or any(n > np.iinfo(np.int64).max for n in numbers):
         return None
-    ns = np.array([int(stamp.group(1)) for stamp in stamps if stamp])
-    return (ns - ns[0]) / 1e9
+    return np.array(numbers, dtype=np.int64)
 
 
 def read_pure_label(recording: Recording) -> BvpTrace:
@@ -90,17 +100,35 @@ def read_pure_label(recording: Recording) -> BvpTrace:
         ns = np.array([int(p["Timestamp"]) for p in package], dtype=np.int64)
         bvp = np.array([float(p["Value"]["waveform"]) for p in package])
         hr = np.array([float(p["Value"]["pulseRate"]) for p in package])
-        first_image = int(content["/Image"][0]["Timestamp"])
+        listed = [int(image["Timestamp"]) for image in content["/Image"]]
+        first_image = listed[0]
     except KeyError as error:
         raise DataError(
             f"the JSON lacks the key {error}", path=path, remedy="unpack PURE again."
         ) from error
-    except (ValueError, TypeError, IndexError) as error:
+    except (ValueError, TypeError, IndexError, OverflowError) as error:
         raise DataError(
             f"the JSON cannot be read: {error}", path=path, remedy="unpack PURE again."
         ) from error
     if len(ns) == 0:
         raise DataError("the JSON holds no samples", path=path, remedy="unpack PURE again.")
     trace = checked_trace(ns / 1e9, bvp, hr, path)
+    on_disk = image_stamps([p.name for p in recording.path.glob("Image*.png")])
+    if on_disk is not None and len(on_disk):
+        _check_complete(listed, on_disk, recording)
+        first_image = int(min(on_disk))  # the frames' clock starts there
     offset = (int(ns[0]) - first_image) / 1e9
     return replace(trace, t=trace.t + offset)
+
+
+def _check_complete(listed: list[int], on_disk: NDArray[np.int64], recording: Recording) -> None:
+    """`DataError` if images that the JSON lists are not there: frames would close up unseen."""
+    missing = len(set(listed) - set(on_disk.tolist()))
+    if missing > MISSING_IMAGES_TOLERATED * len(listed):
+        raise DataError(
+            f"{missing} of the {len(listed)} images that the JSON lists are missing",
+            path=recording.path,
+            remedy="unpack PURE again.",
+        )
+    if missing:
+        log.info("%s: %d images of the JSON are missing", recording.path, missing)

@@ -104,6 +104,12 @@ def checked_trace(t: FloatArray, bvp: FloatArray, hr: FloatArray | None, path: P
         )
     if len(t) < 2:
         raise DataError(f"the ground truth has {len(t)} samples", path=path)
+    if np.ptp(bvp) == 0:
+        raise DataError(
+            f"the ground truth is constant ({bvp[0]:g} throughout): the sensor was off",
+            path=path,
+            remedy="mend or remove this recording.",
+        )
     # Real files repeat a timestamp now and then; the later sample of a pair is left out.
     rising = np.concatenate([[True], np.diff(t) > 0])
     if np.any(np.diff(t) < 0) or rising.mean() < 0.5:

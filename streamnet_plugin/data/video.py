@@ -33,12 +33,14 @@ class FrameSource:
         fs: nominal frame rate in Hz.
         n_frames: as the container says, None if it does not.
         images: the files, if it is a folder.
+        stated: `fs` was given by the user: the file's own clock is not believed.
     """
 
     path: Path
     fs: float
     n_frames: int | None
     images: tuple[Path, ...] = ()
+    stated: bool = False
 
     def __iter__(self) -> Iterator[tuple[float, FrameArray]]:
         """Time in s and frame (H, W, 3) uint8 RGB; `DataError` for a damaged frame or file."""
@@ -96,21 +98,23 @@ def open_frames(path: str | Path, fps: float | None = None) -> FrameSource:
         count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     finally:
         capture.release()
-    return FrameSource(path, _sane(fs, path), count if count > 0 else None)
+    return FrameSource(path, _sane(fs, path), count if count > 0 else None, stated=fps is not None)
 
 
 def _open_images(path: Path, fps: float | None) -> FrameSource:
     images = _images(path)
     if not images:
         raise DataError("the folder holds no images", path=path, remedy="unpack it again.")
-    times = image_times([p.name for p in images])
+    times, stated = image_times([p.name for p in images]), fps is not None
     if fps is None and times is not None and len(times) > 1:
         fps = (len(times) - 1) / float(times[-1]) if times[-1] > 0 else 0.0
     if fps is None:
         raise DataError(
-            "a folder of images does not say its frame rate", path=path, remedy="give it: --fps 30."
+            "a folder of images does not say its frame rate",
+            path=path,
+            remedy="name them Image<nanoseconds>.png, or use `streamnet predict --fps 30`.",
         )
-    return FrameSource(path, _sane(fps, path), len(images), tuple(images))
+    return FrameSource(path, _sane(fps, path), len(images), tuple(images), stated)
 
 
 def _images(path: Path) -> list[Path]:
@@ -125,13 +129,14 @@ def _sane(fs: float, path: Path) -> float:
         raise DataError(
             f"the file gives a frame rate of {fs:g} Hz, which no camera has",
             path=path,
-            remedy="give the true one: --fps 30.",
+            remedy="write the true one into the file, e.g. by converting it with ffmpeg -r 30 -i; "
+            "`streamnet predict --fps 30` overrides it.",
         )
     return fs
 
 
 def _read_images(source: FrameSource) -> Iterator[tuple[float, FrameArray]]:
-    times = image_times([p.name for p in source.images])
+    times = None if source.stated else image_times([p.name for p in source.images])
     for i, path in enumerate(source.images):
         image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.stat().st_size else None
         if image is None:
@@ -155,7 +160,8 @@ def _read_video(source: FrameSource) -> Iterator[tuple[float, FrameArray]]:
             nominal = decoded / source.fs
             decoded += 1
             # Some containers give no clock at all: every stamp is 0.
-            yield stamp if stamp > 0 or decoded == 1 else nominal, _as_rgb(image, source.path)
+            clocked = not source.stated and (stamp > 0 or decoded == 1)
+            yield stamp if clocked else nominal, _as_rgb(image, source.path)
     finally:
         capture.release()
     missing = (source.n_frames or decoded) - decoded

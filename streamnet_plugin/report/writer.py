@@ -64,10 +64,11 @@ def write_results(
     return in_new_folder(folder, fill)
 
 
-def in_new_folder(folder: str | Path, fill: Callable[[Path], None]) -> Path:
+def in_new_folder(folder: str | Path, fill: Callable[[Path], None], *, place: bool = True) -> Path:
     """Let `fill` write into a new folder, which gets its name only when all is in it.
 
-    The name is `folder`, or `folder-2`, `folder-3`, ... if that is taken.
+    The name is `folder`, or `folder-2`, `folder-3`, ... if that is taken. With `place` False it
+    gets none, and is removed again.
 
     Raises:
         OutputError: the place cannot be written, or the disk is full.
@@ -79,7 +80,7 @@ def in_new_folder(folder: str | Path, fill: Callable[[Path], None]) -> Path:
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         temporary.chmod(0o755)
         fill(temporary)
-        return _place(temporary, folder)
+        return _place(temporary, folder) if place else folder
     except OSError as error:
         raise OutputError(
             f"the results cannot be written: {error}",
@@ -89,6 +90,11 @@ def in_new_folder(folder: str | Path, fill: Callable[[Path], None]) -> Path:
     finally:
         if temporary is not None and temporary.exists():
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_writable(folder: str | Path) -> None:
+    """`OutputError` if no folder can be made where `folder` is to be; leaves nothing behind."""
+    in_new_folder(folder, lambda temporary: None, place=False)
 
 
 def _place(temporary: Path, folder: Path) -> Path:
