@@ -1,0 +1,4 @@
+import neural_methods.trainer.BaseTrainer
+import neural_methods.trainer.PhysMambaTrainer
+import neural_methods.trainer.PhysnetTrainer
+import neural_methods.trainer.TscanTrainer
