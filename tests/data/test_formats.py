@@ -216,3 +216,31 @@ def test_raw_recordings_lose_nothing(tmp_path):
     write_ubfc(tmp_path / "subject1", settings, codec="raw")
     read = [f for _, f in open_frames(tmp_path / "subject1" / "vid.avi")]
     assert np.array_equal(np.stack(read), np.stack(list(render(settings).frames())))
+
+
+def test_images_that_the_json_lists_are_missed(tmp_path, pure_recording):
+    shutil.copytree(pure_recording, tmp_path / "01-01")
+    images = sorted((tmp_path / "01-01" / "01-01").glob("*.png"))
+    for image in images[100:150]:
+        image.unlink()
+    with pytest.raises(DataError, match="50 of the 300 images"):
+        read_label(find_pure(tmp_path)[0])
+
+
+def test_labels_keep_step_when_the_first_images_are_missing(tmp_path, pure_recording):
+    shutil.copytree(pure_recording, tmp_path / "01-01")
+    images = sorted((tmp_path / "01-01" / "01-01").glob("*.png"))
+    whole = read_label(find_pure(tmp_path)[0])
+    for image in images[:3]:
+        image.unlink()
+    assert read_label(find_pure(tmp_path)[0]).t == pytest.approx(whole.t - 0.1, abs=1e-3)
+
+
+def test_a_timestamp_beyond_all_clocks_is_a_data_error(tmp_path, pure_recording):
+    shutil.copytree(pure_recording, tmp_path / "01-01")
+    path = tmp_path / "01-01" / "01-01.json"
+    content = json.loads(path.read_text())
+    content["/FullPackage"][5]["Timestamp"] = 10**30
+    path.write_text(json.dumps(content))
+    with pytest.raises(DataError, match="cannot be read"):
+        read_label(find_pure(tmp_path)[0])

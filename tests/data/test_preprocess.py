@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -269,13 +272,13 @@ def test_a_face_that_leaves_is_told(tmp_path):
         preprocess_recording(recording, FACE, tmp_path / "cache")
 
 
-def test_a_face_that_comes_a_little_late_is_found(tmp_path, caplog):
+def test_a_face_that_comes_a_little_late_is_found(tmp_path):
     recording = composed(tmp_path / "v.avi", lambda i, face, wall: wall if i < 9 else face)
-    preprocess_recording(recording, FACE, tmp_path / "cache")
-    assert "first face at frame 9" in caplog.text
+    video = preprocess_recording(recording, FACE, tmp_path / "cache")
+    assert video.notes == ("the first face is in frame 9; its box is used",)
 
 
-def test_of_two_faces_the_larger_is_taken(tmp_path, caplog):
+def test_of_two_faces_the_larger_is_taken(tmp_path):
     def place(i, face, wall):
         small = cv2.resize(face, (160, 120), interpolation=cv2.INTER_AREA)
         beside = np.full((240, 160, 3), 128, np.uint8)
@@ -284,17 +287,37 @@ def test_of_two_faces_the_larger_is_taken(tmp_path, caplog):
 
     recording = composed(tmp_path / "v.avi", place)
     video = preprocess_recording(recording, FACE, tmp_path / "cache")
-    assert "2 faces" in caplog.text
+    assert video.notes == ("2 faces in frame 0; the largest is used",)
     assert video.face_box[0] > 160
 
 
+def test_what_is_a_face_in_one_frame_only_is_none(tmp_path, monkeypatch):
+    """Haar's largest box of the first frame may be a pattern; the face is found again."""
+    recording = composed(tmp_path / "v.avi", lambda i, face, wall: face)
+    real = preprocess.find_faces
+    looks = iter([[(0, 0, 230, 230)]])  # larger than the face, in the first look alone
+    monkeypatch.setattr(preprocess, "find_faces", lambda f: next(looks, []) + real(f))
+    video = preprocess_recording(recording, FACE, tmp_path / "cache")
+    monkeypatch.undo()
+    plain = preprocess_recording(recording, FACE, tmp_path / "other")
+    assert video.face_box == plain.face_box
+
+
+def test_a_face_that_is_often_away_is_noted(tmp_path):
+    settings = composed(tmp_path / "v.avi", lambda i, face, wall: face if i % 90 < 60 else wall)
+    video = preprocess_recording(settings, FACE, tmp_path / "cache")
+    (note,) = video.notes
+    assert re.search(r"in the crop in \d+ of \d+ looks", note)
+    assert preprocess_recording(settings, FACE, tmp_path / "cache").notes == (note,)  # cached too
+
+
 @pytest.mark.parametrize(("keep", "ok"), [(0.5, False), (0.95, True), (1.3, True)])
-def test_labels_shorter_or_longer_than_the_video(subject, tmp_path, keep, ok, caplog):
+def test_labels_shorter_or_longer_than_the_video(subject, tmp_path, keep, ok):
     path = subject / "ground_truth.txt"
     rows = [np.array(line.split(), float) for line in path.read_text().splitlines()]
     n = int(keep * 300)
     t = np.arange(n) / 30
-    rows = [np.interp(t, rows[2], rows[0]), np.full(n, 72.0), t]
+    rows = [np.interp(t, rows[2], rows[0], period=10), np.full(n, 72.0), t]
     path.write_text("\n".join(" ".join(f"{v:.5f}" for v in row) for row in rows))
     if not ok:
         with pytest.raises(DataError, match="covers"):
@@ -303,7 +326,63 @@ def test_labels_shorter_or_longer_than_the_video(subject, tmp_path, keep, ok, ca
     video = preprocess_recording(one(subject), WHOLE, tmp_path / "cache")
     assert len(video.frames) == len(video.bvp) == pytest.approx(min(n, 300), abs=1)
     if keep > 1:
-        assert "longer than the video" in caplog.text
+        assert "longer than the video" in video.notes[0]
+
+
+def test_a_constant_ground_truth_is_an_error(subject, tmp_path):
+    path = subject / "ground_truth.txt"
+    rows = path.read_text().splitlines()
+    path.write_text("\n".join([" ".join(["0.5"] * 300), *rows[1:]]))
+    with pytest.raises(DataError, match="constant") as error:
+        preprocess_recording(one(subject), WHOLE, tmp_path / "cache")
+    assert error.value.path == path
+
+
+def test_a_stated_frame_rate_overrides_the_files(tmp_path):
+    recording = small_video(tmp_path / "v.avi", n=60, fps=15.0)
+    stated = replace(WHOLE, fps=30.0)
+    assert len(preprocess_recording(recording, WHOLE, tmp_path / "cache").frames) == 119
+    assert len(preprocess_recording(recording, stated, tmp_path / "cache").frames) == 60
+
+
+def test_frames_of_another_rate_by_index_are_noted(tmp_path):
+    recording = small_video(tmp_path / "v.avi", n=60, fps=15.0)
+    video = preprocess_recording(recording, replace(WHOLE, align="index"), tmp_path / "cache")
+    assert len(video.frames) == 60
+    assert "15.0 Hz" in video.notes[0]
+
+
+def test_leftovers_of_killed_processes_are_removed(tmp_path):
+    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"],
+                          capture_output=True, text=True, check=True).stdout.strip()  # fmt: skip
+    for name in (dead, str(os.getpid())):
+        (tmp_path / f".making-{name}-x").mkdir()
+    cache.remove_leftovers(tmp_path)
+    assert entries(tmp_path) == [f".making-{os.getpid()}-x"]
+
+
+def test_errors_of_a_full_disk_come_from_several_processes(tmp_path):
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    recordings = [small_video(folder / f"{i}.avi") for i in range(2)]
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="STREAMNET_CACHE"):
+        preprocess_all(recordings, WHOLE, tmp_path / "file" / "cache", jobs=2)
+
+
+def test_whatever_goes_wrong_with_one_video_the_rest_goes_on(tmp_path, monkeypatch):
+    recordings = [small_video(tmp_path / f"{i}.avi") for i in range(2)]
+    real = preprocess.open_frames
+
+    def broken(path, fps):
+        if path.stem == "0":
+            raise ZeroDivisionError("odd")
+        return real(path, fps)
+
+    monkeypatch.setattr(preprocess, "open_frames", broken)
+    report = preprocess_all(recordings, WHOLE, tmp_path / "cache")
+    assert len(report.videos) == 1
+    assert "ZeroDivisionError: odd" in report.failures[0].reason
 
 
 def test_dynamic_detection_follows_a_moving_face(tmp_path):

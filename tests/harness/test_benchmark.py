@@ -18,7 +18,13 @@ from streamnet_plugin.comparison import benchmark
 from streamnet_plugin.config import load_config
 from streamnet_plugin.data.synthetic import easy
 from streamnet_plugin.data.synthetic.writers import write_pure_set, write_video
-from streamnet_plugin.errors import ConfigError, DataError, NoResultError, OutputError
+from streamnet_plugin.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    NoResultError,
+    OutputError,
+)
 from streamnet_plugin.prediction import predict
 from streamnet_plugin.report.writer import read_results
 from streamnet_plugin.rescoring import rescore
@@ -262,13 +268,48 @@ def test_main_turns_known_errors_into_one_line(monkeypatch, capsys, tmp_path):
     assert stop.value.code == 2
     assert "no such file" in capsys.readouterr().err
 
-    def interrupted(**kwargs):
+
+def test_ctrl_c_says_that_work_is_kept(capsys):
+    def interrupted():
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "app", interrupted)
     with pytest.raises(SystemExit) as stop:
-        cli.main()
+        cli.run_app(interrupted)
     assert stop.value.code == 130
+    assert "finished videos stay cached" in capsys.readouterr().err
+
+
+def test_an_unwritable_output_is_told_before_any_work(dataset, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(comparison, "prepare", lambda *a, **k: pytest.fail("work was begun"))
+    with pytest.raises(OutputError):
+        benchmark(data_root=dataset, output=tmp_path / "file" / "r", methods=["POS"])
+
+
+def test_a_method_named_twice_is_scored_once(dataset):
+    run = benchmark(data_root=dataset, output=None, methods=["pos", "POS"])
+    (summary,) = run.results.summaries
+    assert summary.n_windows == 3
+
+
+def test_a_folder_named_demo_is_not_the_demo(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demo").mkdir()
+    with pytest.raises(ConfigError, match=r"vid\.avi"):
+        benchmark(data_root="demo", output=None, methods=["POS"])
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("MODEL.STREAMNET.SHIFT=zero", "shift is wrap, not zero"),
+        ("MODEL.STREAMNET.SSFEM=False", "ssfem is True, not False"),
+        ("MODEL.STREAMNET.ATTENTION=False", "attention is True, not False"),
+    ],
+)
+def test_weights_of_another_network_than_the_yamls_are_refused(dataset, override, says):
+    with pytest.raises(CheckpointError, match=says):
+        benchmark(overrides=[override], data_root=dataset, output=None, methods=["STREAMNet"])
 
 
 def test_an_unwritable_cache_stops_the_run(dataset, tmp_path, monkeypatch):
