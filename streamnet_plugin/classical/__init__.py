@@ -11,6 +11,10 @@ departs from the paper, the name with ":paper" follows the paper.
 
 from __future__ import annotations
 
+from functools import partial
+
+import numpy as np
+
 from streamnet_plugin.classical.chrom import chrom, chrom_paper, covered_frames
 from streamnet_plugin.classical.green import green
 from streamnet_plugin.classical.ica import ica, ica_paper
@@ -20,13 +24,16 @@ from streamnet_plugin.classical.omit import omit, omit_paper
 from streamnet_plugin.classical.pbv import pbv, pbv_paper
 from streamnet_plugin.classical.pos import pos, pos_paper
 
-GREEN = ClassicalMethod("GREEN", green, "Verkruysse et al. 2008", inverted=True)
-ICA = ClassicalMethod("ICA", ica, "Poh et al. 2010")
-CHROM = ClassicalMethod("CHROM", chrom, "de Haan & Jeanne 2013", covered=covered_frames)
-LGI = ClassicalMethod("LGI", lgi, "Pilz et al. 2018", inverted=True)
-PBV = ClassicalMethod("PBV", pbv, "de Haan & van Leest 2014", inverted=True)
-POS = ClassicalMethod("POS", pos, "Wang et al. 2017", inverted=True)
-OMIT = ClassicalMethod("OMIT", omit, "Alvarez Casado & Bordallo Lopez 2023", inverted=True)
+# The toolbox's loaders hand their frames out in float32.
+_FOLLOWS_TOOLBOX = partial(ClassicalMethod, precision=np.float32)
+
+GREEN = _FOLLOWS_TOOLBOX("GREEN", green, "Verkruysse et al. 2008", inverted=True)
+ICA = _FOLLOWS_TOOLBOX("ICA", ica, "Poh et al. 2010")
+CHROM = _FOLLOWS_TOOLBOX("CHROM", chrom, "de Haan & Jeanne 2013", covered=covered_frames)
+LGI = _FOLLOWS_TOOLBOX("LGI", lgi, "Pilz et al. 2018", inverted=True)
+PBV = _FOLLOWS_TOOLBOX("PBV", pbv, "de Haan & van Leest 2014", inverted=True)
+POS = _FOLLOWS_TOOLBOX("POS", pos, "Wang et al. 2017", inverted=True)
+OMIT = _FOLLOWS_TOOLBOX("OMIT", omit, "Alvarez Casado & Bordallo Lopez 2023", inverted=True)
 ICA_PAPER = ClassicalMethod("ICA:paper", ica_paper, ICA.source)
 CHROM_PAPER = ClassicalMethod("CHROM:paper", chrom_paper, CHROM.source)
 PBV_PAPER = ClassicalMethod("PBV:paper", pbv_paper, PBV.source)

@@ -13,7 +13,7 @@ from scipy.signal import butter, filtfilt, firwin
 from scipy.signal.windows import hann
 
 from streamnet_plugin.classical.overlap import overlap_add, windows
-from streamnet_plugin.classical.traces import WINDOW_S, checked_bvp, checked_rgb
+from streamnet_plugin.classical.traces import WINDOW_S, checked_bvp, checked_rgb, checked_trace
 from streamnet_plugin.errors import NoResultError
 from streamnet_plugin.types import FloatArray
 
@@ -39,7 +39,7 @@ def chrom(rgb: FloatArray, fs: float) -> FloatArray:
         NoResultError: the trace (T, 3) is too short, not finite, constant or colourless, or the
             frame rate (Hz) is too low for the filter.
     """
-    x = checked_rgb(rgb, fs)
+    x = checked_trace(rgb, fs)
     length = _length(fs)
     padding = 3 * (2 * TOOLBOX_ORDER + 1)  # filtfilt's default
     if len(x) < length or length <= padding:

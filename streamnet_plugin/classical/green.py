@@ -6,7 +6,9 @@ Express 16(26), 2008.
 
 from __future__ import annotations
 
-from streamnet_plugin.classical.traces import checked_bvp, checked_rgb
+import numpy as np
+
+from streamnet_plugin.classical.traces import checked_bvp, checked_trace
 from streamnet_plugin.types import FloatArray
 
 
@@ -18,4 +20,4 @@ def green(rgb: FloatArray, fs: float) -> FloatArray:
     Raises:
         NoResultError: the trace (T, 3) is too short, not finite, or its green is constant.
     """
-    return checked_bvp(-checked_rgb(rgb, fs, colour=False)[:, 1])
+    return checked_bvp(-checked_trace(rgb, fs, colour=False)[:, 1].astype(np.float64))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from streamnet_plugin.classical.traces import checked_bvp, checked_rgb
+from streamnet_plugin.classical.traces import checked_bvp, checked_trace, green_beside
 from streamnet_plugin.types import FloatArray
 
 
@@ -22,7 +22,7 @@ def lgi(rgb: FloatArray, fs: float) -> FloatArray:
     Raises:
         NoResultError: the trace (T, 3) is too short, not finite, constant or colourless.
     """
-    x = checked_rgb(rgb, fs)
+    trace = checked_trace(rgb, fs)
+    x = trace.astype(np.float64)
     _, directions = np.linalg.eigh(x.T @ x)  # ascending eigenvalues
-    u = directions[:, -1]
-    return checked_bvp((x @ u) * u[1] - x[:, 1])
+    return checked_bvp(-green_beside(x, directions[:, -1].astype(trace.dtype)))

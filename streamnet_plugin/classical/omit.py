@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg import qr
 
-from streamnet_plugin.classical.traces import checked_bvp, checked_rgb
+from streamnet_plugin.classical.traces import checked_bvp, checked_rgb, checked_trace, green_beside
 from streamnet_plugin.errors import NoResultError
 from streamnet_plugin.types import FloatArray
 
@@ -24,11 +24,13 @@ def omit(rgb: FloatArray, fs: float) -> FloatArray:
         NoResultError: the trace (T, 3) is too short, not finite, constant or colourless, or its
             first frame is black.
     """
-    x = checked_rgb(rgb, fs)
+    trace = checked_trace(rgb, fs)
+    x = trace.astype(np.float64)
     if not x[0].any():
         raise NoResultError("the first frame is black", remedy="cut it off.")
     # The first three columns decide all of Q; the other T - 3 only enter R, which is not needed.
-    return checked_bvp(-_green_beside(x, np.linalg.qr(x[:3].T)[0][:, 0]))
+    direction = np.linalg.qr(x[:3].T)[0][:, 0].astype(trace.dtype)
+    return checked_bvp(-green_beside(x, direction))
 
 
 def omit_paper(rgb: FloatArray, fs: float) -> FloatArray:
@@ -42,10 +44,4 @@ def omit_paper(rgb: FloatArray, fs: float) -> FloatArray:
     """
     x = checked_rgb(rgb, fs)
     q = qr(x.T, mode="economic", pivoting=True)[0]
-    return checked_bvp(-_green_beside(x, q[:, 0]))
-
-
-def _green_beside(x: FloatArray, direction: FloatArray) -> FloatArray:
-    """Green component (T,) of the trace (T, 3) projected orthogonally to a unit vector (3,)."""
-    projected: FloatArray = x[:, 1] - (x @ direction) * direction[1]
-    return projected
+    return checked_bvp(-green_beside(x, q[:, 0]))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 
 from streamnet_plugin.types import FloatArray
 
 
-def windows(x: FloatArray, length: int, step: int) -> FloatArray:
+def windows(x: NDArray[Any], length: int, step: int) -> NDArray[Any]:
     """Read-only view (W, length, C) of the windows of `x` (T, C), one every `step` frames."""
-    view: FloatArray = sliding_window_view(x, length, axis=0)[::step]
+    view: NDArray[Any] = sliding_window_view(x, length, axis=0)[::step]
     return view.swapaxes(1, 2)
 
 

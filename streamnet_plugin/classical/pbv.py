@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from streamnet_plugin.classical.traces import checked_bvp, checked_rgb
+from streamnet_plugin.classical.traces import Trace, checked_bvp, checked_rgb, checked_trace
 from streamnet_plugin.errors import NoResultError
 from streamnet_plugin.types import FloatArray
 
@@ -26,10 +26,10 @@ def pbv(rgb: FloatArray, fs: float) -> FloatArray:
     Raises:
         NoResultError: the trace (T, 3) is too short, not finite, constant or colourless.
     """
-    x = checked_rgb(rgb, fs)
-    normalised = x / x.mean(axis=0)
-    signature = normalised.std(axis=0)
-    return _project(normalised, signature / np.linalg.norm(signature))
+    x = checked_trace(rgb, fs).T  # (3, T)
+    normalised = np.ascontiguousarray(x / x.mean(axis=1, keepdims=True))
+    signature = normalised.std(axis=1)
+    return _project(normalised.T, signature / np.sqrt(normalised.var(axis=1).sum()))
 
 
 def pbv_paper(rgb: FloatArray, fs: float) -> FloatArray:
@@ -44,7 +44,7 @@ def pbv_paper(rgb: FloatArray, fs: float) -> FloatArray:
     return _project(x / x.mean(axis=0) - 1.0, SIGNATURE / np.linalg.norm(SIGNATURE))
 
 
-def _project(x: FloatArray, signature: FloatArray) -> FloatArray:
+def _project(x: Trace, signature: Trace) -> FloatArray:
     """-x w, w = Q^-1 p / (p' Q^-1 p) with Q = x' x: the unit response to the signature p (3,)."""
     try:
         w = np.linalg.solve(x.T @ x, signature)
@@ -53,4 +53,4 @@ def _project(x: FloatArray, signature: FloatArray) -> FloatArray:
             "the channels are linearly dependent: the blood volume signature has no projection",
             remedy="use a colour video, or another method.",
         ) from error
-    return checked_bvp(-(x @ w) / (signature @ w))
+    return checked_bvp((-(x @ w) / (signature @ w)).astype(np.float64))

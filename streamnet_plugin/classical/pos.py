@@ -11,7 +11,13 @@ import math
 import numpy as np
 
 from streamnet_plugin.classical.overlap import overlap_add, windows
-from streamnet_plugin.classical.traces import WINDOW_S, checked_bvp, checked_rgb
+from streamnet_plugin.classical.traces import (
+    WINDOW_S,
+    Trace,
+    checked_bvp,
+    checked_rgb,
+    checked_trace,
+)
 from streamnet_plugin.errors import NoResultError
 from streamnet_plugin.signal.detrend import detrend
 from streamnet_plugin.signal.filters import bandpass
@@ -32,7 +38,7 @@ def pos(rgb: FloatArray, fs: float) -> FloatArray:
         NoResultError: the trace (T, 3) is too short, not finite, constant or colourless, or the
             frame rate (Hz) is below 6 Hz, where the pass band does not fit.
     """
-    x = checked_rgb(rgb, fs)
+    x = checked_trace(rgb, fs)
     low, high = TOOLBOX_BAND_HZ
     if len(x) <= _length(fs) or fs <= 2 * high:
         raise NoResultError(
@@ -58,10 +64,11 @@ def _length(fs: float) -> int:
     return math.ceil(WINDOW_S * fs)
 
 
-def _project(x: FloatArray, length: int) -> FloatArray:
+def _project(x: Trace, length: int) -> FloatArray:
     """Overlap-added projections (T,) of all windows of `x` (T, 3), as bright as the light."""
     w = windows(x, length, step=1)  # (W, L, 3)
     with np.errstate(divide="ignore", invalid="ignore"):  # black or frozen: `checked_bvp` tells
+        # Divided in the trace's own precision, projected in float64.
         s = (w / w.mean(axis=1, keepdims=True)) @ PROJECTION.T  # (W, L, 2)
         deviation = s.std(axis=1, keepdims=True)  # (W, 1, 2)
         h = s[..., 0] + deviation[..., 0] / deviation[..., 1] * s[..., 1]

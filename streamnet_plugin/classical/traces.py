@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamnet_plugin.errors import NoResultError
 from streamnet_plugin.types import FloatArray
@@ -17,15 +19,24 @@ FLAT = 1e-10
 """Variation below this share of the level is rounding (float64 means of 8-bit pixels: 1e-16)."""
 
 
-def checked_rgb(rgb: FloatArray, fs: float, *, colour: bool = True) -> FloatArray:
-    """The trace as float64 (T, 3), or a `NoResultError` that says why no pulse can be in it.
+Trace = NDArray[np.floating[Any]]
+
+
+def checked_trace(rgb: NDArray[Any], fs: float, *, colour: bool = True) -> Trace:
+    """The trace (T, 3), or a `NoResultError` that says why no pulse can be in it.
+
+    A float32 trace stays one, anything else becomes float64: rPPG-Toolbox's methods compute in
+    the precision of its frames, float32, and PBV's matrix is so ill-conditioned that the precision
+    decides its heart rate.
 
     Args:
         rgb: (T, 3) mean RGB per frame.
         fs: frame rate, Hz.
         colour: the method compares channels, so they must be positive and differ in their course.
     """
-    x = np.asarray(rgb, dtype=np.float64)
+    x = np.asarray(rgb)
+    if x.dtype != np.float32:
+        x = x.astype(np.float64)
     if x.ndim != 2 or x.shape[1] != 3:
         raise NoResultError(
             f"expected an RGB trace of shape (T, 3), found {x.shape}",
@@ -54,20 +65,32 @@ def checked_rgb(rgb: FloatArray, fs: float, *, colour: bool = True) -> FloatArra
     return _checked_colour(x) if colour else x
 
 
-def _checked_colour(x: FloatArray) -> FloatArray:
+def checked_rgb(rgb: NDArray[Any], fs: float, *, colour: bool = True) -> FloatArray:
+    """`checked_trace` in float64."""
+    return checked_trace(rgb, fs, colour=colour).astype(np.float64)
+
+
+def _checked_colour(x: Trace) -> Trace:
     mean = x.mean(axis=0)
     if mean.min() <= 0:
         raise NoResultError(
             f"a colour channel is empty: mean RGB is {np.round(mean, 3).tolist()}",
             remedy="use a colour video in RGB, 0 to 255.",
         )
-    strength = np.linalg.svd(x / mean - 1.0, compute_uv=False)
+    strength = np.linalg.svd(x.astype(np.float64) / mean - 1.0, compute_uv=False)
     if strength[1] <= FLAT * strength[0]:
         raise NoResultError(
             "the three channels are the same up to a factor: there is no colour to compare",
             remedy="use a colour video, or the method GREEN.",
         )
     return x
+
+
+def green_beside(x: FloatArray, direction: Trace) -> FloatArray:
+    """Green component (T,) of the trace (T, 3) projected orthogonally to a unit vector (3,)."""
+    beside = np.eye(3)[1] - direction[1] * direction  # a product in the direction's precision
+    projected: FloatArray = x @ beside
+    return projected
 
 
 def checked_bvp(bvp: FloatArray) -> FloatArray:

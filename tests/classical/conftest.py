@@ -2,13 +2,15 @@
 
 import importlib
 import os
-import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from streamnet_plugin.types import FaceVideo, Recording
+from toolbox_adapters.rppg_toolbox.capture import FUNCTIONS
+from toolbox_adapters.rppg_toolbox.compat import toolbox_environment
 
 SKIN = np.array([170.0, 120.0, 95.0])
 ABSORPTION = np.array([0.33, 0.77, 0.53])  # relative, R, G, B (de Haan & van Leest 2014)
@@ -58,42 +60,18 @@ def face_video(tmp_path):
     return make
 
 
-@pytest.fixture
-def toolbox(monkeypatch):
-    """The real rPPG-Toolbox's functions by method name, as under NumPy 1.
-
-    NumPy 2 took `np.mat` away and reads a stack of vectors as a matrix in `np.linalg.solve`; both
-    are put back while the fixture lives, as are `sys.path` and `sys.modules` afterwards.
-    """
+@pytest.fixture(scope="session")
+def toolbox():
+    """The real rPPG-Toolbox's functions: (name, frames, fs) -> waveform."""
     root = os.environ.get("RPPG_TOOLBOX")
     if not root:
         pytest.skip("set RPPG_TOOLBOX to a checkout of the rPPG-Toolbox to compare with it")
-    monkeypatch.syspath_prepend(root)
-    monkeypatch.setattr(np, "mat", np.asmatrix, raising=False)
-    solve = np.linalg.solve
-
-    def solve_stacked(a, b):
-        return solve(a, b[..., None])[..., 0] if np.ndim(a) == np.ndim(b) + 1 else solve(a, b)
-
-    monkeypatch.setattr(np.linalg, "solve", solve_stacked)
-    names = {
-        "GREEN": ("GREEN", "GREEN", False),
-        "ICA": ("ICA_POH", "ICA_POH", True),
-        "CHROM": ("CHROME_DEHAAN", "CHROME_DEHAAN", True),
-        "LGI": ("LGI", "LGI", False),
-        "PBV": ("PBV", "PBV", False),
-        "POS": ("POS_WANG", "POS_WANG", True),
-        "OMIT": ("OMIT", "OMIT", False),
-    }
 
     def run(name, frames, fs):
-        module, function, takes_fs = names[name]
-        method = getattr(
-            importlib.import_module(f"unsupervised_methods.methods.{module}"), function
-        )
+        predictor = importlib.import_module("unsupervised_methods.unsupervised_predictor")
+        method = getattr(predictor, FUNCTIONS[name])
+        takes_fs = name in ("ICA", "CHROM", "POS")
         return np.asarray(method(frames, fs) if takes_fs else method(frames)).ravel()
 
-    yield run
-    for name in list(sys.modules):
-        if name.partition(".")[0] in ("unsupervised_methods", "evaluation"):
-            del sys.modules[name]
+    with toolbox_environment(Path(root).resolve()):
+        yield run
