@@ -82,7 +82,7 @@ def _checked(rgb: FloatArray, fs: float, highest_hz: float) -> FloatArray:
 def _normalise(x: FloatArray) -> FloatArray:
     """Each column of (T, 3) to mean 0 and deviation 1."""
     deviation = x.std(axis=0)
-    if deviation.min() == 0:
+    if np.min(deviation) == 0:
         raise NoResultError("a colour channel is constant", remedy="use another method.")
     return (x - x.mean(axis=0)) / deviation
 

@@ -72,7 +72,7 @@ def checked_rgb(rgb: NDArray[Any], fs: float, *, colour: bool = True) -> FloatAr
 
 def _checked_colour(x: Trace) -> Trace:
     mean = x.mean(axis=0)
-    if mean.min() <= 0:
+    if np.min(mean) <= 0:
         raise NoResultError(
             f"a colour channel is empty: mean RGB is {np.round(mean, 3).tolist()}",
             remedy="use a colour video in RGB, 0 to 255.",

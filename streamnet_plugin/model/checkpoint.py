@@ -180,8 +180,14 @@ def _read_pth(path: Path) -> dict[str, Tensor]:
         ) from error
     if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
         state = state["state_dict"]
-    if not isinstance(state, Mapping) or not all(isinstance(t, Tensor) for t in state.values()):
-        raise CheckpointError("this file holds no state dict (names to tensors)", path=path)
+    if not isinstance(state, Mapping) or not all(
+        isinstance(name, str) and isinstance(t, Tensor) for name, t in state.items()
+    ):
+        raise CheckpointError(
+            "this file holds no state dict (names to tensors)",
+            path=path,
+            remedy="save it again with torch.save(model.state_dict(), path).",
+        )
     return _without_prefix(state)
 
 
@@ -202,9 +208,11 @@ def _config_of_shapes(
     state: Mapping[str, Tensor], stated: Mapping[str, Any], path: Path | None
 ) -> STREAMNetConfig:
     weight = state.get("final_dense_1.weight")
-    if weight is None:
+    if weight is None or weight.dim() != 2:
         raise CheckpointError(
-            "no final_dense_1.weight in it: these are not STREAM-Net or TS-CAN weights", path=path
+            "no matrix final_dense_1.weight in it: these are not STREAM-Net or TS-CAN weights",
+            path=path,
+            remedy="give weights of one of these networks.",
         )
     height, width = _crop_size(weight.shape[1], stated, path)
     ssfem = any(name.startswith("ssfem.") for name in state)
@@ -263,6 +271,9 @@ def _check_fit(model: STREAMNet, state: Mapping[str, Tensor], path: Path) -> Non
                 f"wrong shape: {name} is {tuple(state[name].shape)}, "
                 f"the network has {tuple(expected[name].shape)}"
             )
+    broken = [name for name, t in sorted(state.items()) if not torch.isfinite(t).all()]
+    if broken:
+        problems.append("not finite: " + ", ".join(broken))
     if problems:
         c = model.config
         raise CheckpointError(

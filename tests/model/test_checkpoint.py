@@ -152,3 +152,34 @@ def test_a_configuration_that_cannot_be_read_says_why(tmp_path):
     (tmp_path / "w.safetensors").write_bytes(b"damaged")
     with pytest.raises(CheckpointError, match="damaged or not ours"):
         read_stated_config(tmp_path / "w.safetensors")
+
+
+def test_what_is_stated_of_weights_is_believed_or_must_agree(tmp_path):
+    made = STREAMNetConfig(height=42, width=38, segment_length=5, shift="none")
+    torch.save(STREAMNet(made).state_dict(), tmp_path / "a.pth")
+    with pytest.raises(CheckpointError, match="not square"):
+        load_checkpoint(tmp_path / "a.pth")
+    stated = {"height": 42, "width": 38, "segment_length": 5, "shift": "none"}
+    assert load_checkpoint(tmp_path / "a.pth", stated=stated)[0].config == made
+    with pytest.raises(CheckpointError, match="ssfem is True, not False"):
+        load_checkpoint(tmp_path / "a.pth", stated={**stated, "ssfem": False})
+    save_checkpoint(STREAMNet(made), tmp_path / "b.safetensors", {})
+    with pytest.raises(CheckpointError, match="segment_length is 5, not 10"):
+        load_checkpoint(tmp_path / "b.safetensors", stated={**stated, "segment_length": 10})
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda s: s.update({"final_dense_1.weight": torch.zeros(7)}), "no matrix"),
+        (lambda s: s.update({"final_dense_1.weight": torch.tensor(1.0)}), "no matrix"),
+        (lambda s: s.update({3: torch.zeros(7)}), "no state dict"),
+        (lambda s: s["motion_conv1.bias"].fill_(float("nan")), r"not finite: motion_conv1\.bias"),
+    ],
+)
+def test_odd_state_dicts_are_refused_in_one_line(tmp_path, spoil, says):
+    state = STREAMNet().state_dict()
+    spoil(state)
+    torch.save(state, tmp_path / "a.pth")
+    with pytest.raises(CheckpointError, match=says):
+        load_checkpoint(tmp_path / "a.pth")
