@@ -111,13 +111,23 @@ def benchmark(
             {m.name: getattr(m, "provenance", {}) for m in chosen},
         ),
         seconds=seconds,
-        notes=("Synthetic faces: no figure here says how a method does on people.",)
-        if demo
-        else (),
+        notes=_notes(chosen, parsed.test_data),
         output=output,
         plots=plots,
         progress=progress,
     )
+
+
+def _notes(methods: Sequence[Method], data: Data) -> tuple[str, ...]:
+    """What a reader of the table must know."""
+    notes = [
+        f"{m.name} was trained on {data.DATASET}: it may have seen these very recordings."
+        for m in methods
+        if data.DATA_PATH != DEMO and getattr(m, "trained_on", None) == data.DATASET
+    ]
+    if data.DATA_PATH == DEMO:
+        notes.insert(0, "Synthetic faces: no figure here says how a method does on people.")
+    return tuple(notes)
 
 
 def scoring_of(config: Config) -> Scoring:

@@ -370,13 +370,18 @@ def check_config(config: Config) -> Iterator[str]:
 
 
 def _check_methods(config: Config) -> Iterator[str]:
-    from streamnet_plugin.registry import list_methods
+    from streamnet_plugin.errors import StreamnetError, UnknownMethodError
+    from streamnet_plugin.registry import check_method, list_methods
 
-    known = {info.name.lower(): info.name for info in list_methods()}
     for name in filter(None, config.methods):
-        if name.lower() not in known:
+        try:
+            check_method(name)
+        except UnknownMethodError as error:
+            known = {info.name.lower(): info.name for info in list_methods()}
             near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.0)
-            yield f"no method {name!r} is registered: did you mean {known[near[0]]}?"
+            yield f"{error.what}: did you mean {known[near[0]]}?"
+        except StreamnetError as error:
+            yield str(error)
 
 
 def _check_streamnet(config: Config) -> Iterator[str]:
