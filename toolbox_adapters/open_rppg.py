@@ -3,7 +3,7 @@
 open-rppg (Kegang Wang; written against 0.1.1) holds published networks in Keras on JAX. What is
 used of it is `rppg.Model(name)` and of that model
     call(frames (L, h, w, 3) uint8 RGB, state) -> ({"bvp": (L,)}, state)   a pure function
-    state      what recurrent networks begin with; empty for those that read chunks on their own
+    state      what recurrent networks begin with; empty for the others
     meta       {"fps", "input": (L, h, w, 3), "cumsum_output": the BVP is its running sum}
     detector   BlazeFace: the networks were trained on its face boxes
 Its own threads, clocks and post-processing are not: they carry a recurrent state from one video
@@ -88,7 +88,7 @@ class Network:
     Attributes:
         name: e.g. "PhysNet.pure".
         call: (frames (L, height, width, 3) uint8 RGB, state) -> ({"bvp": (L,)}, next state).
-        state: before the first frame; empty if a chunk's output depends on that chunk alone.
+        state: before the first frame.
         frames: L, read at a time.
         height, width: px.
         fs: Hz.
@@ -172,7 +172,7 @@ class OpenRppgMethod:
                 "all frames are equal: there is no pulse in a still image", path=path
             )
         at = _frames_at(len(video.frames), video.fs, network.fs)
-        if len(at) < network.frames and not network.state:
+        if len(at) < network.frames:
             raise NoResultError(
                 f"{self.name} reads {network.frames} frames at a time, the video has {len(at)} at "
                 f"{network.fs:g} Hz",
@@ -298,30 +298,36 @@ def find_face(detect: Detector, frames: FrameArray, fs: float) -> Box | None:
 def read_waveform(
     network: Network, n_frames: int, frames: Callable[[int, int], FrameArray]
 ) -> FloatArray:
-    """The network's output for a row of frames, in chunks side by side.
+    """The network's output for a row of frames, in chunks side by side up to the last frame.
 
-    The last frames that fill no chunk are read in one that ends with the video, so overlaps the one
-    before; a recurrent network cannot go back, and it looks only backwards: it reads them with
-    the last one repeated, and what it says of the repetitions is left out.
+    The first frames that then fill no chunk are read in one of their own, which overlaps the next.
+    (open-rppg fills the last chunk with copies of the last frame: the networks normalise over a
+    chunk, so that spoils all of it.)
 
     Args:
         network: of any kind.
-        n_frames: T; at least a chunk unless the network is recurrent.
+        n_frames: T, at least a chunk.
         frames: (start, stop) -> (n, height, width, 3) uint8 RGB.
     """
     length, state = network.frames, network.state
+    first = n_frames % length
     bvp = np.empty(n_frames)
-    for start in range(0, n_frames, length):
-        stop = min(start + length, n_frames)
-        missing = length - (stop - start)
-        if missing and not network.state:
-            chunk, kept = frames(stop - length, stop), slice(missing, None)
-        else:
-            chunk, kept = frames(start, stop), slice(0, stop - start)
-            chunk = np.concatenate([chunk, np.repeat(chunk[-1:], missing, axis=0)])
-        output, state = network.call(chunk, state)
-        bvp[start:stop] = np.asarray(output["bvp"], dtype=np.float64)[kept]
+    if first:
+        bvp[:first] = _read_chunk(network, frames(0, length), state)[0][:first]
+    for start in range(first, n_frames, length):
+        stop = start + length
+        bvp[start:stop], state = _read_chunk(network, frames(start, stop), state)
     return bvp
+
+
+def _read_chunk(network: Network, chunk: FrameArray, state: Any) -> tuple[FloatArray, Any]:
+    output, state = network.call(chunk, state)
+    bvp = np.asarray(output["bvp"], dtype=np.float64)
+    if network.differential:
+        # open-rppg standardises each chunk's running sum and takes its differences again; the
+        # first one is then where the sum begins, a step in the BVP that no network put there.
+        bvp[0] = bvp[1]
+    return bvp, state
 
 
 def _frames_at(n: int, fs: float, wanted: float) -> np.ndarray:

@@ -167,32 +167,31 @@ def test_every_network_has_its_paper():
 
 
 @pytest.mark.usefixtures("package")
-def test_the_tail_is_read_in_a_chunk_that_ends_with_the_video():
+def test_chunks_end_with_the_video_and_the_first_overlaps():
     prediction = get_method("open-rppg:Chunk.pure").predict(video(100))
     assert np.array_equal(prediction.bvp, np.arange(100))
     assert not prediction.differential
-    *_, last = stand_in().chunks
-    assert last[0].mean() == 70
-    assert last[-1].mean() == 99
+    read = [(chunk[0].mean(), chunk[-1].mean()) for chunk in stand_in().chunks[1:]]
+    assert read == [(0, 29), (10, 39), (40, 69), (70, 99)]
 
 
 @pytest.mark.usefixtures("package")
-@pytest.mark.parametrize(("name", "calls"), [("Flow.rlap", 40), ("Block.rlap", 2)])
+@pytest.mark.parametrize(("name", "calls"), [("Flow.rlap", 60), ("Block.rlap", 2)])
 def test_recurrent_networks_begin_every_video_anew(name, calls):
     method = get_method(f"open-rppg:{name}")
-    first, second = (method.predict(video(40)).bvp for _ in range(2))
+    first, second = (method.predict(video(60)).bvp for _ in range(2))
     length = method.network.frames
     assert np.array_equal(first, second)
-    assert np.array_equal(first, np.arange(40) + 100 + np.arange(40) // length)
+    assert np.array_equal(first, np.arange(60) + 100 + np.arange(60) // length)
     assert len(stand_in().chunks) == 1 + 2 * calls
-    assert np.all(stand_in().chunks[-1][-1] == 39)
 
 
 @pytest.mark.usefixtures("package")
 def test_too_short_says_how_long_it_must_be():
     with pytest.raises(NoResultError, match=r"reads 30 frames.*has 29.*at least 1\.0 s"):
         get_method("open-rppg:Chunk.pure").predict(video(29))
-    assert len(get_method("open-rppg:Block.rlap").predict(video(7)).bvp) == 7
+    assert len(get_method("open-rppg:Chunk.pure").predict(video(30)).bvp) == 30
+    assert len(get_method("open-rppg:Flow.rlap").predict(video(7)).bvp) == 7
 
 
 @pytest.mark.usefixtures("package")
@@ -204,8 +203,10 @@ def test_another_frame_rate_is_read_at_the_networks_and_given_back_at_its_own(fs
 
 
 @pytest.mark.usefixtures("package")
-def test_networks_of_differences_are_marked():
-    assert get_method("open-rppg:Diff.pure").predict(video()).differential
+def test_networks_of_differences_are_marked_and_do_not_step_between_chunks():
+    prediction = get_method("open-rppg:Diff.pure").predict(video(60))
+    assert prediction.differential
+    assert prediction.bvp[30:32].tolist() == [31, 31]
 
 
 @pytest.mark.usefixtures("package")
