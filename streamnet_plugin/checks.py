@@ -15,10 +15,10 @@ from streamnet_plugin.config import Config, Data, parse_leniently, read_tree
 from streamnet_plugin.data.datasets import FINDERS, find_recordings
 from streamnet_plugin.data.splits import select_range
 from streamnet_plugin.data_root import DataRoot, with_data_root
-from streamnet_plugin.errors import ConfigError, StreamnetError
+from streamnet_plugin.errors import ConfigError, StreamnetError, UnknownMethodError
 from streamnet_plugin.evaluation.conventions import get_convention
 from streamnet_plugin.leaks import leaks
-from streamnet_plugin.registry import list_methods
+from streamnet_plugin.registry import check_method, list_methods
 from streamnet_plugin.strict_types import strict_types
 
 Backend = Literal["both", "builtin", "toolbox"]
@@ -199,8 +199,7 @@ def _names(config: Config, backend: Backend) -> Iterator[Finding]:
                 note=backend != "builtin",
             )
         elif own is None:
-            near = _nearest(name, [*builtin.values(), *toolbox])
-            yield Finding(f"no method {name!r} is registered: did you mean {near}?")
+            yield Finding(_unregistered(name, [*builtin.values(), *toolbox]))
         elif name != own and backend != "builtin":
             yield Finding(f"{name!r}: capitals matter to the toolbox: write {own}.")
         elif unsupervised and name not in toolbox and backend != "builtin":
@@ -209,6 +208,17 @@ def _names(config: Config, backend: Backend) -> Iterator[Finding]:
                 + (f": use one of {', '.join(toolbox)}." if backend == "toolbox" else "."),
                 note=backend != "toolbox",
             )
+
+
+def _unregistered(name: str, known: Sequence[str]) -> str:
+    """Why nothing answers to a name: unknown, or of a family whose package is missing."""
+    try:
+        check_method(name)
+    except UnknownMethodError as error:
+        return f"{error.what}: did you mean {_nearest(name, known)}?"
+    except StreamnetError as error:
+        return str(error)
+    return f"no method {name!r} is registered: did you mean {_nearest(name, known)}?"
 
 
 def _toolbox_models() -> tuple[str, ...]:

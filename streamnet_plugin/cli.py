@@ -332,14 +332,16 @@ def compare(
 def methods() -> None:
     """List the registered methods and the package each comes from."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    from streamnet_plugin.registry import list_methods
+    from streamnet_plugin.registry import absent_families, list_methods
 
-    table = Table("Method", "From", "Object")
+    table = Table(Column("Method", no_wrap=True), "From", "Object")
     for info in list_methods():
         table.add_row(info.name, info.distribution, info.target)
     Console().print(table)
+    for family in absent_families():
+        typer.echo(f"Not installed: {family.prefix}:... ({family.install})")
 
 
 Seed = Annotated[int, typer.Option(help="Of everything random; the same gives the same data.")]

@@ -142,16 +142,20 @@ def benchmark(
             {m.name: getattr(m, "provenance", {}) for m in chosen},
         ),
         seconds=seconds,
-        notes=(*_notes(prepared.videos, demo),),
+        notes=tuple(_notes(chosen, parsed.test_data, prepared.videos)),
         output=output,
         plots=plots,
         progress=progress,
     )
 
 
-def _notes(videos: Sequence[FaceVideo], demo: bool) -> Iterator[str]:
-    if demo:
+def _notes(methods: Sequence[Method], data: Data, videos: Sequence[FaceVideo]) -> Iterator[str]:
+    """What a reader of the table must know."""
+    if data.DATA_PATH == DEMO:
         yield "Synthetic faces: no figure here says how a method does on people."
+    for m in methods:
+        if data.DATA_PATH != DEMO and getattr(m, "trained_on", None) == data.DATASET:
+            yield f"{m.name} was trained on {data.DATASET}: it may have seen these very recordings."
     for video in videos:
         for note in video.notes:
             yield f"{video.recording.id}: {note}."

@@ -32,7 +32,8 @@ MIN_DURATION_S = 8.0
 
 MC_SAMPLES = 30
 CROP_PX = 72
-"""Crops of one's own video: what every shipped network can be fed from."""
+"""Crops of one's own video: what every shipped network can be fed from. A method that wants them
+larger has an attribute `crop_px`."""
 FS = 30.0
 TRUST_MIN_SNR_DB = 0.0
 """The pulse must hold at least half of the band's power."""
@@ -137,7 +138,8 @@ def predict(
             f"the folder holds {len(recordings)} videos", path=path, remedy="name one of them."
         )
     progress.start("Reading the pulse", 3)
-    settings = PreprocessSettings(width=CROP_PX, height=CROP_PX, fs=FS, fps=fps)
+    crop_px = getattr(reader, "crop_px", CROP_PX)
+    settings = PreprocessSettings(width=crop_px, height=crop_px, fs=FS, fps=fps)
     face = preprocess_recording(recordings[0], settings, cache_root() / "faces")
     progress.step("face found")
     seconds = len(face.frames) / face.fs

@@ -1,22 +1,27 @@
-"""Methods by name, fed by the packaging entry-point group `rppg.methods`.
+"""Methods by name, fed by packaging entry points.
 
-An entry point names either an object with `name` and `predict(video)` (see
-`streamnet_plugin.types.Method`), or a class or factory that returns one and takes its
-options as keyword arguments. Our own methods register the same way a third party's do.
+`rppg.methods` names either an object with `name` and `predict(video)` (see
+`streamnet_plugin.types.Method`), or a class or factory that returns one and takes its options as
+keyword arguments. `rppg.method_families` names a `streamnet_plugin.types.MethodFamily` under a
+prefix: its members, known only where it is installed, are the methods `prefix:member`. Our own
+methods register the same way a third party's do.
 """
 
 from __future__ import annotations
 
 import difflib
 import inspect
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from streamnet_plugin.errors import StreamnetError, UnknownMethodError
-from streamnet_plugin.types import Method
+from streamnet_plugin.types import Method, MethodFamily
 
 GROUP = "rppg.methods"
+FAMILIES = "rppg.method_families"
 
 
 @dataclass(frozen=True)
@@ -34,16 +39,29 @@ class MethodInfo:
     distribution: str
 
 
-def _entry_points() -> dict[str, EntryPoint]:
+@dataclass(frozen=True)
+class AbsentFamily:
+    """A family of methods whose package is not installed.
+
+    Attributes:
+        prefix: what its methods' names begin with.
+        install: what to do to have them.
+    """
+
+    prefix: str
+    install: str
+
+
+def _entry_points(group: str = GROUP, what: str = "method") -> dict[str, EntryPoint]:
     found: dict[str, EntryPoint] = {}
-    for point in entry_points(group=GROUP):
+    for point in entry_points(group=group):
         other = found.get(point.name)
         # The same distribution can be seen twice (an editable install and its build folder).
         if other is not None and other.value != point.value:
             raise StreamnetError(
-                f"two packages register the method {point.name!r}: "
+                f"two packages register the {what} {point.name!r}: "
                 f"{_distribution(other)} and {_distribution(point)}",
-                remedy="uninstall one of them, or ask its author to rename the method.",
+                remedy=f"uninstall one of them, or ask its author to rename the {what}.",
             )
         found[point.name] = point
     return found
@@ -53,12 +71,54 @@ def _distribution(point: EntryPoint) -> str:
     return f"{point.dist.name} {point.dist.version}" if point.dist else "unknown package"
 
 
+def _families() -> dict[str, EntryPoint]:
+    return _entry_points(FAMILIES, "method family")
+
+
+def _load(point: EntryPoint, what: str = "method") -> Any:
+    try:
+        return point.load()
+    except (ImportError, AttributeError) as error:
+        raise StreamnetError(
+            f"the {what} {point.name!r} of {_distribution(point)} cannot be imported: {error}",
+            remedy="reinstall that package with its dependencies.",
+        ) from error
+
+
+def _family(point: EntryPoint) -> MethodFamily:
+    family = _load(point, "method family")
+    if not isinstance(family, MethodFamily):
+        raise StreamnetError(
+            f"{point.value} of {_distribution(point)} is no family of methods: "
+            "it lacks `install`, `names()` or `make(name)`",
+            remedy="see streamnet_plugin.types.MethodFamily for what it must provide.",
+        )
+    return family
+
+
 def list_methods() -> list[MethodInfo]:
-    """All registered methods, sorted by name; imports none of them."""
-    points = _entry_points()
-    return [
-        MethodInfo(name, points[name].value, _distribution(points[name])) for name in sorted(points)
+    """All methods that can be used, sorted by name; imports none of them."""
+    infos = [
+        MethodInfo(name, point.value, _distribution(point))
+        for name, point in _entry_points().items()
     ]
+    for prefix, point in _families().items():
+        infos += [
+            MethodInfo(f"{prefix}:{member}", point.value, _distribution(point))
+            for member in _family(point).names()
+        ]
+    return sorted(infos, key=lambda info: info.name)
+
+
+def absent_families() -> list[AbsentFamily]:
+    """Families that have no methods here because their package is not installed."""
+    loaded = {prefix: _family(point) for prefix, point in sorted(_families().items())}
+    return [AbsentFamily(prefix, f.install) for prefix, f in loaded.items() if not f.names()]
+
+
+def check_method(name: str) -> None:
+    """Nothing if a method of that name can be had, else the error that `get_method` raises."""
+    _find(name)
 
 
 def get_method(name: str, **options: Any) -> Method:
@@ -71,29 +131,15 @@ def get_method(name: str, **options: Any) -> Method:
 
     Raises:
         UnknownMethodError: nothing of that name is registered; names the nearest ones.
-        StreamnetError: two packages claim the name, or the package cannot be imported.
+        StreamnetError: two packages claim the name, or the package is missing or cannot be
+            imported.
     """
-    points = _entry_points()
-    by_lower = {known.lower(): known for known in points}
-    known = by_lower.get(name.lower())
-    if known is None:
-        nearest = difflib.get_close_matches(name.lower(), by_lower, n=len(by_lower), cutoff=0.0)
-        raise UnknownMethodError(
-            f"no method {name!r} is registered",
-            remedy="use one of " + ", ".join(by_lower[lower] for lower in nearest) + ".",
-        )
-    try:
-        target = points[known].load()
-    except (ImportError, AttributeError) as error:
-        raise StreamnetError(
-            f"the method {known!r} of {_distribution(points[known])} cannot be imported: {error}",
-            remedy="reinstall that package with its dependencies.",
-        ) from error
-    is_factory = inspect.isclass(target) or not hasattr(target, "predict")
-    method = target(**options) if is_factory else target
+    point, member = _find(name)
+    target = _target(point, member)
+    method = target(**options) if _is_factory(target) else target
     if not isinstance(method, Method):
         raise StreamnetError(
-            f"{points[known].value} of {_distribution(points[known])} is no method: "
+            f"{point.value} of {_distribution(point)} is no method: "
             "it lacks `name` or `predict(video)`",
             remedy="see streamnet_plugin.types.Method for what a method must provide.",
         )
@@ -102,11 +148,59 @@ def get_method(name: str, **options: Any) -> Method:
 
 def takes_option(name: str, option: str) -> bool:
     """Whether the factory registered under `name` has a parameter `option`."""
+    try:
+        target = _target(*_find(name))
+    except UnknownMethodError:
+        return False
+    return _is_factory(target) and option in inspect.signature(target).parameters
+
+
+def _find(name: str) -> tuple[EntryPoint, str | None]:
+    """The entry point of that name; or a family's, with the member of it that is meant."""
     points = _entry_points()
-    known = {k.lower(): k for k in points}.get(name.lower())
+    known = _same(name, points)
+    if known is not None:
+        return points[known], None
+    prefix, _, member = name.partition(":")
+    families = _families()
+    family_name = _same(prefix, families)
+    if family_name is None:
+        everything = [info.name for info in list_methods()]
+        raise _unknown(f"no method {name!r} is registered", name, everything)
+    family = _family(families[family_name])
+    names = family.names()
+    if not names:
+        raise StreamnetError(
+            f"{name!r} needs a package that is not installed", remedy=f"{family.install}."
+        )
+    known = _same(member, names)
     if known is None:
-        return False
-    target = points[known].load()
-    if not inspect.isclass(target) and hasattr(target, "predict"):
-        return False
-    return option in inspect.signature(target).parameters
+        nearest = [f"{family_name}:{other}" for other in names]
+        wanted = f"{family_name}:{member}"
+        raise _unknown(f"{family_name} has no method {member!r}", wanted, nearest)
+    return families[family_name], known
+
+
+def _same(name: str, known: Iterable[str]) -> str | None:
+    """The known name that differs from `name` in capitals at most."""
+    return {k.lower(): k for k in known}.get(name.lower())
+
+
+def _unknown(what: str, name: str, known: Iterable[str]) -> UnknownMethodError:
+    by_lower = {k.lower(): k for k in known}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=max(1, len(by_lower)), cutoff=0.0)
+    return UnknownMethodError(
+        what, remedy="use one of " + ", ".join(by_lower[lower] for lower in near) + "."
+    )
+
+
+def _target(point: EntryPoint, member: str | None) -> Any:
+    """A method, or what makes one."""
+    if member is None:
+        return _load(point)
+    make: Callable[..., Method] = _family(point).make
+    return partial(make, member)
+
+
+def _is_factory(target: Any) -> bool:
+    return inspect.isclass(target) or not hasattr(target, "predict")

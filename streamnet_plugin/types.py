@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -117,4 +117,23 @@ class Method(Protocol):
 
     def predict(self, video: FaceVideo) -> Prediction:
         """Read the pulse from a video; raises `StreamnetError` where it cannot."""
+        ...
+
+
+@runtime_checkable
+class MethodFamily(Protocol):
+    """Methods of an optional package, under a common prefix; light to import."""
+
+    @property
+    def install(self) -> str:
+        """What to do to have them, e.g. 'pip install "streamnet-rppg[open-rppg]"'."""
+        ...
+
+    def names(self) -> Sequence[str]:
+        """Names without the prefix; none where the package is not installed."""
+        ...
+
+    @property
+    def make(self) -> Callable[..., Method]:
+        """(name, **options) -> method; loads what it needs."""
         ...
