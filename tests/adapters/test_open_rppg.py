@@ -267,10 +267,10 @@ def test_jax_takes_no_more_threads_than_told(monkeypatch, omp, own, expected):
 def test_a_table_says_that_a_network_was_trained_on_its_dataset():
     methods = [get_method(f"open-rppg:{n}") for n in ("Chunk.pure", "Flow.rlap")]
     pure = load_config("benchmark/pure", ["UNSUPERVISED.DATA.DATASET=PURE"])
-    (note,) = comparison._notes(methods, pure.test_data)
+    (note,) = comparison._notes(methods, pure.test_data, ())
     assert note.startswith("open-rppg:Chunk.pure was trained on PURE")
     ubfc = load_config("benchmark/ubfc")
-    assert comparison._notes(methods, ubfc.test_data) == ()
+    assert list(comparison._notes(methods, ubfc.test_data, ())) == []
 
 
 REAL = importlib.util.find_spec("rppg") is not None and importlib.util.find_spec("jax") is not None

@@ -250,15 +250,19 @@ class TestBackends:
         assert len(problems("train/pure-to-ubfc", *own, "TEST.USE_LAST_EPOCH=False")) == 1
         assert len(problems("train/pure-to-ubfc", "TRAIN.DATA.END=1.0")) == 1
 
-    def test_a_dataset_or_detector_of_the_toolbox_is_no_mistake(self, tmp_path):
+    def test_a_dataset_or_detector_of_the_toolbox_is_no_mistake(self, tmp_path, monkeypatch):
+        monkeypatch.delenv("RPPG_TOOLBOX", raising=False)
         own = ["TEST.DATA.DATASET=SCAMPS", f"TEST.DATA.DATA_PATH={tmp_path}",
                f"TEST.DATA.{P}.CROP_FACE.BACKEND=Y5F"]  # fmt: skip
         assert problems("train/pure-to-ubfc", *own) == []
         found = "\n".join(notes("train/pure-to-ubfc", *own))
-        assert "SCAMPS is read by the toolbox backend only" in found
+        assert "SCAMPS is read by the toolbox's own loader: set the environment" in found
         assert "'Y5F' is the toolbox's only" in found
+        monkeypatch.setenv("RPPG_TOOLBOX", str(tmp_path))
+        assert "SCAMPS" not in "\n".join(notes("train/pure-to-ubfc", *own))
 
     def test_weights_named_relative_to_the_toolbox(self, tmp_path, monkeypatch):
+        monkeypatch.delenv("RPPG_TOOLBOX", raising=False)
         own = ["MODEL.NAME=Tscan", "NUM_OF_GPU_TRAIN=1", "INFERENCE.MODEL_PATH=release/w.pth"]
         assert problems("infer/pure-to-ubfc", *own) == []
         assert "set RPPG_TOOLBOX" in notes("infer/pure-to-ubfc", *own)[1]
