@@ -31,8 +31,14 @@ def provenance(
 
 
 def git_commit() -> str | None:
-    """Commit of the source tree this package runs from, `-dirty` if changed; None if installed."""
+    """Commit of the source tree this package runs from, or was built from, `-dirty` if changed.
+
+    None where neither is known.
+    """
     here = Path(__file__).resolve().parent
+    built = here.parent / "COMMIT"
+    if built.is_file():
+        return built.read_text().strip()
     try:
         tracked = _git(here, "ls-files", "--error-unmatch", Path(__file__).name)
         commit = _git(here, "rev-parse", "HEAD")
