@@ -178,7 +178,9 @@ def to_rich(results: BenchmarkResults) -> Table:
     for i, name in enumerate(header(results)):
         short = name.replace("No result / windows", "None / n").replace(", MC", "")
         short = short.replace("MAE refined", "MAE*").replace("Pearson", "r").replace(" (", "\n(")
-        table.add_column(short, justify="left" if i < 2 else "right", no_wrap=True)
+        table.add_column(
+            short, justify="left" if i < 2 else "right", no_wrap=i > 1, overflow="fold"
+        )
     for row in _rows(
         results,
         lambda c: c.replace("[", "\\["),

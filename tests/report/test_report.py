@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from rich.console import Console
 
 from streamnet_plugin.errors import DataError, OutputError
+from streamnet_plugin.evaluation.aggregate import METRICS
+from streamnet_plugin.report import provenance as provenance_module
 from streamnet_plugin.report import tables
 from streamnet_plugin.report.provenance import git_commit, provenance
 from streamnet_plugin.report.results import (
@@ -206,3 +210,23 @@ def test_provenance_says_where_from():
     assert tree["versions"]["numpy"] == np.__version__
     commit = git_commit()
     assert commit is None or len(commit.removesuffix("-dirty")) == 40
+
+
+def test_in_a_narrow_terminal_names_are_folded_and_numbers_stay_whole(results):
+    all_metrics = dict.fromkeys(METRICS, (12.34, 0.5))
+    name = "PURE_PURE_UBFC_deepphys_with_a_long_name"
+    wide = replace(results, summaries=(summary(name, 0, 0, "rPPG-Toolbox", values=all_metrics),))
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(tables.to_rich(wide))
+    text = console.export_text()
+    assert "…" not in text
+    assert text.count("12.34") == len(METRICS)
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_a_wheel_says_which_commit_it_was_built_from(tmp_path, monkeypatch):
+    module = tmp_path / "streamnet_plugin" / "report" / "provenance.py"
+    module.parent.mkdir(parents=True)
+    (tmp_path / "streamnet_plugin" / "COMMIT").write_text("abc123\n")
+    monkeypatch.setattr(provenance_module, "__file__", str(module))
+    assert git_commit() == "abc123"
