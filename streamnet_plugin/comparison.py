@@ -36,6 +36,7 @@ from streamnet_plugin.report.results import BenchmarkResults, FailureRow
 from streamnet_plugin.report.writer import check_writable, n_files, write_results
 from streamnet_plugin.scoring import WaveformPair, plot_waveform, save_pairs, score
 from streamnet_plugin.types import FaceVideo, Method, Prediction
+from streamnet_plugin.wording import count
 
 log = logging.getLogger(__name__)
 DEMO = "demo"
@@ -254,9 +255,9 @@ def prepare(
         FailureRow(f.recording.id, str(f.path), f.reason, f.remedy) for f in report.failures
     )
     if not report.videos:
-        first = report.failures[0]
+        first, lost = report.failures[0], count(len(report.failures), "recording")
         raise DataError(
-            f"none of {len(report.failures)} recordings could be used; the first: {first.reason}",
+            f"none of {lost} could be used; the first: {first.reason}",
             path=first.path,
             remedy=first.remedy,
         )

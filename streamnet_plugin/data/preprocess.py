@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from joblib import Parallel, delayed
 
+from streamnet_plugin.atomic import remove_leftovers
 from streamnet_plugin.data import cache
 from streamnet_plugin.data.datasets import read_label
 from streamnet_plugin.data.face import Box, crop, enlarged, find_faces, median_box, overlap
@@ -23,6 +24,7 @@ from streamnet_plugin.data.ubfc import LABELS as UBFC_LABELS
 from streamnet_plugin.data.video import FrameSource, open_frames
 from streamnet_plugin.errors import DataError, NoFaceError, StreamnetError
 from streamnet_plugin.types import BvpTrace, FaceVideo, FloatArray, FrameArray, Recording
+from streamnet_plugin.wording import count
 
 log = logging.getLogger(__name__)
 Alignment = Literal["timestamp", "index"]
@@ -108,7 +110,7 @@ def preprocess_all(
     Raises:
         OutputError: the cache cannot be written; no recording could be done.
     """
-    cache.remove_leftovers(cache_dir)
+    remove_leftovers(cache_dir)
     work = (delayed(_one)(r, settings, cache_dir, jobs > 1) for r in recordings)
     results: list[FaceVideo | Failure] = []
     with warnings.catch_warnings():
@@ -170,7 +172,7 @@ def preprocess_recording(
         times = np.array(crops.times)
         if n < max(2, MIN_DURATION_S * settings.fs):
             raise DataError(
-                f"the video has {n} frames, at least {MIN_DURATION_S:g} s are needed",
+                f"the video has {count(n, 'frame')}, at least {MIN_DURATION_S:g} s are needed",
                 path=recording.path,
                 remedy="use a longer video.",
             )
@@ -263,7 +265,7 @@ class _Cropper:
         boxes = [enlarged(f[0], self.settings.box_coefficient) for f in found if f]
         if not boxes:
             raise NoFaceError(
-                f"no face in any of {len(found)} frames looked at",
+                f"no face in any of {count(len(found), 'frame')} looked at",
                 path=self.source.path,
                 remedy="show the face frontally and well lit, or set DO_CROP_FACE: False.",
             )

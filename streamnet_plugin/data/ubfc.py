@@ -13,6 +13,7 @@ import numpy as np
 from streamnet_plugin.data.natural import natural_key
 from streamnet_plugin.errors import DataError
 from streamnet_plugin.types import BvpTrace, FloatArray, Recording
+from streamnet_plugin.wording import count
 
 NAME = "UBFC-rPPG"
 VIDEO = "vid.avi"
@@ -103,7 +104,7 @@ def checked_trace(t: FloatArray, bvp: FloatArray, hr: FloatArray | None, path: P
             remedy="mend or remove this recording.",
         )
     if len(t) < 2:
-        raise DataError(f"the ground truth has {len(t)} samples", path=path)
+        raise DataError(f"the ground truth has {count(len(t), 'sample')}", path=path)
     if np.ptp(bvp) == 0:
         raise DataError(
             f"the ground truth is constant ({bvp[0]:g} throughout): the sensor was off",

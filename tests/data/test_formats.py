@@ -233,7 +233,9 @@ def test_labels_keep_step_when_the_first_images_are_missing(tmp_path, pure_recor
     whole = read_label(find_pure(tmp_path)[0])
     for image in images[:3]:
         image.unlink()
-    assert read_label(find_pure(tmp_path)[0]).t == pytest.approx(whole.t - 0.1, abs=1e-3)
+    assert read_label(find_pure(tmp_path)[0]).t == pytest.approx(
+        whole.t - 0.1, abs=2e-3
+    )  # two clocks that jitter by 1 ms
 
 
 def test_a_timestamp_beyond_all_clocks_is_a_data_error(tmp_path, pure_recording):

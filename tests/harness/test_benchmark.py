@@ -131,7 +131,7 @@ def test_pure_runs_and_keeps_its_setups(tmp_path):
 
 def test_nothing_usable_is_an_error_with_the_first_reason(tmp_path):
     (tmp_path / "subject1").mkdir()
-    with pytest.raises(DataError, match="none of 1 recordings"):
+    with pytest.raises(DataError, match="none of 1 recording could"):
         benchmark(data_root=tmp_path, output=None)
 
 
