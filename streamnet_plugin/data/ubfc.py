@@ -34,6 +34,8 @@ def find_ubfc(root: str | Path) -> list[Recording]:
         raise DataError("there is no such folder", path=root, remedy="correct DATA_PATH.")
     folders = {path.parent for name in (VIDEO, *LABELS) for path in root.rglob(name)}
     folders |= {path for path in root.glob("subject*") if path.is_dir()}
+    # Hidden folders are somebody's unfinished or rejected work.
+    folders = {f for f in folders if not any(p[0] == "." for p in f.relative_to(root).parts)}
     if not folders:
         raise DataError(
             f"no {VIDEO}, {LABELS[0]} or {LABELS[1]} below this folder",
