@@ -21,7 +21,7 @@ EXIT_UNTRUSTED = 3  # predict: a waveform was read, but its pulse is not to be t
 EXIT_INTERRUPTED = 130
 
 EPILOG = (
-    "Exit codes: 0 all went well; 1 some videos failed (named at the end); 2 wrong usage, "
+    "Exit codes: 0 all went well; 1 some videos gave no result (named at the end); 2 wrong usage, "
     "configuration or input; 3 predict read a waveform whose pulse is not to be trusted; "
     "130 interrupted."
 )
@@ -81,9 +81,8 @@ def report_failures(failures: list[Any], allow: bool) -> None:
     for failure in failures:
         remedy = f" Remedy: {failure.remedy}" if failure.remedy else ""
         who = f" [{failure.method}]" if failure.method else ""
-        typer.echo(
-            f"FAILED {failure.recording}{who} ({failure.path}): {failure.reason}{remedy}", err=True
-        )
+        where = f" ({failure.path})" if failure.path else ""
+        typer.echo(f"FAILED {failure.recording}{who}{where}: {failure.reason}{remedy}", err=True)
     if failures and not allow:
         raise typer.Exit(EXIT_FAILED_VIDEOS)
 
@@ -257,6 +256,7 @@ def evaluate(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Also write a results folder.")
     ] = None,
+    allow_failures: AllowFailures = False,
 ) -> None:
     """Score saved waveforms: HR errors, SNR and MACC as the rPPG-Toolbox computes them.
 
@@ -285,6 +285,7 @@ def evaluate(
     Console().print(to_rich(done.results))
     if done.folder is not None:
         typer.echo(f"Results: {done.folder}")
+    report_failures(list(done.results.failures), allow_failures)
 
 
 @app.command()
@@ -302,6 +303,7 @@ def compare(
     hr_method: Annotated[str, typer.Option("--hr", help="FFT or Peak.")] = "FFT",
     output: Output = Path("streamnet-comparison"),
     plots: Annotated[bool, typer.Option(help="Draw the plots.")] = True,
+    allow_failures: AllowFailures = False,
 ) -> None:
     """Put saved outputs of any models into one table: every file is a method.
 
@@ -328,6 +330,7 @@ def compare(
         )
     Console().print(to_rich(done.results))
     typer.echo(f"Results: {done.folder}")
+    report_failures(list(done.results.failures), allow_failures)
 
 
 @app.command()

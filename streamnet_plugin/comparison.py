@@ -34,7 +34,7 @@ from streamnet_plugin.registry import get_method, takes_option
 from streamnet_plugin.report.provenance import provenance
 from streamnet_plugin.report.results import BenchmarkResults, FailureRow
 from streamnet_plugin.report.writer import check_writable, n_files, write_results
-from streamnet_plugin.scoring import WaveformPair, plot_waveform, save_pairs, score
+from streamnet_plugin.scoring import WaveformPair, nothing_read, plot_waveform, save_pairs, score
 from streamnet_plugin.types import FaceVideo, Method, Prediction
 from streamnet_plugin.wording import count
 
@@ -187,6 +187,8 @@ def report_pairs(
 ) -> BenchmarkRun:
     """Score waveforms and write a results folder; `output` None writes nothing.
 
+    A recording in which a method has a result in no window is among the failures.
+
     Raises:
         OutputError: the results cannot be written.
     """
@@ -194,6 +196,8 @@ def report_pairs(
     convention, window_s = scoring.convention, scoring.window_s
     progress.start("Scoring", 1)
     rows, summaries = score(pairs, convention, window_s, scoring.hr_method, seconds)
+    known = {(f.method, f.recording) for f in failures}
+    silent = (f for f in nothing_read(pairs, rows) if (f.method, f.recording) not in known)
     progress.step()
     results = BenchmarkResults(
         title=title,
@@ -202,7 +206,7 @@ def report_pairs(
         window="whole videos" if window_s is None else f"{window_s:g} s windows",
         summaries=summaries,
         rows=rows,
-        failures=failures,
+        failures=(*failures, *silent),
         provenance=provenance,
         notes=notes,
     )
@@ -386,6 +390,7 @@ def _predict(
         groups=recording.groups,
         covered=None if prediction.covered is None else min(n, prediction.covered),
         inverted=prediction.inverted,
+        path=str(recording.path),
     )
     return pair, reason
 

@@ -116,8 +116,10 @@ def test_a_method_that_raises_or_gives_nan_costs_nothing_else(dataset, monkeypat
     assert (bad.method, bad.n_windows, bad.n_no_result) == ("Raising", 0, 3)
     assert bad.values["MAE"] == (None, None)
     assert good.n_windows == 3
-    reasons = {f.method: f.reason for f in run.results.failures}
-    assert reasons["Raising"] == "RuntimeError: own fault"
+    reasons = {f.recording: f.reason for f in run.results.failures if f.method == "Raising"}
+    nan = "the prediction has 300 of 300 values that are not finite"
+    assert reasons == {"subject1": nan, "subject2": "RuntimeError: own fault", "subject4": nan}
+    assert all(Path(f.path).name == "vid.avi" for f in run.results.failures)
     assert all(r.hr_pred is None for r in run.results.rows if r.method == "Raising")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -82,3 +83,21 @@ def test_synth_refuses_what_makes_no_recording(tmp_path, options, says):
     assert code == 2
     assert says in text
     assert not (tmp_path / "out").exists()
+
+
+def test_evaluate_names_what_has_no_result_and_exits_one(tmp_path):
+    rows = [f"a,nan,{np.sin(0.25 * i):.5f}" for i in range(600)]
+    (tmp_path / "net.csv").write_text("\n".join(["video,pred,label", *rows]))
+    for command in (["evaluate"], ["compare", "--no-plots", "-o", tmp_path / "r"]):
+        code, text = run(*command, tmp_path / "net.csv")
+        assert code == 1
+        line = " ".join(text[text.index("FAILED") :].split())
+        assert line.startswith("FAILED a [net] (")
+        assert "net.csv): the prediction has 600 of 600 values that are not finite" in line
+        assert run(*command, tmp_path / "net.csv", "--allow-failures")[0] == 0
+
+
+def test_an_override_where_the_configuration_belongs(tmp_path):
+    code, text = run("benchmark", "TEST.DATA.FS=25", "-o", tmp_path / "r")
+    assert code == 2
+    assert "name the configuration first" in text
