@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from streamnet_plugin import cli, comparison
 from streamnet_plugin.comparison import benchmark
 from streamnet_plugin.config import load_config
+from streamnet_plugin.data.splits import read_split
 from streamnet_plugin.data.synthetic import easy
 from streamnet_plugin.data.synthetic.writers import write_pure_set, write_video
 from streamnet_plugin.errors import (
@@ -330,3 +331,31 @@ def test_the_readmes_commands_are_what_ci_runs():
     assert "pip install -c constraints.txt . && streamnet benchmark\n" in readme
     assert 'pip install -c constraints.txt -e ".[test]" && pytest\n' in readme
     assert "README.md" in ci
+
+
+def test_the_split_is_kept_with_the_numbers(dataset, tmp_path):
+    """Also the failed subject3; who was trained on is known where the folders are there."""
+    run = benchmark(data_root=dataset, output=tmp_path / "r", methods=["POS"], plots=False)
+    everyone = [f"subject{n}" for n in (1, 2, 3, 4)]
+    assert read_split(run.folder / "split.json") == {"TEST": everyone}
+    ranges = ["TRAIN.DATA.END=0.25", "VALID.DATA.BEGIN=0.25", "VALID.DATA.END=0.5",
+              "TEST.DATA.BEGIN=0.5"]  # fmt: skip
+    run = benchmark(
+        "train/ubfc-intra",
+        overrides=ranges,
+        data_root=dataset,
+        output=tmp_path / "r",
+        methods=["POS"],
+        plots=False,
+    )
+    assert read_split(run.folder / "split.json") == {
+        "TRAIN": ["subject1"], "VALID": ["subject2"], "TEST": ["subject3", "subject4"],
+    }  # fmt: skip
+
+
+def test_a_demo_recording_that_cannot_be_read_says_what_to_delete(monkeypatch, tmp_path):
+    folder = tmp_path / "demo-1"
+    (folder / "subject1").mkdir(parents=True)
+    monkeypatch.setattr(comparison, "_demo", lambda progress: folder)
+    with pytest.raises(DataError, match=f"delete {folder}; the demo recordings are made anew"):
+        benchmark(output=None, methods=["POS"])
