@@ -57,10 +57,20 @@ def config_of(node: Any) -> Config:
     Raises:
         ConfigError: a value of our own keys that cannot be.
     """
-    tree = {key: value for key, value in plain(node).items() if key in Config.model_fields}
+    known = {key: value for key, value in node.items() if key in Config.model_fields}
+    tree = _stated(plain(known))
     model = tree.get("MODEL") or {}
     tree["MODEL"] = {key: value for key, value in model.items() if key in Model.model_fields}
     return parse_config(tree)
+
+
+def _stated(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the keys that are None, which is how the toolbox leaves out a dataset."""
+    return {
+        key: _stated(value) if isinstance(value, Mapping) else value
+        for key, value in tree.items()
+        if value is not None
+    }
 
 
 def absolute_paths(node: Any, folder: Path) -> None:
