@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -20,6 +21,7 @@ import yaml
 
 from streamnet_plugin.comparison import BenchmarkRun
 from streamnet_plugin.data.synthetic.writers import write_pure_set, write_ubfc_set
+from toolbox_adapters.rppg_toolbox import workers
 from toolbox_adapters.rppg_toolbox.launcher import run_toolbox
 from toolbox_adapters.rppg_toolbox.workers import LostVideo
 
@@ -339,6 +341,29 @@ def launch(root: Path, config: Path, **options: Any) -> Launched:
 def launch_fixture() -> Callable[..., Launched]:
     """`launch`."""
     return launch
+
+
+class InlineProcess:
+    """Takes the place of a process: what it is to do is done here, when it starts."""
+
+    def __init__(self, target: Callable[..., None], args: tuple[Any, ...]) -> None:
+        self.target, self.args = target, args
+
+    def start(self) -> None:
+        with contextlib.suppress(Exception):  # as a process that fails, unheard
+            self.target(*self.args)
+
+    def join(self) -> None: ...
+
+    def is_alive(self) -> bool:
+        return False
+
+
+@pytest.fixture
+def inline(monkeypatch) -> None:
+    """The toolbox preprocesses in this process, which takes a tenth of the time."""
+    stand_in = SimpleNamespace(Process=InlineProcess, Manager=lambda: SimpleNamespace(dict=dict))
+    monkeypatch.setattr(workers, "multiprocessing", stand_in)
 
 
 @pytest.fixture(scope="session")

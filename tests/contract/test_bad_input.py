@@ -341,7 +341,7 @@ def test_a_cache_that_lacks_a_video_is_told_of_again(a_third_damaged, standin):
     assert "not in the cache" in line
 
 
-def test_all_videos_damaged(standin, twin_ubfc, launch, toolbox_yaml, tmp_path):
+def test_all_videos_damaged(inline, standin, twin_ubfc, launch, toolbox_yaml, tmp_path):
     root = damaged_copy(twin_ubfc, tmp_path / "data", {1, 2, 3})
     config = toolbox_yaml(
         tmp_path, "only_test", test=("UBFC-rPPG", root, 0.0, 1.0), model="STREAMNet"

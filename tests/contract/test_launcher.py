@@ -228,7 +228,7 @@ def test_the_number_of_workers():
 
 
 def test_shipped_weights_and_whole_videos_from_a_data_root(
-    standin, twin_pure, launch, toolbox_yaml, tmp_path
+    inline, standin, twin_pure, launch, toolbox_yaml, tmp_path
 ):
     checkout = tmp_path / "checkout"
     shutil.copytree(standin, checkout)
