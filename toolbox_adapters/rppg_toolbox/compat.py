@@ -208,8 +208,9 @@ def survive_plots(bland_altman: Any) -> None:
     Args:
         bland_altman: the class `evaluation.BlandAltmanPy.BlandAltman`.
     """
-    for name in ("scatter_plot", "difference_plot"):
-        setattr(bland_altman, name, _surviving(getattr(bland_altman, name)))
+    for name, method in list(vars(bland_altman).items()):
+        if name.endswith("plot") and callable(method):  # scatter_plot, difference_plot
+            setattr(bland_altman, name, _surviving(method))
 
 
 def _surviving(draw: Callable[..., None]) -> Callable[..., None]:

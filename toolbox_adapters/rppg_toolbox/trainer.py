@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from streamnet_plugin.config import Config
 from streamnet_plugin.errors import ConfigError, OutputError
 from streamnet_plugin.model.checkpoint import load_checkpoint, shipped_checkpoint
 from streamnet_plugin.model.method import n_clips, read_waveform, usable_device
@@ -43,10 +44,17 @@ class STREAMNetTrainer:
 
     @staticmethod
     def check_config(config: Any) -> None:
-        """`ConfigError` with every reason why the network cannot work with this configuration."""
+        """Whether the network can work with this configuration, and its weights with the data.
+
+        Raises:
+            ConfigError: it cannot; has every reason.
+            CheckpointError: the weights to test are none, or of another image or segment size.
+        """
         problems = list(_problems(config))
         if problems:
             raise ConfigError("; ".join(problems))
+        if config.TOOLBOX_MODE == "only_test":
+            _load_weights(config_of(config), config.INFERENCE.MODEL_PATH or None)
 
     def __init__(self, config: Any, data_loader: Any) -> None:
         self.check_config(config)
@@ -205,8 +213,7 @@ class STREAMNetTrainer:
             last = self.config.TEST.USE_LAST_EPOCH
             path = self._checkpoint(self.config.TRAIN.EPOCHS - 1 if last else self.best_epoch)
         print(f"Testing uses {path}")  # noqa: T201
-        stated = self.own.MODEL.STREAMNET.stated(self.own.TEST.DATA.PREPROCESS.RESIZE)
-        model, _ = load_checkpoint(path, stated=stated)
+        model = _load_weights(self.own, path)
         return model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def _toolbox_base(self) -> Any:
@@ -214,6 +221,11 @@ class STREAMNetTrainer:
         base = import_module("neural_methods.trainer.BaseTrainer").BaseTrainer()
         base.model_file_name = self.model_file_name
         return base
+
+
+def _load_weights(config: Config, path: str | Path | None) -> STREAMNet:
+    stated = config.MODEL.STREAMNET.stated(config.TEST.DATA.PREPROCESS.RESIZE)
+    return load_checkpoint(path, stated=stated)[0]
 
 
 def _problems(config: Any) -> Iterator[str]:

@@ -120,7 +120,7 @@ def watch_cache(module: ModuleType, lost: list[LostVideo]) -> None:
 
     def load_preprocessed_data(self: Any) -> None:
         original(self)
-        if self.do_preprocess or not Path(self.raw_data_path).is_dir():
+        if self.config_data.DO_PREPROCESS or not Path(self.raw_data_path).is_dir():
             return
         try:
             data = self.config_data
