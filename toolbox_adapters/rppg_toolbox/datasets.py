@@ -116,7 +116,8 @@ def _read(
                     remedy="give the folder that this loader expects.",
                 ) from error
             subjects = {
-                str(d["index"]): str(d.get("subject", d["index"])) for d in loader.raw_data_dirs
+                str(d["index"]): str(d.get("subject", d["index"]))
+                for d in loader.get_raw_data(node.DATA_PATH)
             }
             progress.start(f"Crops of {dataset}", len(loader))
             videos = [
