@@ -31,6 +31,8 @@ OPTIONAL = {
     "timm": "pip install timm",
     "torchvision": "pip install torchvision",
     "thop": "pip install thop",
+    "calflops": "pip install calflops",
+    "torchsummary": "pip install torchsummary",
     "mat73": "pip install mat73",
     "h5py": "pip install h5py",
     "skimage": "pip install scikit-image",
@@ -168,7 +170,7 @@ def toolbox_environment(root: Path) -> Iterator[None]:
     cwd, path, meta_path = os.getcwd(), list(sys.path), list(sys.meta_path)
     load, bytecode = torch.load, sys.dont_write_bytecode
     start_method = multiprocessing.get_start_method(allow_none=True)  # it forces "spawn"
-    environment = os.environ.get("PYTHONDONTWRITEBYTECODE")
+    environment = dict(os.environ)  # a main.py may choose a GPU there
     # The toolbox's top-level modules have common names (config, main); others' step aside.
     names = {p.stem for p in root.iterdir() if p.suffix == ".py" or p.is_dir()}
     aside = {n: m for n, m in sys.modules.items() if n.partition(".")[0] in names}
@@ -191,10 +193,8 @@ def toolbox_environment(root: Path) -> Iterator[None]:
         multiprocessing.set_start_method(start_method, force=True)
         os.chdir(cwd)
         sys.path[:], sys.meta_path[:] = path, meta_path
-        if environment is None:
-            os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-        else:
-            os.environ["PYTHONDONTWRITEBYTECODE"] = environment
+        os.environ.clear()
+        os.environ.update(environment)
         for name, module in list(sys.modules.items()):
             own = name.partition(".")[0] in names
             if own or isinstance(module, _Placeholder):

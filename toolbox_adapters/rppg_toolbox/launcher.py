@@ -51,6 +51,7 @@ from toolbox_adapters.rppg_toolbox.settings import (
 from toolbox_adapters.rppg_toolbox.workers import (
     LostVideo,
     ToolboxDataLoader,
+    sort_recordings,
     watch_cache,
     watch_preprocessing,
 )
@@ -124,6 +125,13 @@ def run_toolbox(
         try:
             main = _prepared_main(session)
             _run_main_block(session, main)
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                f"the toolbox imports {error.name}, which is not installed",
+                path=checkout.root,
+                remedy=f"pip install {str(error.name).partition('.')[0]}, or what its "
+                "requirements.txt names.",
+            ) from error
         finally:
             sys.argv = arguments
         return ToolboxRun(
@@ -169,6 +177,7 @@ def _prepared_main(session: _Session) -> ModuleType:
     main.__file__ = str(checkout.root / "main.py")
     sys.modules["main"] = main
     exec(compile(checkout.definitions, main.__file__, "exec"), vars(main))
+    sort_recordings(base.BaseLoader)
     predictor = import_module("unsupervised_methods.unsupervised_predictor")
     session.capture.watch_methods(predictor)
     space = vars(main)
