@@ -295,7 +295,7 @@ def _run_main_block(session: _Session, main: ModuleType) -> None:
     code = compile(session.checkout.main_block, str(main.__file__), "exec")
     try:
         exec(code, vars(main))
-    except StreamnetError:
+    except (StreamnetError, ImportError):  # says itself what is wrong
         raise
     except Exception as error:
         if session.lost and not session.capture.pairs:  # the likely cause, which it does not say

@@ -135,6 +135,8 @@ def watch_cache(module: ModuleType, lost: list[LostVideo]) -> None:
         except Exception:  # the raw data may be elsewhere, or gone: the cache is what counts
             return
         names = {Path(p).name.rpartition("_input")[0] for p in self.inputs}
+        if len(names) >= len(wanted):  # a list made in another order may cut another split
+            return
         known = {video.path for video in lost}
         lost.extend(
             LostVideo(str(entry["path"]), "it is not in the cache: set DO_PREPROCESS: True")
