@@ -19,6 +19,7 @@ from streamnet_plugin.model.checkpoint import load_checkpoint, shipped_checkpoin
 from streamnet_plugin.rescoring import rescore
 from streamnet_plugin.scoring import load_pairs
 from toolbox_adapters.rppg_toolbox import launcher
+from toolbox_adapters.rppg_toolbox.compat import toolbox_environment
 from toolbox_adapters.rppg_toolbox.outputs import read_outputs
 from toolbox_adapters.rppg_toolbox.workers import MAX_WORKERS, choose_workers
 
@@ -333,7 +334,28 @@ def test_classical_methods_print_what_they_print_under_numpy_1(
     table = {row.method: row for row in done.run.results.summaries}
     assert tuple(table) == methods
     assert all(row.n_windows == 9 for row in table.values())  # 3 s, 3 s and the last second
-    assert len(set(launcher.read_tree(config)[1]["UNSUPERVISED"]["METHOD"])) == 6
+    assert any("double precision" in note for note in done.run.results.notes)
+
+
+def test_methods_whose_waveforms_do_not_pass_by_are_named(
+    inline, standin, twin_pure, launch, toolbox_yaml, tmp_path
+):
+    root = tmp_path / "later"
+    shutil.copytree(standin, root)
+    predictor = root / "unsupervised_methods" / "unsupervised_predictor.py"
+    predictor.chmod(0o644)
+    predictor.write_text(predictor.read_text().replace("POS_WANG", "POS_OTHERWISE"))
+    config = toolbox_yaml(
+        tmp_path,
+        "unsupervised_method",
+        unsupervised=("PURE", twin_pure, 0.0, 0.4),
+        methods=("GREEN", "POS"),
+    )
+    done = launch(root, config)
+    assert "==== Unsupervised method POS ====" in done.stdout
+    assert [row.method for row in done.run.results.summaries] == ["GREEN"]
+    (note,) = (n for n in done.run.results.notes if n.startswith("Not in this table"))
+    assert note.endswith("d807b01 (2025-09-01): POS.")
 
 
 # The process afterwards
@@ -355,6 +377,20 @@ def state_of_the_process():
         "bytecode": sys.dont_write_bytecode,
         "environment": dict(os.environ),
     }
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+def test_losses_written_for_a_gpu_do_without(standin):
+    """Two of the toolbox's losses move tensors to "cuda" whatever DEVICE says."""
+    x = torch.ones(2)
+    with toolbox_environment(standin):
+        for moved in (x.cuda(), x.to("cuda:0"), x.to(torch.device("cuda")), x.to(device="cuda")):
+            assert torch.equal(moved, x)
+        assert x.to(torch.float64).dtype == torch.float64
+        assert torch.nn.Linear(1, 1).to("cuda").weight.device.type == "cpu"
+    for move in (lambda: x.cuda(), lambda: x.to("cuda")):
+        with pytest.raises((AssertionError, RuntimeError)):
+            move()
 
 
 @pytest.mark.parametrize(

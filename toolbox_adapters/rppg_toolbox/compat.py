@@ -2,7 +2,7 @@
 
 - Modules that only some of its models need get a placeholder when they are not installed.
 - Its modules see a NumPy that still has what version 2 removed; nobody else does.
-- Weights saved on a GPU load without one.
+- Weights saved on a GPU load without one, and losses written for a GPU do without.
 
 All of it holds inside `toolbox_environment` only, and in the child processes started from there.
 """
@@ -160,6 +160,34 @@ def install(root: str | Path) -> None:
 
 
 @contextmanager
+def _without_cuda() -> Iterator[None]:
+    """Without CUDA, `x.cuda()` and `x.to("cuda")` are x: the losses of two models ask for no less.
+
+    That a configuration asks for CUDA is found before, and refused.
+    """
+    import torch
+
+    if torch.cuda.is_available():
+        yield
+        return
+    to, cuda = torch.Tensor.to, torch.Tensor.cuda
+
+    def here(device: Any) -> Any:
+        named = isinstance(device, str | torch.device) and str(device).startswith("cuda")
+        return "cpu" if named else device
+
+    def to_here(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return to(self, *map(here, args), **{key: here(value) for key, value in kwargs.items()})
+
+    torch.Tensor.to = to_here  # type: ignore[method-assign]
+    torch.Tensor.cuda = lambda self, *args, **kwargs: self  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        torch.Tensor.to, torch.Tensor.cuda = to, cuda  # type: ignore[method-assign]
+
+
+@contextmanager
 def toolbox_environment(root: Path) -> Iterator[None]:
     """Working directory, import path and modules as the toolbox needs them; restored afterwards.
 
@@ -187,7 +215,8 @@ def toolbox_environment(root: Path) -> Iterator[None]:
         torch.load = load_here
         install(root)
         os.chdir(root)  # it finds its face detector by a relative path
-        yield
+        with _without_cuda():
+            yield
     finally:
         torch.load, sys.dont_write_bytecode = load, bytecode
         multiprocessing.set_start_method(start_method, force=True)
