@@ -9,7 +9,7 @@ import textwrap
 
 import pytest
 
-from streamnet_plugin.errors import ConfigError
+from streamnet_plugin.errors import ConfigError, StreamnetError
 from toolbox_adapters.rppg_toolbox import plugins
 
 PROJECT = """
@@ -213,7 +213,7 @@ def test_two_packages_of_one_name_are_both_named(
 ):
     other = built("other-net", "0.3", 'Echo = "other_net:Echo"', {"other_net": "Echo = None"})
     installed(echo, other)
-    with pytest.raises(ConfigError, match="two packages provide a model 'Echo'") as error:
+    with pytest.raises(StreamnetError, match="two packages register the model 'Echo'") as error:
         launch(standin, echo_yaml())
     assert "echo-net 1.2" in str(error.value)
     assert "other-net 0.3" in str(error.value)
