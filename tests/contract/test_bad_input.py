@@ -112,7 +112,7 @@ def refused(standin, twin_pure, twin_ubfc, toolbox_yaml, launch, tmp_path):
         ({"TEST": {"DATA": {"DATA_PATH": "$NOT_SET_HERE/PURE"}}},
          ("TEST.DATA.DATA_PATH", "environment variable")),
         ({"TEST": {"DATA": {"DATA_PATH": "${NOT_SET_HERE}"}}}, ("NOT_SET_HERE", "not set")),
-        ({"TEST": {"DATA": {"DATA_FORMAT": "NCDHW"}}}, ("TEST.DATA.DATA_FORMAT", "set NDCHW")),
+        ({"TEST": {"DATA": {"DATA_FORMAT": "NCDHW"}}}, ("TEST.DATA.DATA_FORMAT", "needs NDCHW")),
         ({"EVALUATION": {"LABEL_ALIGNMENT": "timestamp"}}, ("timestamp", "--fast-loader")),
         ({"MODEL": {"NAME": "STREAMnet"}}, ("'STREAMnet'", "one of STREAMNet, ")),
     ],

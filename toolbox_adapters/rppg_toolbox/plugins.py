@@ -47,7 +47,8 @@ def load_model(name: str, toolbox_names: Iterable[str]) -> Any:
         )
     if name in own:
         raise ConfigError(
-            f"{distribution_of(points[name])} provides a model {name!r}, which is the toolbox's own",
+            f"{distribution_of(points[name])} provides a model {name!r}, a name that the toolbox "
+            "itself uses",
             remedy="uninstall that package, or ask its author to rename the model.",
         )
     try:
