@@ -386,6 +386,7 @@ def test_losses_written_for_a_gpu_do_without(standin):
     with toolbox_environment(standin):
         for moved in (x.cuda(), x.to("cuda:0"), x.to(torch.device("cuda")), x.to(device="cuda")):
             assert torch.equal(moved, x)
+        assert torch.equal(x.double().type(torch.cuda.FloatTensor), x)
         assert x.to(torch.float64).dtype == torch.float64
         assert torch.nn.Linear(1, 1).to("cuda").weight.device.type == "cpu"
     for move in (lambda: x.cuda(), lambda: x.to("cuda")):

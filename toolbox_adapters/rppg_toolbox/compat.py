@@ -170,21 +170,30 @@ def _without_cuda() -> Iterator[None]:
     if torch.cuda.is_available():
         yield
         return
-    to, cuda = torch.Tensor.to, torch.Tensor.cuda
+    originals = {name: getattr(torch.Tensor, name) for name in ("to", "type", "cuda")}
 
-    def here(device: Any) -> Any:
-        named = isinstance(device, str | torch.device) and str(device).startswith("cuda")
-        return "cpu" if named else device
+    def here(what: Any) -> Any:
+        """A device, or a class such as `torch.cuda.FloatTensor`, on the CPU; all else as it is."""
+        if isinstance(what, str | torch.device) and str(what).startswith("cuda"):
+            return "cpu"
+        if getattr(what, "__module__", None) == "torch.cuda":
+            return getattr(torch, what.__name__)
+        return what
 
-    def to_here(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return to(self, *map(here, args), **{key: here(value) for key, value in kwargs.items()})
+    def staying(move: Callable[..., Any]) -> Callable[..., Any]:
+        def stay(self: Any, *args: Any, **kwargs: Any) -> Any:
+            return move(self, *map(here, args), **{k: here(v) for k, v in kwargs.items()})
 
-    torch.Tensor.to = to_here  # type: ignore[method-assign]
-    torch.Tensor.cuda = lambda self, *args, **kwargs: self  # type: ignore[method-assign]
+        return stay
+
     try:
+        for name in ("to", "type"):
+            setattr(torch.Tensor, name, staying(originals[name]))
+        torch.Tensor.cuda = lambda self, *args, **kwargs: self  # type: ignore[method-assign]
         yield
     finally:
-        torch.Tensor.to, torch.Tensor.cuda = to, cuda  # type: ignore[method-assign]
+        for name, original in originals.items():
+            setattr(torch.Tensor, name, original)
 
 
 @contextmanager
