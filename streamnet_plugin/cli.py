@@ -14,6 +14,7 @@ import typer
 
 from streamnet_plugin import __version__
 from streamnet_plugin.errors import ConfigError, StreamnetError
+from streamnet_plugin.wording import count
 
 # Threads of torch that have nothing to do sleep instead of spinning: beside other work on the
 # machine, spinning doubles the time a network takes. Read when torch is imported.
@@ -25,7 +26,7 @@ EXIT_UNTRUSTED = 3  # predict: a waveform was read, but its pulse is not to be t
 EXIT_INTERRUPTED = 130
 
 EPILOG = (
-    "Exit codes: 0 all went well; 1 some videos failed (named at the end); 2 wrong usage, "
+    "Exit codes: 0 all went well; 1 some videos gave no result (named at the end); 2 wrong usage, "
     "configuration or input; 3 predict read a waveform whose pulse is not to be trusted; "
     "130 interrupted."
 )
@@ -85,9 +86,8 @@ def report_failures(failures: list[Any], allow: bool) -> None:
     for failure in failures:
         remedy = f" Remedy: {failure.remedy}" if failure.remedy else ""
         who = f" [{failure.method}]" if failure.method else ""
-        typer.echo(
-            f"FAILED {failure.recording}{who} ({failure.path}): {failure.reason}{remedy}", err=True
-        )
+        where = f" ({failure.path})" if failure.path else ""
+        typer.echo(f"FAILED {failure.recording}{who}{where}: {failure.reason}{remedy}", err=True)
     if failures and not allow:
         raise typer.Exit(EXIT_FAILED_VIDEOS)
 
@@ -232,7 +232,8 @@ def preprocess(
             progress=bars,
         )
     frames = sum(len(video.frames) for video in prepared.videos)
-    typer.echo(f"{len(prepared.videos)} videos, {frames} frames in {prepared.cache}")
+    videos = count(len(prepared.videos), "video")
+    typer.echo(f"{videos}, {count(frames, 'frame')} in {prepared.cache}")
     report_failures(list(prepared.failures), allow_failures)
 
 
@@ -260,6 +261,7 @@ def evaluate(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Also write a results folder.")
     ] = None,
+    allow_failures: AllowFailures = False,
 ) -> None:
     """Score saved waveforms: HR errors, SNR and MACC as the rPPG-Toolbox computes them.
 
@@ -288,6 +290,7 @@ def evaluate(
     Console().print(to_rich(done.results))
     if done.folder is not None:
         typer.echo(f"Results: {done.folder}")
+    report_failures(list(done.results.failures), allow_failures)
 
 
 @app.command()
@@ -305,6 +308,7 @@ def compare(
     hr_method: Annotated[str, typer.Option("--hr", help="FFT or Peak.")] = "FFT",
     output: Output = Path("streamnet-comparison"),
     plots: Annotated[bool, typer.Option(help="Draw the plots.")] = True,
+    allow_failures: AllowFailures = False,
 ) -> None:
     """Put saved outputs of any models into one table: every file is a method.
 
@@ -331,11 +335,17 @@ def compare(
         )
     Console().print(to_rich(done.results))
     typer.echo(f"Results: {done.folder}")
+    report_failures(list(done.results.failures), allow_failures)
 
 
 @app.command()
 def methods() -> None:
-    """List the registered methods and the package each comes from."""
+    """List the registered methods and the package each comes from.
+
+    Example:
+
+        streamnet methods
+    """
     from rich.console import Console
     from rich.table import Column, Table
 
@@ -351,30 +361,38 @@ def methods() -> None:
 
 Seed = Annotated[int, typer.Option(help="Of everything random; the same gives the same data.")]
 Seconds = Annotated[float, typer.Option(help="Length of each recording in s.")]
+Fps = Annotated[float, typer.Option("--fps", help="Frame rate, Hz.")]
 Motion = Annotated[str, typer.Option(help="steady, talking, slow_translation, ...")]
-Tone = Annotated[int | None, typer.Option(min=1, max=6, help="Fitzpatrick type; default: drawn.")]
+MotionScale = Annotated[float, typer.Option(help="1 moves as in PURE, 0 not at all.")]
+Tone = Annotated[int | None, typer.Option(help="Fitzpatrick type 1-6; default: drawn.")]
 Light = Annotated[float, typer.Option(help="1 is good light, 0.4 weak.")]
+Drift = Annotated[float, typer.Option(help="Relative size of slow changes of the light.")]
+Flicker = Annotated[float, typer.Option(help="Relative size of fast changes of the light.")]
+FlickerHz = Annotated[float, typer.Option(help="Rate of that flicker; 0: at random.")]
 Noise = Annotated[float, typer.Option(help="Sensor noise, 8-bit levels.")]
+Pulse = Annotated[float, typer.Option(help="Strength of the pulse; 1 is normal, 0 a doll.")]
 HeartRate = Annotated[float | None, typer.Option("--hr", help="Mean HR; default: drawn 45-150.")]
 Size = Annotated[str, typer.Option(help="WIDTHxHEIGHT in px.")]
 
 
-def _synth_settings(
-    seconds: float, size: str, tone: int | None, light: float, noise: float, hr: float | None
-) -> dict[str, Any]:
+def _width_height(size: str) -> tuple[int, int]:
     try:
         width, height = (int(part) for part in size.lower().split("x"))
     except ValueError as error:
-        raise ConfigError(f"the size {size!r} is not of the form 640x480") from error
-    return {
-        "duration_s": seconds,
-        "width": width,
-        "height": height,
-        "skin_tone": tone,
-        "light": light,
-        "noise": noise,
-        "hr_bpm": hr,
-    }
+        raise ConfigError(
+            f"the size {size!r} is not of the form WIDTHxHEIGHT", remedy="use e.g. 640x480."
+        ) from error
+    return width, height
+
+
+def _setups(text: str) -> tuple[int, ...]:
+    from streamnet_plugin.data.synthetic.motion import SETUPS
+
+    known = {str(setup): setup for setup in SETUPS}
+    chosen = [part.strip() for part in text.split(",")]
+    if not set(chosen) <= set(known):
+        raise ConfigError(f"the setups {text!r} are not all among 1 to 6", remedy="give e.g. 1,3.")
+    return tuple(dict.fromkeys(known[part] for part in chosen))
 
 
 @synth_app.command("ubfc")
@@ -383,25 +401,35 @@ def synth_ubfc(
     subjects: Annotated[int, typer.Option(min=1)] = 4,
     seed: Seed = 0,
     seconds: Seconds = 20.0,
-    motion: Motion = "steady",
+    fps: Fps = 30.0,
     size: Size = "640x480",
+    motion: Motion = "steady",
+    motion_scale: MotionScale = 1.0,
     skin_tone: Tone = None,
     light: Light = 1.0,
+    drift: Drift = 0.01,
+    flicker: Flicker = 0.001,
+    flicker_hz: FlickerHz = 0.0,
     noise: Noise = 1.5,
+    pulse: Pulse = 1.0,
     hr: HeartRate = None,
     codec: Annotated[str, typer.Option(help="raw (as the real set) or mjpg (small).")] = "raw",
+    quality: Annotated[int, typer.Option(help="JPEG quality of mjpg, 1-100.")] = 95,
     part: Annotated[int, typer.Option(min=1, max=2, help="DATASET_1 or DATASET_2.")] = 2,
 ) -> None:
-    """Write recordings in the UBFC-rPPG format; complete ones are kept.
+    """Write recordings in the UBFC-rPPG format; those already there are kept.
 
-    Example:
+    Examples:
 
         streamnet synth ubfc twin --subjects 10 --motion talking --codec mjpg
+
+        streamnet synth ubfc bad-light --light 0.5 --drift 0.05 --codec mjpg --quality 60
     """
     from streamnet_plugin.data.synthetic.writers import write_ubfc_set
 
     if codec not in ("raw", "mjpg"):
         raise ConfigError(f"unknown codec {codec!r}", remedy="use raw or mjpg.")
+    width, height = _width_height(size)
     with progress_bars() as bars:
         bars.start("Recordings", subjects)
         write_ubfc_set(
@@ -411,10 +439,23 @@ def synth_ubfc(
             "raw" if codec == "raw" else "mjpg",
             part,
             bars.step,
+            quality,
+            duration_s=seconds,
+            fs=fps,
+            width=width,
+            height=height,
             motion=motion,
-            **_synth_settings(seconds, size, skin_tone, light, noise, hr),
+            motion_scale=motion_scale,
+            skin_tone=skin_tone,
+            light=light,
+            illumination_drift=drift,
+            flicker=flicker,
+            flicker_hz=flicker_hz,
+            noise=noise,
+            pulse=pulse,
+            hr_bpm=hr,
         )
-    typer.echo(f"{subjects} recordings in {out}")
+    typer.echo(f"{count(subjects, 'recording')} in {out}")
 
 
 @synth_app.command("pure")
@@ -423,25 +464,29 @@ def synth_pure(
     subjects: Annotated[int, typer.Option(min=1)] = 2,
     seed: Seed = 0,
     seconds: Seconds = 20.0,
+    fps: Fps = 30.0,
     setups: Annotated[str, typer.Option(help="PURE's setups, e.g. 1,3.")] = "1,2,3,4,5,6",
     size: Size = "640x480",
+    motion_scale: MotionScale = 1.0,
     skin_tone: Tone = None,
     light: Light = 1.0,
+    drift: Drift = 0.01,
+    flicker: Flicker = 0.001,
+    flicker_hz: FlickerHz = 0.0,
     noise: Noise = 1.5,
+    pulse: Pulse = 1.0,
     hr: HeartRate = None,
 ) -> None:
-    """Write recordings in the PURE format, all six setups; complete ones are kept.
+    """Write recordings in the PURE format, all six setups; those already there are kept.
 
     Example:
 
         streamnet synth pure twin --subjects 10 --setups 1,4
     """
-    from streamnet_plugin.data.synthetic.motion import SETUPS
     from streamnet_plugin.data.synthetic.writers import write_pure_set
 
-    chosen = tuple(int(part) for part in setups.split(",") if part.strip().isdigit())
-    if not chosen or not set(chosen) <= set(SETUPS):
-        raise ConfigError(f"the setups {setups!r} are not among 1 to 6", remedy="give e.g. 1,3.")
+    chosen = _setups(setups)
+    width, height = _width_height(size)
     with progress_bars() as bars:
         bars.start("Recordings", subjects * len(chosen))
         write_pure_set(
@@ -450,9 +495,21 @@ def synth_pure(
             seed,
             chosen,
             bars.step,
-            **_synth_settings(seconds, size, skin_tone, light, noise, hr),
+            duration_s=seconds,
+            fs=fps,
+            width=width,
+            height=height,
+            motion_scale=motion_scale,
+            skin_tone=skin_tone,
+            light=light,
+            illumination_drift=drift,
+            flicker=flicker,
+            flicker_hz=flicker_hz,
+            noise=noise,
+            pulse=pulse,
+            hr_bpm=hr,
         )
-    typer.echo(f"{subjects * len(chosen)} recordings in {out}")
+    typer.echo(f"{count(subjects * len(chosen), 'recording')} in {out}")
 
 
 @config_app.command("show")
@@ -460,7 +517,12 @@ def config_show(
     config: Annotated[str, typer.Argument(help="A YAML, or a shipped one.")] = "benchmark/demo",
     overrides: Overrides = None,
 ) -> None:
-    """Print the resolved configuration, every default visible."""
+    """Print the resolved configuration, every default visible.
+
+    Example:
+
+        streamnet config show benchmark/ubfc TEST.DATA.FS=25
+    """
     from streamnet_plugin.config import dump_config, load_config
 
     typer.echo(dump_config(load_config(config, overrides or ())), nl=False)
@@ -498,7 +560,7 @@ def config_check(
         typer.echo(f"- {'note: ' * finding.note}{finding.text}")
     problems = sum(not finding.note for finding in found)
     if problems:
-        typer.echo(f"{config}: {problems} problem{'s' * (problems > 1)}.")
+        typer.echo(f"{config}: {count(problems, 'problem')}.")
         raise typer.Exit(EXIT_ERROR)
     typer.echo(f"{config}: no problem found.")
 

@@ -22,23 +22,27 @@ from streamnet_plugin.data.preprocess import (
     PreprocessSettings,
     preprocess_all,
 )
-from streamnet_plugin.data.splits import select_range
+from streamnet_plugin.data.splits import check_split, select_range, write_split
 from streamnet_plugin.data.synthetic.writers import DEMO_VERSION, demo_settings, write_demo
 from streamnet_plugin.data_root import DataRoot, with_data_root
 from streamnet_plugin.errors import ConfigError, DataError, StreamnetError
 from streamnet_plugin.evaluation.conventions import Convention, get_convention
 from streamnet_plugin.evaluation.windows import HrMethod
+from streamnet_plugin.leaks import subjects_by_section
 from streamnet_plugin.paths import cache_root
 from streamnet_plugin.progress import Reporter, Silent
 from streamnet_plugin.registry import get_method, takes_option
 from streamnet_plugin.report.provenance import provenance
 from streamnet_plugin.report.results import BenchmarkResults, FailureRow
 from streamnet_plugin.report.writer import check_writable, n_files, write_results
-from streamnet_plugin.scoring import WaveformPair, plot_waveform, save_pairs, score
+from streamnet_plugin.scoring import WaveformPair, nothing_read, plot_waveform, save_pairs, score
 from streamnet_plugin.types import FaceVideo, Method, Prediction
+from streamnet_plugin.wording import count
 
 log = logging.getLogger(__name__)
 DEMO = "demo"
+SPLIT = "split.json"
+"""In the results folder: who was in which section of the protocol."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,8 @@ def benchmark(
         check_writable(output)  # before minutes are spent on results
     chosen = [_method(name, parsed) for name in parsed.methods]
     prepared = prepare(parsed, jobs=jobs, progress=progress)
+    split = subjects_by_section(parsed.sections, _test_section(parsed), prepared.videos)
+    check_split(split)
     videos = _scored_videos(prepared.videos, parsed)
     pairs, failures, seconds = _predict_all(chosen, videos, parsed, progress)
     demo = parsed.test_data.DATA_PATH == DEMO
@@ -143,10 +149,15 @@ def benchmark(
         ),
         seconds=seconds,
         notes=tuple(_notes(chosen, parsed.test_data, prepared.videos)),
+        split=split,
         output=output,
         plots=plots,
         progress=progress,
     )
+
+
+def _test_section(config: Config) -> str:
+    return "UNSUPERVISED" if config.TOOLBOX_MODE == "unsupervised_method" else "TEST"
 
 
 def _notes(methods: Sequence[Method], data: Data, videos: Sequence[FaceVideo]) -> Iterator[str]:
@@ -180,11 +191,15 @@ def report_pairs(
     provenance: Mapping[str, Any],
     seconds: Mapping[str, float] | None = None,
     notes: tuple[str, ...] = (),
+    split: Mapping[str, Sequence[str]] | None = None,
     output: str | Path | None = None,
     plots: bool = True,
     progress: Reporter | None = None,
 ) -> BenchmarkRun:
     """Score waveforms and write a results folder; `output` None writes nothing.
+
+    A recording in which a method has a result in no window is among the failures. `split`, the
+    subjects of every section of the protocol, is kept beside the numbers.
 
     Raises:
         OutputError: the results cannot be written.
@@ -193,6 +208,8 @@ def report_pairs(
     convention, window_s = scoring.convention, scoring.window_s
     progress.start("Scoring", 1)
     rows, summaries = score(pairs, convention, window_s, scoring.hr_method, seconds)
+    known = {(f.method, f.recording) for f in failures}
+    silent = (f for f in nothing_read(pairs, rows) if (f.method, f.recording) not in known)
     progress.step()
     results = BenchmarkResults(
         title=title,
@@ -201,7 +218,7 @@ def report_pairs(
         window="whole videos" if window_s is None else f"{window_s:g} s windows",
         summaries=summaries,
         rows=rows,
-        failures=failures,
+        failures=(*failures, *silent),
         provenance=provenance,
         notes=notes,
     )
@@ -209,14 +226,13 @@ def report_pairs(
         return BenchmarkRun(results, None)
     progress.start("Report", n_files(results, plots))
     drawn = [w for p in pairs if plots and (w := plot_waveform(p, convention)) is not None]
-    folder = write_results(
-        results,
-        output,
-        drawn,
-        plots,
-        extra=lambda folder: save_pairs(folder, pairs),
-        progress=progress.step,
-    )
+
+    def extra(folder: Path) -> None:
+        save_pairs(folder, pairs)
+        if split is not None:
+            write_split(split, folder / SPLIT)
+
+    folder = write_results(results, output, drawn, plots, extra=extra, progress=progress.step)
     return BenchmarkRun(results, folder)
 
 
@@ -246,19 +262,23 @@ def prepare(
     """
     progress = progress or Silent()
     data = with_data_root(config, data_root).test_data
+    remedy = ""
     if data.DATA_PATH == DEMO:
-        data = data.model_copy(update={"DATA_PATH": str(_demo(progress))})
+        folder = _demo(progress)
+        data = data.model_copy(update={"DATA_PATH": str(folder)})
+        remedy = f"delete {folder}; the demo recordings are made anew."
     settings = preprocess_settings(data, config.EVALUATION.LABEL_ALIGNMENT)
     report = preprocess_data(data, settings, jobs=jobs, progress=progress)
     failures = tuple(
-        FailureRow(f.recording.id, str(f.path), f.reason, f.remedy) for f in report.failures
+        FailureRow(f.recording.id, str(f.path), f.reason, remedy or f.remedy)
+        for f in report.failures
     )
     if not report.videos:
-        first = report.failures[0]
+        first, lost = report.failures[0], count(len(report.failures), "recording")
         raise DataError(
-            f"none of {len(report.failures)} recordings could be used; the first: {first.reason}",
+            f"none of {lost} could be used; the first: {first.reason}",
             path=first.path,
-            remedy=first.remedy,
+            remedy=remedy or first.remedy,
         )
     return Prepared(report.videos, failures, cache_of(data))
 
@@ -385,6 +405,7 @@ def _predict(
         groups=recording.groups,
         covered=None if prediction.covered is None else min(n, prediction.covered),
         inverted=prediction.inverted,
+        path=str(recording.path),
     )
     return pair, reason
 

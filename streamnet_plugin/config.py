@@ -265,7 +265,7 @@ def find_config(name: str | Path) -> Path:
     """A YAML by its path, or a shipped one by its name (`benchmark/demo`).
 
     Raises:
-        ConfigError: neither exists; lists the shipped names.
+        ConfigError: neither exists; lists the shipped names. Or it is an override.
     """
     path = Path(name)
     if path.is_file():
@@ -274,6 +274,12 @@ def find_config(name: str | Path) -> Path:
     candidate = root / Path(f"{name}.yaml" if path.suffix not in (".yaml", ".yml") else name)
     if candidate.is_file():
         return candidate
+    key, equals, _ = str(name).partition("=")
+    if equals and key.split(".")[0] in Config.model_fields:
+        raise ConfigError(
+            f"{name} stands where the configuration's name belongs",
+            remedy=f"name the configuration first, e.g. benchmark/demo {name}.",
+        )
     known = sorted(p.relative_to(root).with_suffix("").as_posix() for p in root.rglob("*.yaml"))
     raise ConfigError(
         "no such configuration file, and none of that name is shipped",

@@ -44,6 +44,10 @@ class NoFaceError(DataError):
     """No face was found where one is needed."""
 
 
+class FaceAwayError(DataError):
+    """The face is out of the crop for most of the video."""
+
+
 class NoResultError(StreamnetError):
     """A waveform from which no heart rate can be computed (empty, constant, NaN, too short)."""
 

@@ -11,7 +11,7 @@ from streamnet_plugin.config import Data
 from streamnet_plugin.data.datasets import FINDERS, find_recordings
 from streamnet_plugin.data.splits import select_range, subjects_of
 from streamnet_plugin.errors import StreamnetError
-from streamnet_plugin.types import Recording
+from streamnet_plugin.types import FaceVideo, Recording
 
 NAMED_SUBJECTS = 5
 
@@ -63,6 +63,32 @@ def selected(data: Data) -> list[Recording]:
         return select_range(find_recordings(data.DATASET, data.DATA_PATH), data.BEGIN, data.END)
     except StreamnetError:
         return []
+
+
+def subjects_by_section(
+    sections: Mapping[str, Data], test: str, videos: Sequence[FaceVideo]
+) -> dict[str, list[str]]:
+    """The people of every section whose folder can be read, for `write_split`.
+
+    Where sections read several folders, a name alone is no person: each gets its dataset, or, if
+    they are folders of one dataset, its folder before it.
+
+    Args:
+        sections: of the protocol.
+        test: the name of the one that `videos` are from; they are in it, wherever it lies.
+        videos: what was read.
+    """
+    homes = {(data.DATASET, str(Path(data.DATA_PATH).resolve())) for data in sections.values()}
+    one_each = len({dataset for dataset, _ in homes}) == len(homes)
+    parts = {}
+    for name, data in sections.items():
+        found = selected(data)
+        if name == test:
+            found = [*found, *(video.recording for video in videos)]
+        before = "" if len(homes) == 1 else f"{data.DATASET if one_each else data.DATA_PATH}/"
+        if found:
+            parts[name] = [before + subject for subject in subjects_of(found)]
+    return parts
 
 
 def shared_subjects(first: Sequence[Recording], second: Sequence[Recording]) -> list[str]:

@@ -21,6 +21,7 @@ from streamnet_plugin.registry import get_method, takes_option
 from streamnet_plugin.report.writer import file_name, in_new_folder
 from streamnet_plugin.signal.confidence import PulseEvidence, pulse_evidence
 from streamnet_plugin.signal.heart_rate import refined_hr
+from streamnet_plugin.signal.light import RhythmColour, rhythm_colour
 from streamnet_plugin.signal.pulse import clean_bvp
 from streamnet_plugin.signal.spectrum import refined_spectrum
 from streamnet_plugin.types import FloatArray
@@ -37,6 +38,9 @@ larger has an attribute `crop_px`."""
 FS = 30.0
 TRUST_MIN_SNR_DB = 0.0
 """The pulse must hold at least half of the band's power."""
+TRUST_MIN_COLOUR = 0.25
+"""Of a rhythm that is clear in the brightness, green must vary more than red by this share: blood
+has 0.8, synthetic faces 0.5 and more, flickering light up to 0.14 (overexposed skin)."""
 TRUST_MAX_DISAGREEMENT_BPM = 8.0
 """Both halves of the video must read about the same heart rate."""
 TRUST_MAX_HR_SD_BPM = 5.0
@@ -157,6 +161,8 @@ def predict(
     if not bvp.std() > 0:
         raise NoResultError("the waveform is constant: there is no pulse in it", path=path)
     evidence = pulse_evidence(bvp, face.fs, convention.band)
+    hr_bpm = refined_hr(bvp, face.fs, convention.band)
+    colour = rhythm_colour(face.rgb, face.fs, hr_bpm, convention.band)
     mc = (
         None
         if prediction.samples is None
@@ -165,12 +171,12 @@ def predict(
     reading = PulseReading(
         video=path,
         method=reader.name,
-        hr_bpm=refined_hr(bvp, face.fs, convention.band),
+        hr_bpm=hr_bpm,
         hr_std_bpm=mc.std if mc else None,
         hr_low_bpm=mc.q05 if mc else None,
         hr_high_bpm=mc.q95 if mc else None,
         evidence=evidence,
-        doubts=_doubts(evidence, mc.std if mc else None),
+        doubts=_doubts(evidence, colour, mc.std if mc else None),
         notes=face.notes,
         t=np.arange(len(bvp)) / face.fs,
         bvp=bvp / bvp.std(),
@@ -188,7 +194,7 @@ def _options(method: str, weights: str | Path | None, seed: int) -> dict[str, An
     return {k: v for k, v in wanted.items() if takes_option(method, k)}
 
 
-def _doubts(evidence: PulseEvidence, hr_sd: float | None) -> tuple[str, ...]:
+def _doubts(evidence: PulseEvidence, colour: RhythmColour, hr_sd: float | None) -> tuple[str, ...]:
     """What speaks against the reading."""
     doubts = []
     if evidence.snr_db < TRUST_MIN_SNR_DB:
@@ -199,6 +205,11 @@ def _doubts(evidence: PulseEvidence, hr_sd: float | None) -> tuple[str, ...]:
     if evidence.disagreement_bpm > TRUST_MAX_DISAGREEMENT_BPM:
         doubts.append(
             f"the two halves of the video disagree by {evidence.disagreement_bpm:.0f} bpm"
+        )
+    if colour.brightness_snr_db > TRUST_MIN_SNR_DB and colour.colour < TRUST_MIN_COLOUR:
+        doubts.append(
+            "the brightness of all colours varies alike at this rate: the light flickers, or the "
+            "video has lost its colours"
         )
     if hr_sd is not None and hr_sd > TRUST_MAX_HR_SD_BPM:
         doubts.append(f"the network's samples disagree (SD {hr_sd:.1f} bpm)")

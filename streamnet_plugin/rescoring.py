@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import entry_points
@@ -12,16 +13,18 @@ import numpy as np
 import pandas as pd
 
 from streamnet_plugin.comparison import BenchmarkRun, Scoring, report_pairs
-from streamnet_plugin.errors import DataError
+from streamnet_plugin.errors import ConfigError, DataError
 from streamnet_plugin.evaluation.conventions import get_convention
 from streamnet_plugin.evaluation.windows import HrMethod
 from streamnet_plugin.progress import Reporter
 from streamnet_plugin.report.provenance import provenance
+from streamnet_plugin.report.writer import check_writable
 from streamnet_plugin.scoring import WaveformPair, load_pairs
 
 GROUP = "rppg.outputs"
 """Entry points: file ending without its dot -> reader (path) -> iterable of WaveformPair."""
 DEFAULT_FS = 30.0
+CSV = ".csv"
 
 
 def rescore(
@@ -43,7 +46,7 @@ def rescore(
             (a results folder: as many as it has); equal names get the source's folder.
         convention: the HR band.
         window_s: s; None is the whole video.
-        hr_method: "FFT" or "Peak".
+        hr_method: "FFT" or "Peak", in any capitals.
         fs: Hz, of a CSV (30 if not given); other sources know theirs.
         differential: a CSV's waveforms are normalised first differences.
         output: results folder; None writes nothing.
@@ -52,15 +55,20 @@ def rescore(
 
     Raises:
         DataError: a source cannot be read.
-        ConfigError: unknown convention.
+        ConfigError: an unknown convention or HR method; a frame rate or window that is none; `fs`
+            or `differential` with a source that knows its own.
+        OutputError: the results cannot be written.
     """
-    read = [(Path(s), read_pairs(Path(s), fs, differential)) for s in sources]
-    pairs = _distinct(read)
-    method: HrMethod = "Peak" if hr_method.lower().startswith("peak") else "FFT"
+    paths = [Path(source) for source in sources]
+    scoring = Scoring(get_convention(convention), _hr_method(hr_method), _window(window_s))
+    _check_given(paths, fs, differential)
+    if output is not None:
+        check_writable(output)
+    pairs = _distinct([(path, read_pairs(path, fs, differential)) for path in paths])
     run = report_pairs(
         pairs,
         title=", ".join(dict.fromkeys(p.dataset for p in pairs)) or "nothing",
-        scoring=Scoring(get_convention(convention), method, window_s),
+        scoring=scoring,
         failures=(),
         provenance=provenance(
             {"sources": [str(s) for s in sources]}, 0, pairs_fingerprint(pairs), {}
@@ -71,6 +79,35 @@ def rescore(
         progress=progress,
     )
     return run
+
+
+def _hr_method(name: str) -> HrMethod:
+    methods: dict[str, HrMethod] = {"fft": "FFT", "peak": "Peak", "peak detection": "Peak"}
+    if name.lower() not in methods:
+        raise ConfigError(f"no HR method is named {name!r}", remedy="use FFT or Peak.")
+    return methods[name.lower()]
+
+
+def _window(seconds: float | None) -> float | None:
+    if seconds is not None and not (math.isfinite(seconds) and seconds > 0):
+        raise ConfigError(
+            f"a window of {seconds:g} s", remedy="give a length in s, or none for whole videos."
+        )
+    return seconds
+
+
+def _check_given(sources: Sequence[Path], fs: float | None, differential: bool) -> None:
+    """`ConfigError` where `fs` is no frame rate, or a source knows what was given for it."""
+    if fs is not None and not (math.isfinite(fs) and fs > 0):
+        raise ConfigError(f"a frame rate of {fs:g} Hz", remedy="give e.g. --fs 30.")
+    given = ["--fs"] * (fs is not None) + ["--differential"] * differential
+    knowing = [source for source in sources if source.suffix != CSV or source.is_dir()]
+    if given and knowing:
+        raise ConfigError(
+            f"{' and '.join(given)} is given, and this source knows it better",
+            path=knowing[0],
+            remedy="leave it out; it is for CSVs.",
+        )
 
 
 def _distinct(read: Sequence[tuple[Path, list[WaveformPair]]]) -> list[WaveformPair]:
@@ -110,12 +147,12 @@ def read_pairs(source: Path, fs: float | None, differential: bool) -> list[Wavef
         raise DataError("there is no such file or folder", path=source, remedy="correct the path.")
     if source.is_dir():
         return load_pairs(source)
-    if source.suffix == ".csv":
-        return _read_csv(source, fs or DEFAULT_FS, differential)
+    if source.suffix == CSV:
+        return _read_csv(source, DEFAULT_FS if fs is None else fs, differential)
     readers = {p.name: p for p in entry_points(group=GROUP)}
     reader = readers.get(source.suffix.lstrip("."))
     if reader is None:
-        known = ", ".join(["a results folder", ".csv", *(f".{name}" for name in readers)])
+        known = ", ".join(["a results folder", CSV, *(f".{name}" for name in readers)])
         raise DataError("files of this kind cannot be read", path=source, remedy=f"give {known}.")
     return list(reader.load()(source))
 
@@ -130,7 +167,15 @@ def _read_csv(path: Path, fs: float, differential: bool) -> list[WaveformPair]:
             f"there is no column {error}", path=path, remedy="name the columns video, pred, label."
         ) from error
     except (ValueError, TypeError, OSError) as error:
-        raise DataError(f"this cannot be read as numbers: {error}", path=path) from error
+        raise DataError(
+            f"this cannot be read as numbers: {error}",
+            path=path,
+            remedy="give a CSV with the columns video, pred, label.",
+        ) from error
+    if not len(table):
+        raise DataError(
+            "there is no row below the header", path=path, remedy="give one row per frame."
+        )
     videos = (
         table["video"].astype(str).to_numpy()
         if "video" in table.columns
@@ -146,6 +191,7 @@ def _read_csv(path: Path, fs: float, differential: bool) -> list[WaveformPair]:
             pred=pred[videos == video],
             label=label[videos == video],
             differential=differential,
+            path=str(path),
         )
         for video in dict.fromkeys(videos.tolist())
     ]

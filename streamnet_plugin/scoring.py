@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from streamnet_plugin.evaluation.windows import (
     WindowResult,
     evaluate_prediction,
 )
-from streamnet_plugin.report.results import MethodSummary, Waveform, WindowRow
+from streamnet_plugin.report.results import FailureRow, MethodSummary, Waveform, WindowRow
 from streamnet_plugin.signal.pulse import clean_bvp
 from streamnet_plugin.types import FloatArray, Prediction
 
@@ -45,6 +45,7 @@ class WaveformPair:
         samples: (S, T) Monte Carlo samples of `pred`, None if there are none.
         groups: what is known of the recording, e.g. {"setup": "steady"}.
         covered, inverted: see `Prediction`.
+        path: of the video, or of the file that holds the waveforms; empty if that is not known.
     """
 
     method: str
@@ -60,6 +61,7 @@ class WaveformPair:
     groups: Mapping[str, str] = field(default_factory=dict)
     covered: int | None = None
     inverted: bool = False
+    path: str = ""
 
 
 def score_pair(
@@ -147,6 +149,21 @@ def score(
     return tuple(rows), tuple(summaries)
 
 
+def nothing_read(pairs: Sequence[WaveformPair], rows: Sequence[WindowRow]) -> Iterator[FailureRow]:
+    """The recordings in which a method has a result in no window, each with its first reason."""
+    reasons: dict[tuple[str, str], str] = {}
+    for row in rows:
+        if row.reason:
+            reasons.setdefault((row.method, row.recording), row.reason)
+    read = {(row.method, row.recording) for row in rows if not row.reason}
+    paths = {(p.method, p.recording): p.path for p in pairs}
+    for key, reason in reasons.items():
+        if key not in read:
+            method, recording = key
+            remedy = "look at the recording, or read it by another method."
+            yield FailureRow(recording, paths.get(key, ""), reason, remedy, method)
+
+
 def plot_waveform(pair: WaveformPair, convention: Convention) -> Waveform | None:
     """Clean waveforms of unit variance for a plot; None where there is nothing to draw."""
     try:
@@ -178,7 +195,7 @@ def save_pairs(folder: Path, pairs: Sequence[WaveformPair]) -> None:
             {
                 name: getattr(p, name)
                 for name in ("method", "dataset", "recording", "subject", "fs", "differential",
-                             "variant", "covered", "inverted")
+                             "variant", "covered", "inverted", "path")
             }
             | {"groups": dict(p.groups)}
         )  # fmt: skip

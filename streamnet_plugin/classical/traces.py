@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from streamnet_plugin.errors import NoResultError
 from streamnet_plugin.types import FloatArray
+from streamnet_plugin.wording import count
 
 WINDOW_S = 1.6
 """Analysis window of CHROM and POS: one beat at 37.5 bpm (de Haan & Jeanne 2013, Wang 2017).
@@ -47,7 +48,7 @@ def checked_trace(rgb: NDArray[Any], fs: float, *, colour: bool = True) -> Trace
     need = math.ceil(WINDOW_S * fs)
     if len(x) < need:
         raise NoResultError(
-            f"the trace has {len(x)} frames ({len(x) / fs:.2f} s); at least {need} "
+            f"the trace has {count(len(x), 'frame')} ({len(x) / fs:.2f} s); at least {need} "
             f"({WINDOW_S} s at {fs:g} Hz) are needed",
             remedy="record a longer video.",
         )

@@ -5,23 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from streamnet_plugin.errors import OutputError
+from streamnet_plugin.atomic import appearing
 from streamnet_plugin.types import FaceVideo, FloatArray, FrameArray, Recording
+from streamnet_plugin.wording import count
 
 log = logging.getLogger(__name__)
 VERSION = 2
 """Raised whenever the code makes other crops or labels from the same files."""
-MAKING = ".making-"
 FRAMES, META = "frames.u8", "video.json"
 
 
@@ -63,6 +61,8 @@ def load(folder: Path, recording: Recording, print_: str) -> FaceVideo | None:
             raise ValueError(f"{FRAMES} has not the size of {shape} frames")
         frames = np.memmap(folder / FRAMES, np.uint8, "r", shape=shape)
         bvp = None if meta["bvp"] is None else np.array(meta["bvp"], dtype=np.float64)
+        if bvp is not None and bvp.shape != shape[:1]:
+            raise ValueError(f"{count(bvp.size, 'label')} for {count(shape[0], 'frame')}")
         x, y, w, h = meta["face_box"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         log.warning("%s: damaged cache entry, made anew (%s)", folder, error)
@@ -92,48 +92,18 @@ def finish(
     (folder / META).write_text(json.dumps(meta))
 
 
-def remove_leftovers(cache: Path) -> None:
-    """Delete what processes that were killed had begun to write."""
-    for folder in cache.glob(f"{MAKING}*"):
-        number = folder.name.removeprefix(MAKING).partition("-")[0]
-        if not number.isdigit() or not _alive(int(number)):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # alive, and somebody else's
-        return True
-    return True
-
-
-@contextmanager
-def writing(final: Path) -> Iterator[Path]:
-    """A folder to fill; it gets its name only when the block ends well, and is removed otherwise.
+def writing(final: Path) -> AbstractContextManager[Path]:
+    """A folder to fill; it becomes the entry `final` only when the block ends well.
 
     Raises:
         OutputError: the place cannot be written, or the disk is full.
     """
-    temporary: Path | None = None
-    try:
-        final.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f"{MAKING}{os.getpid()}-", dir=final.parent))
-        yield temporary
-        if final.exists():  # another process was faster with the same content
-            return
-        os.replace(temporary, final)
-    except OSError as error:
-        raise OutputError(
-            f"the cache cannot be written: {error}",
-            path=final.parent,
-            remedy="free disk space, or set CACHED_PATH or $STREAMNET_CACHE to another folder.",
-        ) from error
-    finally:
-        if temporary is not None and temporary.exists():
-            shutil.rmtree(temporary, ignore_errors=True)
+    return appearing(
+        final,
+        "the cache",
+        "free disk space, or set $STREAMNET_CACHE (in a protocol also CACHED_PATH) to another "
+        "folder.",
+    )
 
 
 def append(path: Path, frames: Iterator[FrameArray]) -> int:

@@ -82,6 +82,13 @@ def overlap(a: Box, b: Box) -> float:
     return width * height / min(a[2] * a[3], b[2] * b[3])
 
 
+def alike(a: Box, b: Box) -> float:
+    """Intersection of two boxes over their union, 0..1: 1 only for the same place and size."""
+    smaller, larger = sorted((a[2] * a[3], b[2] * b[3]))
+    common = overlap(a, b) * smaller
+    return common / (smaller + larger - common)
+
+
 def median_box(boxes: list[Box]) -> Box:
     """The median of each coordinate."""
     x, y, w, h = np.median(np.array(boxes), axis=0).astype(int)

@@ -15,14 +15,17 @@ from typing import Literal
 import cv2
 import numpy as np
 from joblib import Parallel, delayed
+from joblib.externals.loky import get_reusable_executor
 
+from streamnet_plugin.atomic import remove_leftovers
 from streamnet_plugin.data import cache
 from streamnet_plugin.data.datasets import read_label
-from streamnet_plugin.data.face import Box, crop, enlarged, find_faces, median_box, overlap
+from streamnet_plugin.data.face import Box, alike, crop, enlarged, find_faces, median_box, overlap
 from streamnet_plugin.data.ubfc import LABELS as UBFC_LABELS
 from streamnet_plugin.data.video import FrameSource, open_frames
-from streamnet_plugin.errors import DataError, NoFaceError, StreamnetError
+from streamnet_plugin.errors import DataError, FaceAwayError, NoFaceError, StreamnetError
 from streamnet_plugin.types import BvpTrace, FaceVideo, FloatArray, FrameArray, Recording
+from streamnet_plugin.wording import count
 
 log = logging.getLogger(__name__)
 Alignment = Literal["timestamp", "index"]
@@ -39,6 +42,12 @@ NOTED_RATE = 0.05
 RATE_TOLERANCE = 0.01
 """Frames of a camera within 1 % of the asked rate are kept as they are."""
 LABEL_PER_FRAME = UBFC_LABELS[0]
+SHOW_FACE = "show the face frontally and well lit."
+PROTOCOL_REMEDIES = {
+    NoFaceError: "DO_CROP_FACE: False takes whole frames",
+    FaceAwayError: "DO_DYNAMIC_DETECTION: True follows the face",
+}
+"""What else can be done about a video where there is a protocol to do it in."""
 END_TOLERANCE_S = 1.0
 """A label may begin later or end earlier than the video by this much; the video is cut to it."""
 
@@ -108,20 +117,26 @@ def preprocess_all(
     Raises:
         OutputError: the cache cannot be written; no recording could be done.
     """
-    cache.remove_leftovers(cache_dir)
+    remove_leftovers(cache_dir)
     work = (delayed(_one)(r, settings, cache_dir, jobs > 1) for r in recordings)
     results: list[FaceVideo | Failure] = []
-    with warnings.catch_warnings():
-        # Interrupted, joblib says that its workers stopped early; that is what was asked for.
-        warnings.simplefilter("ignore", UserWarning)
-        done = Parallel(n_jobs=jobs, return_as="generator")(work)
-        for recording, result in zip(recordings, done, strict=True):
-            if isinstance(result, StreamnetError):
-                raise result
-            results.append(result)
-            for note in result.notes if isinstance(result, FaceVideo) else ():
-                log.warning("%s: %s", recording.path, note)
-            progress(recording.id)
+    try:
+        with warnings.catch_warnings():
+            # Interrupted, joblib says that its workers stopped early; that is what was asked for.
+            warnings.simplefilter("ignore", UserWarning)
+            done = Parallel(n_jobs=jobs, return_as="generator")(work)
+            for recording, result in zip(recordings, done, strict=True):
+                if isinstance(result, StreamnetError):
+                    raise result
+                results.append(result)
+                for note in result.notes if isinstance(result, FaceVideo) else ():
+                    log.warning("%s: %s", recording.path, note)
+                progress(recording.id)
+    except BaseException:
+        if jobs > 1:  # joblib stops its workers in the middle, and does not wait for them to end
+            get_reusable_executor().shutdown(wait=True, kill_workers=True)
+        remove_leftovers(cache_dir)
+        raise
     return PreprocessReport(
         videos=tuple(r for r in results if isinstance(r, FaceVideo)),
         failures=tuple(r for r in results if isinstance(r, Failure)),
@@ -138,7 +153,10 @@ def _one(
     try:
         return preprocess_recording(recording, settings, cache_dir)
     except DataError as error:
-        return Failure(recording, error.path or recording.path, error.what, error.remedy)
+        remedy = error.remedy
+        if type(error) in PROTOCOL_REMEDIES:
+            remedy = f"{remedy} In a protocol, {PROTOCOL_REMEDIES[type(error)]}."
+        return Failure(recording, error.path or recording.path, error.what, remedy)
     except StreamnetError as error:
         return error
     except Exception as error:  # whatever a damaged file can bring about: the others must go on
@@ -155,6 +173,7 @@ def preprocess_recording(
     Raises:
         DataError: the video or its labels cannot be used; names the file and the remedy.
         NoFaceError: no face in the first second.
+        FaceAwayError: the face is out of the crop most of the time.
         OutputError: the cache cannot be written.
     """
     print_ = cache.fingerprint(recording, asdict(settings))
@@ -170,7 +189,7 @@ def preprocess_recording(
         times = np.array(crops.times)
         if n < max(2, MIN_DURATION_S * settings.fs):
             raise DataError(
-                f"the video has {n} frames, at least {MIN_DURATION_S:g} s are needed",
+                f"the video has {count(n, 'frame')}, at least {MIN_DURATION_S:g} s are needed",
                 path=recording.path,
                 remedy="use a longer video.",
             )
@@ -197,27 +216,23 @@ class _Cropper:
         self._notes: list[str] = []
 
     def frames(self) -> Iterator[FrameArray]:
+        """The crops (height, width, 3), one after the other; no frame is kept.
+
+        The source is opened twice, once to find the face and once from its start: keeping the
+        frames until the face is found would cost gigabytes for a large camera.
+        """
         s = self.settings
-        stream = iter(self.source)
-        start = list(itertools.islice(stream, max(1, round(SEARCH_S * self.source.fs))))
-        if not start:
-            raise DataError(
-                "no frame could be decoded", path=self.source.path, remedy="copy it again."
-            )
-        first = start[0][1]
-        if not s.crop_face:
-            self.box = (0, 0, first.shape[1], first.shape[0])
-        elif s.detect_every and s.median_box:
-            self.box = self._median()
-        else:
-            self.box = self._search([frame for _, frame in start])
+        if s.crop_face:
+            self.box = self._median() if s.detect_every and s.median_box else self._search()
         check_every = max(1, round(CHECK_EVERY_S * self.source.fs))
-        for i, (t, frame) in enumerate(itertools.chain(start, stream)):
-            if i < len(start):
-                start[i] = (t, first)  # let the buffered frame go
-            if frame.shape != first.shape:
+        shape: tuple[int, ...] = ()
+        for i, (t, frame) in enumerate(self.source):
+            shape = shape or frame.shape
+            if not s.crop_face:
+                self.box = (0, 0, shape[1], shape[0])
+            if frame.shape != shape:
                 raise DataError(
-                    f"frame {i} has shape {frame.shape}, the first {first.shape}",
+                    f"frame {i} has shape {frame.shape}, the first {shape}",
                     path=self.source.path,
                 )
             if s.crop_face and s.detect_every and not s.median_box and i and not i % s.detect_every:
@@ -229,30 +244,46 @@ class _Cropper:
             yield cv2.resize(
                 crop(frame, self.box), (s.width, s.height), interpolation=cv2.INTER_AREA
             ).astype(np.uint8, copy=False)
+        if not shape:
+            raise self._nothing()
 
-    def _search(self, frames: Sequence[FrameArray]) -> Box:
-        for i, frame in enumerate(frames):
-            faces = find_faces(frame)
-            if not faces:
-                continue
-            if i:
-                self._notes.append(f"the first face is in frame {i}; its box is used")
-            if len(faces) > 1:
-                faces = self._seen_again(faces, frames[i + 1 :])
-                self._notes.append(f"{len(faces)} faces in frame {i}; the largest is used")
-            return enlarged(faces[0], self.settings.box_coefficient)
-        raise NoFaceError(
-            f"no face in frames 0 to {len(frames) - 1}",
-            path=self.source.path,
-            remedy="show the face frontally and well lit, or set DO_CROP_FACE: False.",
+    def _nothing(self) -> DataError:
+        return DataError(
+            "no frame could be decoded", path=self.source.path, remedy="copy it again."
         )
 
-    def _seen_again(self, faces: list[Box], later: Sequence[FrameArray]) -> list[Box]:
-        """The faces that are found in a later frame too: Haar takes patterns for faces, but
-        seldom the same one twice. All of them, if none is."""
-        looks = [find_faces(later[len(later) * k // 4]) for k in (1, 2, 3)] if later else []
-        again = [f for f in faces if any(overlap(f, g) > 0.3 for look in looks for g in look)]
-        return again or faces
+    def _search(self) -> Box:
+        """The box of the largest face in the first frame that shows one.
+
+        Where it shows several, three later looks tell faces from patterns, see `_seen_again`.
+        """
+        within = max(1, round(SEARCH_S * self.source.fs))
+        looked, first, faces = 0, 0, list[Box]()
+        again: set[int] = set()
+        looks: list[list[Box]] = []
+        for i, (_, frame) in enumerate(itertools.islice(self.source, within)):
+            looked = i + 1
+            if not faces:
+                first, faces = i, find_faces(frame)
+                left = within - looked
+                if len(faces) > 1 and left:
+                    again = {looked + left * k // 4 for k in (1, 2, 3)}
+            elif i in again:
+                looks.append(find_faces(frame))
+            if faces and i >= max(again, default=i):
+                break
+        if not looked:
+            raise self._nothing()
+        if not faces:
+            raise NoFaceError(
+                f"no face in frames 0 to {looked - 1}", path=self.source.path, remedy=SHOW_FACE
+            )
+        if first:
+            self._notes.append(f"the first face is in frame {first}; its box is used")
+        if len(faces) > 1:
+            faces = _seen_again(faces, looks)
+            self._notes.append(f"{count(len(faces), 'face')} in frame {first}; the largest is used")
+        return enlarged(faces[0], self.settings.box_coefficient)
 
     def _median(self) -> Box:
         found = [
@@ -263,9 +294,9 @@ class _Cropper:
         boxes = [enlarged(f[0], self.settings.box_coefficient) for f in found if f]
         if not boxes:
             raise NoFaceError(
-                f"no face in any of {len(found)} frames looked at",
+                f"no face in any of {count(len(found), 'frame')} looked at",
                 path=self.source.path,
-                remedy="show the face frontally and well lit, or set DO_CROP_FACE: False.",
+                remedy=SHOW_FACE,
             )
         return median_box(boxes)
 
@@ -277,13 +308,13 @@ class _Cropper:
         self._missed += not any(overlap(f, box) > 0.3 for f in find_faces(small))  # type: ignore[arg-type]
 
     def check_presence(self) -> None:
-        """`DataError` if the face was outside the crop in most of the looks at it."""
+        """`FaceAwayError` if the face was outside the crop in most of the looks at it."""
         if self._checks and self._missed > MAX_MISSED_CHECKS * self._checks:
-            raise DataError(
+            raise FaceAwayError(
                 f"the face leaves the crop: seen in {self._checks - self._missed} of "
                 f"{self._checks} looks, one per second",
                 path=self.source.path,
-                remedy="keep the face in the picture, or set DO_DYNAMIC_DETECTION: True.",
+                remedy="keep the face in the picture.",
             )
 
     def notes(self) -> list[str]:
@@ -295,6 +326,13 @@ class _Cropper:
                 f"the face was in the crop in {seen} of {self._checks} looks, one per second",
             ]
         return list(self._notes)
+
+
+def _seen_again(faces: list[Box], looks: Sequence[list[Box]]) -> list[Box]:
+    """The faces that are found in a later look too: Haar takes patterns for faces, but seldom the
+    same one twice. All of them, if none is."""
+    again = [f for f in faces if any(alike(f, g) > 0.3 for look in looks for g in look)]
+    return again or faces
 
 
 def _in_step(

@@ -12,6 +12,7 @@ import numpy as np
 from streamnet_plugin.data.natural import natural_key
 from streamnet_plugin.errors import ConfigError
 from streamnet_plugin.types import Recording
+from streamnet_plugin.wording import count
 
 
 def subjects_of(recordings: Sequence[Recording]) -> list[str]:
@@ -29,7 +30,7 @@ def select_range(recordings: Sequence[Recording], begin: float, end: float) -> l
     chosen = set(subjects[int(begin * len(subjects)) : int(end * len(subjects))])
     if not chosen:
         raise ConfigError(
-            f"BEGIN {begin:g} to END {end:g} of {len(subjects)} subjects selects none",
+            f"BEGIN {begin:g} to END {end:g} of {count(len(subjects), 'subject')} selects none",
             remedy="widen the range.",
         )
     return [r for r in recordings if r.subject in chosen]
@@ -54,7 +55,7 @@ def split_subjects(
     }
     empty = [name for name, part in parts.items() if not part]
     if empty:
-        raise ConfigError(f"{len(subjects)} subjects are too few: none is left for {empty[0]!r}")
+        raise ConfigError(f"too few subjects ({len(subjects)}): none is left for {empty[0]!r}")
     return parts
 
 

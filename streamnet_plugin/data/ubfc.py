@@ -13,6 +13,7 @@ import numpy as np
 from streamnet_plugin.data.natural import natural_key
 from streamnet_plugin.errors import DataError
 from streamnet_plugin.types import BvpTrace, FloatArray, Recording
+from streamnet_plugin.wording import count
 
 NAME = "UBFC-rPPG"
 VIDEO = "vid.avi"
@@ -33,6 +34,8 @@ def find_ubfc(root: str | Path) -> list[Recording]:
         raise DataError("there is no such folder", path=root, remedy="correct DATA_PATH.")
     folders = {path.parent for name in (VIDEO, *LABELS) for path in root.rglob(name)}
     folders |= {path for path in root.glob("subject*") if path.is_dir()}
+    # Hidden folders are somebody's unfinished or rejected work.
+    folders = {f for f in folders if not any(p[0] == "." for p in f.relative_to(root).parts)}
     if not folders:
         raise DataError(
             f"no {VIDEO}, {LABELS[0]} or {LABELS[1]} below this folder",
@@ -103,7 +106,7 @@ def checked_trace(t: FloatArray, bvp: FloatArray, hr: FloatArray | None, path: P
             remedy="mend or remove this recording.",
         )
     if len(t) < 2:
-        raise DataError(f"the ground truth has {len(t)} samples", path=path)
+        raise DataError(f"the ground truth has {count(len(t), 'sample')}", path=path)
     if np.ptp(bvp) == 0:
         raise DataError(
             f"the ground truth is constant ({bvp[0]:g} throughout): the sensor was off",

@@ -14,6 +14,7 @@ from streamnet_plugin.data.natural import natural_key
 from streamnet_plugin.data.pure import image_times
 from streamnet_plugin.errors import DataError
 from streamnet_plugin.types import FrameArray, Recording
+from streamnet_plugin.wording import count
 
 log = logging.getLogger(__name__)
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
@@ -167,7 +168,7 @@ def _read_video(source: FrameSource) -> Iterator[tuple[float, FrameArray]]:
     missing = (source.n_frames or decoded) - decoded
     if missing > MISSING_FRAMES_TOLERATED:
         raise DataError(
-            f"the video is truncated: its header says {source.n_frames} frames, "
+            f"the video is truncated: its header says {count(source.n_frames or 0, 'frame')}, "
             f"{decoded} could be decoded",
             path=source.path,
             remedy="copy it again, or remove this recording.",

@@ -16,6 +16,7 @@ from streamnet_plugin.signal.heart_rate import fft_hr, peak_hr, refined_hr, refi
 from streamnet_plugin.signal.pulse import clean_bvp
 from streamnet_plugin.signal.quality import macc, snr
 from streamnet_plugin.types import FloatArray, Prediction
+from streamnet_plugin.wording import count
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +115,7 @@ def evaluate_window(
     if samples is not None and samples.shape[1:] != np.shape(pred):
         raise DataError(f"samples of shape {samples.shape} for a waveform of {np.shape(pred)}")
     if len(pred) != len(label):
-        return _no_result(f"the prediction has {len(pred)} samples, the label {len(label)}")
+        return _other_length(pred, label)
     band = convention.band
     try:
         p = _clean("prediction", pred[:covered], fs, band, differential)
@@ -187,8 +188,7 @@ def evaluate_prediction(
     pred, samples = prediction.bvp, prediction.samples
     slices = window_slices(len(label), fs, window_s)
     if len(pred) != len(label):
-        reason = f"the prediction has {len(pred)} samples, the label {len(label)}"
-        return [(part, _no_result(reason)) for part in slices]
+        return [(part, _other_length(pred, label)) for part in slices]
     n = len(pred) if prediction.covered is None else prediction.covered
     if len(slices) > 1:  # what is covered of the last window may be no window of its own
         slices = [part for part in slices if n - part.start >= TAIL_SAMPLES]
@@ -269,7 +269,7 @@ def _clean(
         raise NoResultError(f"the {what} has {bad} of {len(x)} values that are not finite")
     if len(x) < min_samples():
         raise NoResultError(
-            f"the {what} has {len(x)} samples ({len(x) / fs:.1f} s); "
+            f"the {what} has {count(len(x), 'sample')} ({len(x) / fs:.1f} s); "
             f"at least {min_samples()} are needed"
         )
     level = float(np.max(np.abs(x)))
@@ -281,6 +281,10 @@ def _clean(
     if np.max(np.abs(clean)) <= FLAT_CLEAN * level:
         raise NoResultError(f"the {what} is a straight line: nothing is left without its trend")
     return clean
+
+
+def _other_length(pred: FloatArray, label: FloatArray) -> WindowResult:
+    return _no_result(f"the prediction has {count(len(pred), 'sample')}, the label {len(label)}")
 
 
 def _no_result(reason: str) -> WindowResult:

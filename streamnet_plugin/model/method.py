@@ -15,6 +15,7 @@ from streamnet_plugin.model.checkpoint import load_checkpoint
 from streamnet_plugin.model.streamnet import STREAMNet
 from streamnet_plugin.types import FaceVideo, FloatArray, Prediction
 from streamnet_plugin.uncertainty.mc_dropout import sample_clip
+from streamnet_plugin.wording import count
 
 CLIP_FRAMES = 180
 
@@ -70,7 +71,7 @@ class STREAMNetMethod:
         c = self.model.config
         if len(video.frames) < c.segment_length:
             raise NoResultError(
-                f"{len(video.frames)} frames are fewer than one segment ({c.segment_length})",
+                f"{count(len(video.frames), 'frame')}: fewer than one segment ({c.segment_length})",
                 remedy="use a longer video.",
             )
         frames = resized(video.frames, c.width, c.height)

@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from streamnet_plugin.report.results import BenchmarkResults, Waveform, WindowRow
+from streamnet_plugin.wording import count
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#777777"
 DPI = 150
@@ -53,7 +54,7 @@ def agreement(rows: Sequence[WindowRow], method: str, path: Path) -> None:
     ]
     figure = _figure(9, 4.2)
     left, right = figure.subplots(1, 2)
-    figure.suptitle(f"{method}: {len(good)} windows")
+    figure.suptitle(f"{method}: {count(len(good), 'window')}")
     if not good:
         for axes in (left, right):
             axes.text(0.5, 0.5, "no window has a result", ha="center", transform=axes.transAxes)

@@ -11,8 +11,11 @@ from rich import box
 from rich.table import Table
 
 from streamnet_plugin.report.results import HIGHER_IS_BETTER, BenchmarkResults, MethodSummary
+from streamnet_plugin.wording import count
 
 DASH = "—"
+NAMED_WINDOWS = 5
+"""So many windows without a result are named below the table, the rest are counted."""
 ERRORS = "Value ± standard error over windows, as the rPPG-Toolbox computes it."
 UNITS = {"MAE": "bpm", "RMSE": "bpm", "MAPE": "%", "SNR": "dB", "MAE (refined)": "bpm"}
 
@@ -27,7 +30,8 @@ def caption(results: BenchmarkResults) -> str:
     windows = max((s.n_windows + s.n_no_result for s in results.summaries), default=0)
     subjects = len({r.subject for r in results.rows})
     return (
-        f"{results.title}: {subjects} subjects, {windows} windows ({results.window}); "
+        f"{results.title}: {count(subjects, 'subject')}, {count(windows, 'window')} "
+        f"({results.window}); "
         f"HR by {results.hr_method}, convention {results.convention}."
     )
 
@@ -37,11 +41,27 @@ def footnotes(results: BenchmarkResults) -> list[str]:
     notes = list(results.notes)
     for s in results.summaries:
         if s.n_no_result:
-            notes.append(f"{s.method}: {s.n_no_result} windows without a result are left out.")
+            verb = "is" if s.n_no_result == 1 else "are"
+            windows = count(s.n_no_result, "window")
+            notes.append(f"{s.method}: {windows} without a result {verb} left out.")
     notes += [
         f"No result for {f.recording}{f' by {f.method}' if f.method else ''}: {f.reason}"
         for f in results.failures
     ]
+    return notes + _windows_without_result(results)
+
+
+def _windows_without_result(results: BenchmarkResults) -> list[str]:
+    """The first few windows that have none, with the reason; whole recordings are failures."""
+    failed = {(f.method, f.recording) for f in results.failures}
+    rows = [r for r in results.rows if r.reason and (r.method, r.recording) not in failed]
+    notes = [
+        f"No result for {r.recording}, {r.start_s:g}-{r.end_s:g} s, by {r.method}: {r.reason}"
+        for r in rows[:NAMED_WINDOWS]
+    ]
+    more = len(rows) - NAMED_WINDOWS
+    if more > 0:
+        notes.append(f"No result in {count(more, 'more window')}: see windows.csv.")
     return notes
 
 

@@ -6,16 +6,14 @@ import csv
 import io
 import json
 import math
-import os
-import shutil
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from streamnet_plugin.errors import DataError, OutputError
+from streamnet_plugin.atomic import making, numbered
+from streamnet_plugin.errors import DataError
 from streamnet_plugin.report import tables
 from streamnet_plugin.report.results import BenchmarkResults, Waveform, WindowRow
 
@@ -74,41 +72,15 @@ def in_new_folder(folder: str | Path, fill: Callable[[Path], None], *, place: bo
         OutputError: the place cannot be written, or the disk is full.
     """
     folder = Path(folder)
-    temporary: Path | None = None
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        temporary.chmod(0o755)
+    remedy = "free disk space, or choose another folder with --output."
+    with making(folder, "the results", remedy) as temporary:
         fill(temporary)
-        return _place(temporary, folder) if place else folder
-    except OSError as error:
-        raise OutputError(
-            f"the results cannot be written: {error}",
-            path=folder,
-            remedy="free disk space, or choose another folder with --output.",
-        ) from error
-    finally:
-        if temporary is not None and temporary.exists():
-            shutil.rmtree(temporary, ignore_errors=True)
+        return numbered(temporary, folder) if place else folder
 
 
 def check_writable(folder: str | Path) -> None:
     """`OutputError` if no folder can be made where `folder` is to be; leaves nothing behind."""
     in_new_folder(folder, lambda temporary: None, place=False)
-
-
-def _place(temporary: Path, folder: Path) -> Path:
-    """Give the finished folder the first free name; mkdir claims it, even against another run."""
-    number = 1
-    while True:
-        name = folder if number == 1 else folder.with_name(f"{folder.name}-{number}")
-        try:
-            name.mkdir()
-        except FileExistsError:
-            number += 1
-            continue
-        os.replace(temporary, name)  # replaces the empty folder just made
-        return name
 
 
 def to_json(results: BenchmarkResults) -> str:

@@ -29,15 +29,20 @@ class PulseEvidence:
 def pulse_evidence(x: FloatArray, fs: float, band: tuple[float, float]) -> PulseEvidence:
     """Evidence of a pulse in a clean BVP (T,) sampled at `fs` Hz; `band` in Hz."""
     x = np.asarray(x, dtype=np.float64)
-    peak_hz = refined_hr(x, fs, band) / 60.0
+    half = len(x) // 2
+    first, second = refined_hr(x[:half], fs, band), refined_hr(x[half:], fs, band)
+    return PulseEvidence(
+        snr_db=line_snr(x, fs, refined_hr(x, fs, band), band),
+        disagreement_bpm=float(abs(first - second)),
+    )
+
+
+def line_snr(x: FloatArray, fs: float, hr_bpm: float, band: tuple[float, float]) -> float:
+    """Power of `x` (T,) at a heart rate and its second harmonic over the rest of `band`, dB."""
+    peak_hz = hr_bpm / 60
     f, power = periodogram(x, fs, window="hann", nfft=max(4096, len(x)), detrend="constant")
     inside = (f >= band[0]) & (f <= band[1])
     near = (np.abs(f - peak_hz) <= HALF_WIDTH_HZ) | (np.abs(f - 2 * peak_hz) <= HALF_WIDTH_HZ)
     signal, rest = power[near].sum(), power[inside & ~near].sum()
-    half = len(x) // 2
-    first, second = refined_hr(x[:half], fs, band), refined_hr(x[half:], fs, band)
     tiny = np.finfo(float).tiny
-    return PulseEvidence(
-        snr_db=float(10 * np.log10(max(signal, tiny) / max(rest, tiny))),
-        disagreement_bpm=float(abs(first - second)),
-    )
+    return float(10 * np.log10(max(signal, tiny) / max(rest, tiny)))

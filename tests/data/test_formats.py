@@ -233,7 +233,9 @@ def test_labels_keep_step_when_the_first_images_are_missing(tmp_path, pure_recor
     whole = read_label(find_pure(tmp_path)[0])
     for image in images[:3]:
         image.unlink()
-    assert read_label(find_pure(tmp_path)[0]).t == pytest.approx(whole.t - 0.1, abs=1e-3)
+    assert read_label(find_pure(tmp_path)[0]).t == pytest.approx(
+        whole.t - 0.1, abs=2e-3
+    )  # two clocks that jitter by 1 ms
 
 
 def test_a_timestamp_beyond_all_clocks_is_a_data_error(tmp_path, pure_recording):
@@ -244,3 +246,10 @@ def test_a_timestamp_beyond_all_clocks_is_a_data_error(tmp_path, pure_recording)
     path.write_text(json.dumps(content))
     with pytest.raises(DataError, match="cannot be read"):
         read_label(find_pure(tmp_path)[0])
+
+
+def test_hidden_folders_are_no_recordings(tmp_path, ubfc_subject):
+    shutil.copytree(ubfc_subject, tmp_path / "subject1")
+    shutil.copytree(ubfc_subject, tmp_path / ".making-1-x")
+    shutil.copytree(ubfc_subject, tmp_path / ".trash" / "subject2")
+    assert [r.id for r in find_ubfc(tmp_path)] == ["subject1"]

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import cv2
 import numpy as np
 import pytest
 
+from streamnet_plugin.atomic import remove_leftovers
 from streamnet_plugin.data import cache, preprocess
 from streamnet_plugin.data.face import crop, enlarged, find_faces, largest_face
 from streamnet_plugin.data.preprocess import (
@@ -241,7 +243,7 @@ def test_one_bad_video_among_ten_costs_one(tmp_path):
 
 @pytest.mark.parametrize("n", [1, 5])
 def test_a_few_frames_are_no_video(tmp_path, n):
-    with pytest.raises(DataError, match=f"{n} frames"):
+    with pytest.raises(DataError, match=rf"{n} frames?, at least"):
         preprocess_recording(small_video(tmp_path / "v.avi", n), WHOLE, tmp_path / "cache")
 
 
@@ -357,7 +359,7 @@ def test_leftovers_of_killed_processes_are_removed(tmp_path):
                           capture_output=True, text=True, check=True).stdout.strip()  # fmt: skip
     for name in (dead, str(os.getpid())):
         (tmp_path / f".making-{name}-x").mkdir()
-    cache.remove_leftovers(tmp_path)
+    remove_leftovers(tmp_path)
     assert entries(tmp_path) == [f".making-{os.getpid()}-x"]
 
 
@@ -410,3 +412,74 @@ def test_the_cache_holds_three_bytes_per_pixel(subject, tmp_path):
     (entry,) = (tmp_path / "cache").iterdir()
     assert (entry / cache.FRAMES).stat().st_size == 300 * 12 * 16 * 3
     assert json.loads((entry / cache.META).read_text())["shape"] == [300, 12, 16, 3]
+
+
+class Counted:
+    """A source that knows how many of its frames are alive at once."""
+
+    def __init__(self, path, frames, fs=30.0):
+        self.path, self.frames, self.fs = path, frames, fs
+        self.alive, self.most = 0, 0
+
+    def __iter__(self):
+        for i, frame in enumerate(self.frames):
+            given = frame.copy()
+            self.alive += 1
+            self.most = max(self.most, self.alive)
+            weakref.finalize(given, self._gone)
+            yield i / self.fs, given
+            del given
+
+    def _gone(self):
+        self.alive -= 1
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_no_more_than_two_frames_are_held(tmp_path, monkeypatch, beside):
+    """However large and fast the camera: a face, also one that comes late, or two of them."""
+    face = next(render(SynthSettings(seed=3, duration_s=1, **SIZE)).frames())
+    wall = np.full_like(face, 128)
+    other = cv2.resize(face, (240, 180), interpolation=cv2.INTER_AREA)
+    aside = np.vstack([other, np.full((60, 240, 3), 128, np.uint8)]) if beside else wall[:, :240]
+    shown = [np.hstack([face if i > 8 else wall, aside]) for i in range(60)]
+    source = Counted(tmp_path / "v.avi", shown)
+    source.path.write_bytes(b"")
+    monkeypatch.setattr(preprocess, "open_frames", lambda path, fps: source)
+    recording = Recording("video", "v", "v", source.path)
+    video = preprocess_recording(recording, FACE, tmp_path / "cache")
+    assert len(video.frames) == 60
+    assert source.most <= 2
+    assert source.alive == 0
+
+
+def test_frames_before_the_face_are_cropped_by_its_box(tmp_path):
+    recording = composed(tmp_path / "v.avi", lambda i, face, wall: wall if i < 9 else face)
+    video = preprocess_recording(recording, FACE, tmp_path / "cache")
+    assert len(video.frames) == 180
+    frames = [frame for _, frame in open_frames(recording.path)]
+    for i in (0, 8, 9):
+        part = crop(frames[i], video.face_box)
+        assert np.array_equal(
+            video.frames[i], cv2.resize(part, (36, 36), interpolation=cv2.INTER_AREA)
+        )
+
+
+def test_a_face_is_shown_or_a_protocols_key_is_set(tmp_path):
+    """A protocol's key is a remedy only where there is a protocol."""
+    recording = small_video(tmp_path / "v.avi")
+    with pytest.raises(NoFaceError) as error:
+        preprocess_recording(recording, FACE, tmp_path / "cache")
+    assert "DO_CROP_FACE" not in error.value.remedy
+    (failure,) = preprocess_all([recording], FACE, tmp_path / "cache").failures
+    assert "DO_CROP_FACE" in failure.remedy
+
+
+def test_a_cache_entry_with_too_few_labels_is_made_again(subject, tmp_path, caplog):
+    whole = preprocess_recording(one(subject), WHOLE, tmp_path / "cache")
+    (entry,) = (tmp_path / "cache").iterdir()
+    meta = json.loads((entry / cache.META).read_text())
+    meta["bvp"] = meta["bvp"][:-1]
+    (entry / cache.META).write_text(json.dumps(meta))
+    again = preprocess_recording(one(subject), WHOLE, tmp_path / "cache")
+    assert "299 labels for 300 frames" in caplog.text
+    assert np.array_equal(again.bvp, whole.bvp)

@@ -18,10 +18,12 @@ from streamnet_plugin.data.synthetic import (
     hard,
     render,
     render_face_clip,
+    writers,
 )
 from streamnet_plugin.data.synthetic.head import N_HEADS, head
 from streamnet_plugin.data.synthetic.pulse import beat, bvp, heart_rate
-from streamnet_plugin.errors import ConfigError
+from streamnet_plugin.data.synthetic.writers import write_demo, write_pure_set, write_ubfc_set
+from streamnet_plugin.errors import ConfigError, OutputError
 from streamnet_plugin.signal.heart_rate import refined_hr
 from streamnet_plugin.signal.pulse import clean_bvp
 
@@ -147,3 +149,87 @@ def test_training_crops_look_like_preprocessed_ones():
 def test_unknown_motion_is_refused_by_name():
     with pytest.raises(ConfigError, match="steady"):
         list(render(SynthSettings(motion="dancing")).frames())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"duration_s": 0}, {"duration_s": float("nan")}, {"duration_s": float("inf")},
+        {"seed": -1}, {"seed": 0.5}, {"hr_bpm": 30}, {"hr_bpm": 181}, {"light": 0},
+        {"light": -1}, {"noise": -0.1}, {"width": 32}, {"height": 63}, {"width": 10**6},
+        {"fs": 0}, {"skin_tone": 7}, {"pulse": -1}, {"flicker": 2}, {"noise": "loud"},
+    ],
+)  # fmt: skip
+def test_settings_that_make_no_recording_are_refused_by_name(wrong):
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        SynthSettings(**wrong)
+
+
+def test_a_lamp_flickers_at_its_rate_and_leaves_the_rest_alone():
+    plain = SynthSettings(seed=3, duration_s=10, flicker=0.02)
+    light = render(replace(plain, flicker_hz=1.4))._light[:, 1]
+    power = np.abs(np.fft.rfft(light - light.mean())) ** 2
+    power[:5] = 0  # the slow drift
+    assert np.argmax(power) == 14
+    assert np.array_equal(render(plain).bvp, render(replace(plain, flicker_hz=1.4)).bvp)
+
+
+QUICK = {"duration_s": 0.5, "width": 96, "height": 72}
+
+
+class TestWhatIsThereAlready:
+    def make(self, out, **changes):
+        write_ubfc_set(out, 1, 0, "mjpg", **{**QUICK, **changes})
+        return out / "subject1"
+
+    def test_the_same_is_kept(self, tmp_path):
+        before = (self.make(tmp_path) / "vid.avi").stat().st_mtime_ns
+        assert (self.make(tmp_path) / "vid.avi").stat().st_mtime_ns == before
+
+    @pytest.mark.parametrize(
+        ("changes", "says"),
+        [
+            ({"noise": 3.0}, "noise 1.5 instead of 3.0"),
+            ({"quality": 40}, "quality 95 instead of 40"),
+            ({"dataset": 1}, None),  # another name: nothing is in the way
+        ],
+    )
+    def test_another_is_not_passed_off_for_it(self, tmp_path, changes, says):
+        folder = self.make(tmp_path)
+        if says is None:
+            self.make(tmp_path, **changes)
+            return
+        with pytest.raises(OutputError, match=says) as error:
+            self.make(tmp_path, **changes)
+        assert error.value.path == folder
+        assert "another folder, or delete it" in error.value.remedy
+
+    def test_pure_too(self, tmp_path):
+        write_pure_set(tmp_path, 1, setups=(1,), **QUICK)
+        write_pure_set(tmp_path, 1, setups=(1, 2), **QUICK)
+        with pytest.raises(OutputError, match="duration_s"):
+            write_pure_set(tmp_path, 1, setups=(1,), **{**QUICK, "duration_s": 1.0})
+
+    @pytest.mark.parametrize("text", [None, "[]", "{}"])
+    def test_what_is_not_ours_is_left_alone(self, tmp_path, text):
+        (tmp_path / "subject1").mkdir()
+        if text is not None:
+            (tmp_path / "subject1" / "synthetic.json").write_text(text)
+        with pytest.raises(OutputError, match="not made by this command"):
+            self.make(tmp_path)
+
+    def test_a_cut_file_is_told(self, tmp_path):
+        (self.make(tmp_path) / "vid.avi").write_bytes(b"cut")
+        with pytest.raises(OutputError, match=r"damaged: vid\.avi"):
+            self.make(tmp_path)
+
+    def test_the_demo_mends_itself(self, tmp_path, monkeypatch, caplog):
+        few = [SynthSettings(seed=i, **QUICK) for i in range(2)]
+        monkeypatch.setattr(writers, "demo_settings", lambda: few)
+        write_demo(tmp_path)
+        whole = (tmp_path / "subject1" / "vid.avi").read_bytes()
+        (tmp_path / "subject1" / "vid.avi").write_bytes(whole[:1000])
+        write_demo(tmp_path)
+        assert (tmp_path / "subject1" / "vid.avi").read_bytes() == whole
+        assert [r.message.count("subject1") for r in caplog.records] == [1]
+        assert sorted(p.name for p in tmp_path.iterdir()) == ["subject1", "subject2"]

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from streamnet_plugin import cli, comparison
 from streamnet_plugin.comparison import benchmark
 from streamnet_plugin.config import load_config
+from streamnet_plugin.data.splits import read_split
 from streamnet_plugin.data.synthetic import easy
 from streamnet_plugin.data.synthetic.writers import write_pure_set, write_video
 from streamnet_plugin.errors import (
@@ -116,8 +117,10 @@ def test_a_method_that_raises_or_gives_nan_costs_nothing_else(dataset, monkeypat
     assert (bad.method, bad.n_windows, bad.n_no_result) == ("Raising", 0, 3)
     assert bad.values["MAE"] == (None, None)
     assert good.n_windows == 3
-    reasons = {f.method: f.reason for f in run.results.failures}
-    assert reasons["Raising"] == "RuntimeError: own fault"
+    reasons = {f.recording: f.reason for f in run.results.failures if f.method == "Raising"}
+    nan = "the prediction has 300 of 300 values that are not finite"
+    assert reasons == {"subject1": nan, "subject2": "RuntimeError: own fault", "subject4": nan}
+    assert all(Path(f.path).name == "vid.avi" for f in run.results.failures)
     assert all(r.hr_pred is None for r in run.results.rows if r.method == "Raising")
 
 
@@ -131,7 +134,7 @@ def test_pure_runs_and_keeps_its_setups(tmp_path):
 
 def test_nothing_usable_is_an_error_with_the_first_reason(tmp_path):
     (tmp_path / "subject1").mkdir()
-    with pytest.raises(DataError, match="none of 1 recordings"):
+    with pytest.raises(DataError, match="none of 1 recording could"):
         benchmark(data_root=tmp_path, output=None)
 
 
@@ -328,3 +331,31 @@ def test_the_readmes_commands_are_what_ci_runs():
     assert "pip install -c constraints.txt . && streamnet benchmark\n" in readme
     assert 'pip install -c constraints.txt -e ".[test]" && pytest\n' in readme
     assert "README.md" in ci
+
+
+def test_the_split_is_kept_with_the_numbers(dataset, tmp_path):
+    """Also the failed subject3; who was trained on is known where the folders are there."""
+    run = benchmark(data_root=dataset, output=tmp_path / "r", methods=["POS"], plots=False)
+    everyone = [f"subject{n}" for n in (1, 2, 3, 4)]
+    assert read_split(run.folder / "split.json") == {"TEST": everyone}
+    ranges = ["TRAIN.DATA.END=0.25", "VALID.DATA.BEGIN=0.25", "VALID.DATA.END=0.5",
+              "TEST.DATA.BEGIN=0.5"]  # fmt: skip
+    run = benchmark(
+        "train/ubfc-intra",
+        overrides=ranges,
+        data_root=dataset,
+        output=tmp_path / "r",
+        methods=["POS"],
+        plots=False,
+    )
+    assert read_split(run.folder / "split.json") == {
+        "TRAIN": ["subject1"], "VALID": ["subject2"], "TEST": ["subject3", "subject4"],
+    }  # fmt: skip
+
+
+def test_a_demo_recording_that_cannot_be_read_says_what_to_delete(monkeypatch, tmp_path):
+    folder = tmp_path / "demo-1"
+    (folder / "subject1").mkdir(parents=True)
+    monkeypatch.setattr(comparison, "_demo", lambda progress: folder)
+    with pytest.raises(DataError, match=f"delete {folder}; the demo recordings are made anew"):
+        benchmark(output=None, methods=["POS"])

@@ -140,3 +140,8 @@ def test_every_yaml_of_the_toolbox_is_valid_here():
         except ConfigError as error:
             failed[path.name] = str(error)
     assert failed == {}
+
+
+def test_an_override_in_the_configurations_place_is_told():
+    with pytest.raises(ConfigError, match=r"name the configuration first.*demo TEST\.DATA\.FS=25"):
+        load_config("TEST.DATA.FS=25")

@@ -136,7 +136,10 @@ def test_markdown_is_a_table_that_names_what_is_missing(results):
     assert len(lines) == 5
     assert len({line.count("|") for line in lines}) == 1
     assert "toolbox-2025 (0.6-3.3 Hz)" in text
-    assert "C: 1 windows without a result" in text
+    assert "C: 1 window without a result is left out" in text
+    assert "No result for s2, 0-10 s, by C: constant" in text
+    one = replace(results, rows=results.rows[:1])
+    assert "1 subject, 2 windows" in tables.caption(one)
     assert "No result for s3: truncated" in text
     assert "—" in lines[-1]
     assert "1 / 2" in lines[-1]

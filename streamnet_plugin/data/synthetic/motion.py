@@ -49,10 +49,14 @@ def motion(setup: str, t: FloatArray, scale: float, rng: np.random.Generator) ->
     elif setup == "medium_rotation":
         yaw = yaw + 30.0 * scale * _targets(t, 3.5, rng)
     elif setup != "steady":
-        raise ConfigError(
-            f"unknown motion {setup!r}", remedy="use one of " + ", ".join(SETUPS.values()) + "."
-        )
+        raise unknown_motion(setup)
     return Motion(x, y, yaw, mouth)
+
+
+def unknown_motion(setup: str) -> ConfigError:
+    return ConfigError(
+        f"unknown motion {setup!r}", remedy="use one of " + ", ".join(SETUPS.values()) + "."
+    )
 
 
 def _wander(t: FloatArray, period: float, rng: np.random.Generator) -> FloatArray:

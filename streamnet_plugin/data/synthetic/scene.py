@@ -17,8 +17,9 @@ import numpy as np
 
 from streamnet_plugin.data.face import enlarged, largest_face
 from streamnet_plugin.data.synthetic import head as heads
-from streamnet_plugin.data.synthetic.motion import Motion, motion
+from streamnet_plugin.data.synthetic.motion import SETUPS, Motion, motion, unknown_motion
 from streamnet_plugin.data.synthetic.pulse import bvp, heart_rate
+from streamnet_plugin.errors import ConfigError
 from streamnet_plugin.types import FloatArray, FrameArray
 
 SIGNATURE = np.array([0.33, 0.77, 0.53]) / 0.77
@@ -29,6 +30,25 @@ LABEL_FS = 60.0
 """Rate of a contact pulse oximeter's samples, Hz."""
 FACE_SHARE = 0.30
 """Width of the face in the picture, as PURE and UBFC-rPPG show it."""
+RANGES: dict[str, tuple[float, float]] = {
+    "seed": (0, 2**31 - 1),
+    "duration_s": (0.01, 3600),
+    "fs": (5, 240),
+    "width": (64, 4096),
+    "height": (64, 4096),
+    "hr_bpm": (40, 180),
+    "skin_tone": (1, 6),
+    "motion_scale": (0, 10),
+    "pulse": (0, 10),
+    "light": (0.01, 3),
+    "illumination_drift": (0, 0.5),
+    "flicker": (0, 0.5),
+    "flicker_hz": (0, 120),
+    "noise": (0, 100),
+    "shine": (0, 5),
+}
+"""What `SynthSettings` takes, in its units; both ends included."""
+WHOLE = ("seed", "width", "height", "skin_tone")
 TRAINING_SCALE = 4
 """`render_face_clip` renders at a quarter of the camera's resolution."""
 
@@ -38,10 +58,10 @@ class SynthSettings:
     """Everything that makes one recording; the same settings give the same pixels.
 
     Attributes:
-        seed: of all that is random.
-        duration_s, fs: s, Hz.
-        width, height: px.
-        hr_bpm: mean heart rate; None draws one from 45-150.
+        seed: of all that is random, 0 or more.
+        duration_s, fs: s (up to an hour), Hz (5-240).
+        width, height: px, 64-4096.
+        hr_bpm: mean heart rate, 40-180; None draws one from 45-150.
         head: number of the drawn head; None draws one.
         skin_tone: Fitzpatrick type 1-6; None draws one.
         motion: one of the six setups of PURE, see `motion.SETUPS`.
@@ -49,7 +69,8 @@ class SynthSettings:
         pulse: strength of the pulse; 1 is normal, 0 a mannequin.
         light: 1 is good light, 0.3 weak.
         illumination_drift: relative size of slow changes of the light.
-        flicker: relative size of fast random changes of the light.
+        flicker: relative size of fast changes of the light.
+        flicker_hz: rate of a lamp that flickers regularly; 0 flickers at random.
         noise: standard deviation of the sensor's noise, 8-bit levels.
         shine: strength of specular highlights.
     """
@@ -70,6 +91,27 @@ class SynthSettings:
     flicker: float = 0.001
     noise: float = 1.5
     shine: float = 0.18
+    flicker_hz: float = 0.0
+
+    def __post_init__(self) -> None:
+        """`ConfigError` for values that make no recording."""
+        if self.motion not in SETUPS.values():
+            raise unknown_motion(self.motion)
+        for name, (low, high) in RANGES.items():
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+                raise ConfigError(f"{name} is {value!r}, a number is expected")
+            if not low <= value <= high:  # false for NaN too
+                raise ConfigError(f"{name} is {value}", remedy=f"use {low:g} to {high:g}.")
+            if name in WHOLE and value != int(value):
+                raise ConfigError(f"{name} is {value}", remedy="use a whole number.")
+        if self.duration_s * self.fs < 2:
+            raise ConfigError(
+                f"{self.duration_s:g} s at {self.fs:g} Hz are less than 2 frames",
+                remedy="make duration_s longer.",
+            )
 
     def resolved(self) -> SynthSettings:
         """The same settings with what was None drawn from the seed."""
@@ -146,6 +188,8 @@ class SynthClip:
             wave = np.sin(2 * np.pi * self.t / period + rng.uniform(0, 2 * np.pi))
             drift += wave[:, None] * (1 + 0.15 * rng.standard_normal(3))
         flicker = rng.standard_normal(len(self.t))[:, None]
+        if s.flicker_hz:
+            flicker = np.sin(2 * np.pi * (s.flicker_hz * self.t[:, None] + rng.uniform()))
         return s.light * (1 + s.illumination_drift * drift / 2 + s.flicker * flicker)
 
     def frames(self) -> Iterator[FrameArray]:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -15,10 +13,12 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
+from streamnet_plugin.atomic import appearing, discard, remove_leftovers
 from streamnet_plugin.data.synthetic.motion import SETUPS
 from streamnet_plugin.data.synthetic.scene import SynthClip, SynthSettings, render
-from streamnet_plugin.errors import DataError, OutputError
+from streamnet_plugin.errors import ConfigError, DataError, OutputError
 
+log = logging.getLogger(__name__)
 Codec = Literal["raw", "mjpg"]
 JPEG_QUALITY = 95
 MANIFEST = "synthetic.json"
@@ -29,22 +29,36 @@ DEMO_VERSION = 1
 
 
 def write_ubfc(
-    folder: str | Path, settings: SynthSettings, codec: Codec = "raw", dataset: int = 2
+    folder: str | Path,
+    settings: SynthSettings,
+    codec: Codec = "raw",
+    dataset: int = 2,
+    quality: int = JPEG_QUALITY,
 ) -> Path:
     """One subject's folder: `vid.avi` and `ground_truth.txt`, or `gtdump.xmp` for DATASET_1.
 
     Args:
-        folder: of the subject, e.g. `root/subject1`; it appears only when it is complete.
+        folder: of the subject, e.g. `root/subject1`; it appears only when it is complete, and is
+            kept if it is there already, made by the same settings.
         settings: what to render.
         codec: "raw" as the real set (37 MB per second at 640 x 480), or "mjpg".
         dataset: 1 or 2, the part whose format is written.
+        quality: of the JPEG images of "mjpg", 1 to 100.
 
     Raises:
-        OutputError: the place cannot be written, or the disk is full.
+        ConfigError: a quality that JPEG does not have.
+        OutputError: the place cannot be written, the disk is full, or something else is there.
     """
+    if not 1 <= quality <= 100:
+        raise ConfigError(f"the JPEG quality is {quality}", remedy="use 1 to 100.")
     clip = render(settings)
+    made_by = _made_by(clip, format=f"UBFC-rPPG DATASET_{dataset}", codec=codec)
+    if codec == "mjpg":
+        made_by["quality"] = quality
+    if _kept(Path(folder), made_by):
+        return Path(folder)
     with _appearing(Path(folder)) as temporary:
-        _write_avi(temporary / "vid.avi", clip, codec)
+        _write_avi(temporary / "vid.avi", clip, codec, quality)
         rows = (clip.bvp, clip.hr, clip.t)
         if dataset == 2:
             lines = ["   ".join(f"{v: .7e}" for v in row) for row in rows]
@@ -57,21 +71,26 @@ def write_ubfc(
                 )
             ]
             (temporary / "gtdump.xmp").write_text("\n".join(table) + "\n")
-        _write_manifest(temporary, clip)
+        _write_manifest(temporary, made_by)
+    _kept(Path(folder), made_by)  # another process may have been faster, with other settings
     return Path(folder)
 
 
 def write_pure(root: str | Path, name: str, settings: SynthSettings) -> Path:
     """One recording NN-MM of PURE: PNG images named by nanoseconds, and a JSON at 60 Hz.
 
-    The images' clock jitters by a millisecond, as the camera's did. Raises `OutputError`.
+    The images' clock jitters by a millisecond, as the camera's did. One that is there already,
+    made by the same settings, is kept. Raises `OutputError` as `write_ubfc` does.
     """
     clip = render(settings)
+    made_by = _made_by(clip, format="PURE")
+    folder = Path(root) / name
+    if _kept(folder, made_by):
+        return folder
     rng = np.random.default_rng([clip.settings.seed, 8])
     jitter = rng.integers(-1_000_000, 1_000_000, len(clip.t))
     images = EPOCH_NS + np.rint(clip.t * 1e9).astype(np.int64) + jitter
     samples = EPOCH_NS + np.rint(clip.t_label * 1e9).astype(np.int64)
-    folder = Path(root) / name
     with _appearing(folder) as temporary:
         (temporary / name).mkdir()
         for stamp, frame in zip(images, clip.frames(), strict=True):
@@ -91,7 +110,8 @@ def write_pure(root: str | Path, name: str, settings: SynthSettings) -> Path:
         ]
         content = {"/FullPackage": package, "/Image": [{"Timestamp": int(s)} for s in images]}
         (temporary / f"{name}.json").write_text(json.dumps(content))
-        _write_manifest(temporary, clip)
+        _write_manifest(temporary, made_by)
+    _kept(folder, made_by)
     return folder
 
 
@@ -102,14 +122,21 @@ def write_ubfc_set(
     codec: Codec = "raw",
     dataset: int = 2,
     progress: Callable[[str], None] = lambda name: None,
+    quality: int = JPEG_QUALITY,
     **settings: Any,
 ) -> list[Path]:
-    """`subjects` folders subject1, subject2, ...; those already complete are kept."""
+    """`subjects` folders subject1, subject2, ...; those already there are kept.
+
+    Raises:
+        ConfigError: settings that make no recording.
+        OutputError: as `write_ubfc`; also where other settings made what is there.
+    """
+    people = [SynthSettings(**{"seed": seed + i, **settings}) for i in range(subjects)]
+    remove_leftovers(Path(out))
     folders = []
-    for i in range(subjects):
+    for i, person in enumerate(people):
         folder = Path(out) / (f"subject{i + 1}" if dataset == 2 else f"{i + 1}-gt")
-        if not folder.exists():
-            write_ubfc(folder, SynthSettings(**{"seed": seed + i, **settings}), codec, dataset)
+        write_ubfc(folder, person, codec, dataset, quality)
         progress(folder.name)
         folders.append(folder)
     return folders
@@ -123,24 +150,25 @@ def write_pure_set(
     progress: Callable[[str], None] = lambda name: None,
     **settings: Any,
 ) -> list[Path]:
-    """`subjects` people in all of `setups`: 01-01, 01-02, ...; complete ones are kept.
+    """`subjects` people in all of `setups`: 01-01, 01-02, ...; those already there are kept.
 
-    A person keeps head and skin in all setups; the heart rate is drawn anew for each.
+    A person keeps head and skin in all setups; the heart rate is drawn anew for each. Raises as
+    `write_ubfc_set` does.
     """
+    remove_leftovers(Path(out))
     folders = []
     for i in range(subjects):
         person = SynthSettings(**{"seed": seed + i, **settings}).resolved()
         for setup in setups:
             name = f"{i + 1:02d}-{setup:02d}"
-            if not (Path(out) / name).exists():
-                chosen: dict[str, Any] = {
-                    "head": person.head,
-                    "skin_tone": person.skin_tone,
-                    "motion": SETUPS[setup],
-                    **settings,
-                    "seed": 1000 * (seed + i) + setup,
-                }
-                write_pure(out, name, SynthSettings(**chosen))
+            chosen: dict[str, Any] = {
+                "head": person.head,
+                "skin_tone": person.skin_tone,
+                "motion": SETUPS[setup],
+                **settings,
+                "seed": 1000 * (seed + i) + setup,
+            }
+            write_pure(out, name, SynthSettings(**chosen))
             progress(name)
             folders.append(Path(out) / name)
     return folders
@@ -164,22 +192,34 @@ def demo_settings() -> list[SynthSettings]:
 
 
 def write_demo(out: str | Path, progress: Callable[[str], None] = lambda name: None) -> Path:
-    """The demo set in the UBFC-rPPG format; recordings that are there already are kept."""
+    """The demo set in the UBFC-rPPG format; whole recordings are kept, damaged ones made anew."""
+    remove_leftovers(Path(out))
     for i, settings in enumerate(demo_settings()):
         folder = Path(out) / f"subject{i + 1}"
-        if not folder.exists():
+        try:
+            write_ubfc(folder, settings, codec="mjpg")
+        except OutputError:
+            if not folder.is_dir():
+                raise
+            log.warning("%s: damaged demo recording, made anew", folder)
+            discard(folder)
             write_ubfc(folder, settings, codec="mjpg")
         progress(folder.name)
     return Path(out)
 
 
-def write_video(path: str | Path, settings: SynthSettings, codec: Codec = "mjpg") -> Path:
+def write_video(
+    path: str | Path,
+    settings: SynthSettings,
+    codec: Codec = "mjpg",
+    quality: int = JPEG_QUALITY,
+) -> Path:
     """One video file without labels."""
-    _write_avi(Path(path), render(settings), codec)
+    _write_avi(Path(path), render(settings), codec, quality)
     return Path(path)
 
 
-def _write_avi(path: Path, clip: SynthClip, codec: Codec) -> None:
+def _write_avi(path: Path, clip: SynthClip, codec: Codec, quality: int) -> None:
     s = clip.settings
     # OpenCV's own "uncompressed" (fourcc 0) is YUV 4:2:0, which blurs the colours; RGBA is not.
     fourcc = cv2.VideoWriter.fourcc(*("RGBA" if codec == "raw" else "MJPG"))
@@ -191,33 +231,62 @@ def _write_avi(path: Path, clip: SynthClip, codec: Codec) -> None:
             remedy="install opencv-python from its wheel.",
         )
     try:
-        writer.set(cv2.VIDEOWRITER_PROP_QUALITY, JPEG_QUALITY)
+        writer.set(cv2.VIDEOWRITER_PROP_QUALITY, quality)
         for frame in clip.frames():
             writer.write(np.ascontiguousarray(frame[..., ::-1]))
     finally:
         writer.release()
 
 
-def _write_manifest(folder: Path, clip: SynthClip) -> None:
-    content = {"synthetic": True, "settings": asdict(clip.settings)}
+def _appearing(folder: Path) -> AbstractContextManager[Path]:
+    return appearing(folder, "the recording", "choose an empty folder on a disk with room.")
+
+
+def _made_by(clip: SynthClip, **how: Any) -> dict[str, Any]:
+    """What decides every byte of a recording."""
+    return {"synthetic": True, "settings": asdict(clip.settings), **how}
+
+
+def _write_manifest(folder: Path, made_by: Mapping[str, Any]) -> None:
+    """Last of all: what made the recording, and how large each of its files is."""
+    files = {p.relative_to(folder).as_posix(): p.stat().st_size for p in _files(folder)}
+    content = {**made_by, "files": files}
     (folder / MANIFEST).write_text(json.dumps(content, indent=1) + "\n")
 
 
-@contextmanager
-def _appearing(final: Path) -> Iterator[Path]:
-    """A folder that gets its name only when it is complete, and is removed otherwise."""
-    temporary: Path | None = None
+def _files(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.rglob("*") if p.is_file())
+
+
+def _kept(folder: Path, made_by: Mapping[str, Any]) -> bool:
+    """Whether the recording is there already; `OutputError` if what is there is another one."""
+    if not folder.exists():
+        return False
     try:
-        final.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".making-", dir=final.parent))
-        yield temporary
-        os.replace(temporary, final)
-    except OSError as error:
-        raise OutputError(
-            f"the recording cannot be written: {error}",
-            path=final,
-            remedy="choose an empty folder on a disk with room.",
-        ) from error
-    finally:
-        if temporary is not None and temporary.exists():
-            shutil.rmtree(temporary, ignore_errors=True)
+        found = json.loads((folder / MANIFEST).read_text())
+        files = found.pop("files")
+        settings = {**asdict(SynthSettings()), **found["settings"]}  # as older versions had them
+        cut = [n for n, size in files.items() if (folder / n).stat().st_size != size]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _other(folder, f"what is there was not made by this command ({error})") from error
+    if cut:
+        raise _other(folder, f"the recording is damaged: {cut[0]} has not the size it was given")
+    wanted = json.loads(json.dumps(dict(made_by)))
+    differing = [
+        f"{key} {settings.get(key)} instead of {value}"
+        for key, value in wanted.pop("settings").items()
+        if settings.get(key) != value
+    ]
+    found.pop("settings")
+    differing += [
+        f"{key} {found.get(key)} instead of {wanted.get(key)}"
+        for key in dict.fromkeys((*wanted, *found))
+        if found.get(key) != wanted.get(key)
+    ]
+    if differing:
+        raise _other(folder, "a recording of other settings is there: " + ", ".join(differing))
+    return True
+
+
+def _other(folder: Path, what: str) -> OutputError:
+    return OutputError(what, path=folder, remedy="choose another folder, or delete it.")
