@@ -98,8 +98,7 @@ def findings(config: Config, backend: Backend = "both") -> Iterator[Finding]:
             yield _as_note(finding) if unread and section == "VALID" else finding
     yield from _names(config, backend)
     if _uses_streamnet(config):
-        yield from _clips(config, backend)
-        yield from _sizes(config)
+        yield from network_findings(config, backend)
     yield from _weights(config, backend)
     yield from _evaluation(config, backend)
     yield from _device(config)
@@ -107,6 +106,12 @@ def findings(config: Config, backend: Backend = "both") -> Iterator[Finding]:
         yield from _validation(config, backend)
         for leak, where in leaks(config.sections):
             yield _as_note(Finding(leak)) if unread and "VALID" in where else Finding(leak)
+
+
+def network_findings(config: Config, backend: Backend) -> Iterator[Finding]:
+    """What keeps STREAM-Net from working on the clips of a configuration."""
+    yield from _clips(config, backend)
+    yield from _sizes(config)
 
 
 def _as_note(finding: Finding) -> Finding:

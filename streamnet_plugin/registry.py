@@ -52,7 +52,12 @@ class AbsentFamily:
     install: str
 
 
-def _entry_points(group: str = GROUP, what: str = "method") -> dict[str, EntryPoint]:
+def points_by_name(group: str = GROUP, what: str = "method") -> dict[str, EntryPoint]:
+    """The entry points of a group, unimported.
+
+    Raises:
+        StreamnetError: two packages claim one name; names both.
+    """
     found: dict[str, EntryPoint] = {}
     for point in entry_points(group=group):
         other = found.get(point.name)
@@ -60,19 +65,20 @@ def _entry_points(group: str = GROUP, what: str = "method") -> dict[str, EntryPo
         if other is not None and other.value != point.value:
             raise StreamnetError(
                 f"two packages register the {what} {point.name!r}: "
-                f"{_distribution(other)} and {_distribution(point)}",
+                f"{distribution_of(other)} and {distribution_of(point)}",
                 remedy=f"uninstall one of them, or ask its author to rename the {what}.",
             )
         found[point.name] = point
     return found
 
 
-def _distribution(point: EntryPoint) -> str:
+def distribution_of(point: EntryPoint) -> str:
+    """Package and version that registered an entry point."""
     return f"{point.dist.name} {point.dist.version}" if point.dist else "unknown package"
 
 
 def _families() -> dict[str, EntryPoint]:
-    return _entry_points(FAMILIES, "method family")
+    return points_by_name(FAMILIES, "method family")
 
 
 def _load(point: EntryPoint, what: str = "method") -> Any:
@@ -80,7 +86,7 @@ def _load(point: EntryPoint, what: str = "method") -> Any:
         return point.load()
     except (ImportError, AttributeError) as error:
         raise StreamnetError(
-            f"the {what} {point.name!r} of {_distribution(point)} cannot be imported: {error}",
+            f"the {what} {point.name!r} of {distribution_of(point)} cannot be imported: {error}",
             remedy="reinstall that package with its dependencies.",
         ) from error
 
@@ -89,7 +95,7 @@ def _family(point: EntryPoint) -> MethodFamily:
     family = _load(point, "method family")
     if not isinstance(family, MethodFamily):
         raise StreamnetError(
-            f"{point.value} of {_distribution(point)} is no family of methods: "
+            f"{point.value} of {distribution_of(point)} is no family of methods: "
             "it lacks `install`, `names()` or `make(name)`",
             remedy="see streamnet_plugin.types.MethodFamily for what it must provide.",
         )
@@ -99,12 +105,12 @@ def _family(point: EntryPoint) -> MethodFamily:
 def list_methods() -> list[MethodInfo]:
     """All methods that can be used, sorted by name; imports none of them."""
     infos = [
-        MethodInfo(name, point.value, _distribution(point))
-        for name, point in _entry_points().items()
+        MethodInfo(name, point.value, distribution_of(point))
+        for name, point in points_by_name().items()
     ]
     for prefix, point in _families().items():
         infos += [
-            MethodInfo(f"{prefix}:{member}", point.value, _distribution(point))
+            MethodInfo(f"{prefix}:{member}", point.value, distribution_of(point))
             for member in _family(point).names()
         ]
     return sorted(infos, key=lambda info: info.name)
@@ -139,7 +145,7 @@ def get_method(name: str, **options: Any) -> Method:
     method = target(**options) if _is_factory(target) else target
     if not isinstance(method, Method):
         raise StreamnetError(
-            f"{point.value} of {_distribution(point)} is no method: "
+            f"{point.value} of {distribution_of(point)} is no method: "
             "it lacks `name` or `predict(video)`",
             remedy="see streamnet_plugin.types.Method for what a method must provide.",
         )
@@ -157,7 +163,7 @@ def takes_option(name: str, option: str) -> bool:
 
 def _find(name: str) -> tuple[EntryPoint, str | None]:
     """The entry point of that name; or a family's, with the member of it that is meant."""
-    points = _entry_points()
+    points = points_by_name()
     known = _same(name, points)
     if known is not None:
         return points[known], None

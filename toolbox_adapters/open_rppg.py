@@ -185,9 +185,10 @@ class OpenRppgMethod:
             box = (0, 0, video.frames.shape[2], video.frames.shape[1])
         elif box[2] - box[0] < network.width or box[3] - box[1] < network.height:
             _warn_once(
-                f"{self.name} reads faces of {network.width} x {network.height} px; those in crops "
-                f"of {video.frames.shape[2]} x {video.frames.shape[1]} px are enlarged. RESIZE "
-                f"with W and H of {self.crop_px} gives it all the detail it can use."
+                f"{self.name} reads faces of {network.width} x {network.height} px; crops of "
+                f"{video.frames.shape[2]} x {video.frames.shape[1]} px show them smaller, so they "
+                f"are enlarged. RESIZE with W and H of {self.crop_px} gives it all the detail it "
+                "can use."
             )
         bvp = read_waveform(
             network,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import os
 import shutil
 import subprocess
@@ -10,13 +12,18 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
 import pytest
 import yaml
 
+from streamnet_plugin.comparison import BenchmarkRun
 from streamnet_plugin.data.synthetic.writers import write_pure_set, write_ubfc_set
+from toolbox_adapters.rppg_toolbox import workers
+from toolbox_adapters.rppg_toolbox.launcher import run_toolbox
+from toolbox_adapters.rppg_toolbox.workers import LostVideo
 
 HERE = Path(__file__).resolve().parent
 CASCADE = "haarcascade_frontalface_default.xml"
@@ -299,3 +306,87 @@ def trained(standin, twin_ubfc, twin_pure, run_main, tmp_path_factory) -> Run:
     done = run_main(standin, config)
     assert done.returncode == 0, done.stdout + done.stderr
     return Run(config, work, done.stdout)
+
+
+# Running through the launcher
+
+
+@dataclass(frozen=True)
+class Launched:
+    """A finished run of `run_toolbox`: what came of it, its folder and what it printed."""
+
+    config: Path
+    work: Path
+    stdout: str
+    run: BenchmarkRun | None
+    lost: tuple[LostVideo, ...]
+
+    def files(self, pattern: str) -> list[Path]:
+        return sorted((self.work / "runs").rglob(pattern))
+
+
+def launch(root: Path, config: Path, **options: Any) -> Launched:
+    """`run_toolbox` in this process, without plots, in the folder of the YAML."""
+    printed, before = io.StringIO(), Path.cwd()
+    os.chdir(config.parent)
+    try:
+        with contextlib.redirect_stdout(printed):
+            done = run_toolbox(root, config, **{"plots": False, **options})
+    finally:
+        os.chdir(before)
+    return Launched(config, config.parent, printed.getvalue(), done.run, done.lost)
+
+
+@pytest.fixture(scope="session", name="launch")
+def launch_fixture() -> Callable[..., Launched]:
+    """`launch`."""
+    return launch
+
+
+class InlineProcess:
+    """Takes the place of a process: what it is to do is done here, when it starts."""
+
+    def __init__(self, target: Callable[..., None], args: tuple[Any, ...]) -> None:
+        self.target, self.args = target, args
+
+    def start(self) -> None:
+        with contextlib.suppress(Exception):  # as a process that fails, unheard
+            self.target(*self.args)
+
+    def join(self) -> None: ...
+
+    def is_alive(self) -> bool:
+        return False
+
+
+@pytest.fixture
+def inline(monkeypatch) -> None:
+    """The toolbox preprocesses in this process, which takes a tenth of the time."""
+    stand_in = SimpleNamespace(Process=InlineProcess, Manager=lambda: SimpleNamespace(dict=dict))
+    monkeypatch.setattr(workers, "multiprocessing", stand_in)
+
+
+@pytest.fixture(scope="session")
+def stream_trained(standin, twin_ubfc, twin_pure, trained, tmp_path_factory) -> Launched:
+    """STREAM-Net, trained and tested as `trained` is, on what that has preprocessed.
+
+    The results go where a path relative to the working directory says.
+    """
+    work = tmp_path_factory.mktemp("stream_trained")
+    config = write_toolbox_yaml(
+        work,
+        "train_and_test",
+        train=("UBFC-rPPG", twin_ubfc, 0.0, 0.4),
+        valid=("UBFC-rPPG", twin_ubfc, 0.4, 0.6),
+        test=("PURE", twin_pure, 0.0, 1.0),
+        model="STREAMNet",
+        metrics=(*ALL_METRICS, "BA"),
+        preprocess=False,
+        data={"CACHED_PATH": os.path.relpath(trained.work / "cache", work)},
+        changes={
+            "LOG": {"PATH": "runs"},
+            "TRAIN": {"EPOCHS": 3, "LR": 5e-2},
+            "UNCERTAINTY": {"MC_SAMPLES": 3},
+        },
+    )
+    return launch(standin, config)

@@ -2,7 +2,7 @@
 
 - Modules that only some of its models need get a placeholder when they are not installed.
 - Its modules see a NumPy that still has what version 2 removed; nobody else does.
-- Weights saved on a GPU load without one.
+- Weights saved on a GPU load without one, and losses written for a GPU do without.
 
 All of it holds inside `toolbox_environment` only, and in the child processes started from there.
 """
@@ -31,6 +31,8 @@ OPTIONAL = {
     "timm": "pip install timm",
     "torchvision": "pip install torchvision",
     "thop": "pip install thop",
+    "calflops": "pip install calflops",
+    "torchsummary": "pip install torchsummary",
     "mat73": "pip install mat73",
     "h5py": "pip install h5py",
     "skimage": "pip install scikit-image",
@@ -158,6 +160,43 @@ def install(root: str | Path) -> None:
 
 
 @contextmanager
+def _without_cuda() -> Iterator[None]:
+    """Without CUDA, `x.cuda()` and `x.to("cuda")` are x: the losses of two models ask for no less.
+
+    That a configuration asks for CUDA is found before, and refused.
+    """
+    import torch
+
+    if torch.cuda.is_available():
+        yield
+        return
+    originals = {name: getattr(torch.Tensor, name) for name in ("to", "type", "cuda")}
+
+    def here(what: Any) -> Any:
+        """A device, or a class such as `torch.cuda.FloatTensor`, on the CPU; all else as it is."""
+        if isinstance(what, str | torch.device) and str(what).startswith("cuda"):
+            return "cpu"
+        if getattr(what, "__module__", None) == "torch.cuda":
+            return getattr(torch, what.__name__)
+        return what
+
+    def staying(move: Callable[..., Any]) -> Callable[..., Any]:
+        def stay(self: Any, *args: Any, **kwargs: Any) -> Any:
+            return move(self, *map(here, args), **{k: here(v) for k, v in kwargs.items()})
+
+        return stay
+
+    try:
+        for name in ("to", "type"):
+            setattr(torch.Tensor, name, staying(originals[name]))
+        torch.Tensor.cuda = lambda self, *args, **kwargs: self  # type: ignore[method-assign]
+        yield
+    finally:
+        for name, original in originals.items():
+            setattr(torch.Tensor, name, original)
+
+
+@contextmanager
 def toolbox_environment(root: Path) -> Iterator[None]:
     """Working directory, import path and modules as the toolbox needs them; restored afterwards.
 
@@ -168,7 +207,7 @@ def toolbox_environment(root: Path) -> Iterator[None]:
     cwd, path, meta_path = os.getcwd(), list(sys.path), list(sys.meta_path)
     load, bytecode = torch.load, sys.dont_write_bytecode
     start_method = multiprocessing.get_start_method(allow_none=True)  # it forces "spawn"
-    environment = os.environ.get("PYTHONDONTWRITEBYTECODE")
+    environment = dict(os.environ)  # a main.py may choose a GPU there
     # The toolbox's top-level modules have common names (config, main); others' step aside.
     names = {p.stem for p in root.iterdir() if p.suffix == ".py" or p.is_dir()}
     aside = {n: m for n, m in sys.modules.items() if n.partition(".")[0] in names}
@@ -185,16 +224,15 @@ def toolbox_environment(root: Path) -> Iterator[None]:
         torch.load = load_here
         install(root)
         os.chdir(root)  # it finds its face detector by a relative path
-        yield
+        with _without_cuda():
+            yield
     finally:
         torch.load, sys.dont_write_bytecode = load, bytecode
         multiprocessing.set_start_method(start_method, force=True)
         os.chdir(cwd)
         sys.path[:], sys.meta_path[:] = path, meta_path
-        if environment is None:
-            os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-        else:
-            os.environ["PYTHONDONTWRITEBYTECODE"] = environment
+        os.environ.clear()
+        os.environ.update(environment)
         for name, module in list(sys.modules.items()):
             own = name.partition(".")[0] in names
             if own or isinstance(module, _Placeholder):
@@ -208,8 +246,9 @@ def survive_plots(bland_altman: Any) -> None:
     Args:
         bland_altman: the class `evaluation.BlandAltmanPy.BlandAltman`.
     """
-    for name in ("scatter_plot", "difference_plot"):
-        setattr(bland_altman, name, _surviving(getattr(bland_altman, name)))
+    for name, method in list(vars(bland_altman).items()):
+        if name.endswith("plot") and callable(method):  # scatter_plot, difference_plot
+            setattr(bland_altman, name, _surviving(method))
 
 
 def _surviving(draw: Callable[..., None]) -> Callable[..., None]:

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,11 @@ from toolbox_adapters.rppg_toolbox.backend import named_checkout
 from toolbox_adapters.rppg_toolbox.capture import identity
 from toolbox_adapters.rppg_toolbox.checkout import Checkout, open_checkout
 from toolbox_adapters.rppg_toolbox.compat import toolbox_environment
-from toolbox_adapters.rppg_toolbox.workers import LostVideo, watch_preprocessing
+from toolbox_adapters.rppg_toolbox.workers import (
+    LostVideo,
+    sort_recordings,
+    watch_preprocessing,
+)
 
 PREFIX = "toolbox:"
 """`toolbox:PURE` reads a dataset that both know with the toolbox's loader."""
@@ -104,9 +109,13 @@ def _read(
             node = _config_node(data, dataset, scratch)
             base = import_module("dataset.data_loader.BaseLoader")
             watch_preprocessing(base, checkout.root, lost)
+            kind = getattr(import_module(f"dataset.data_loader.{module}"), name)
+            sort_recordings(base.BaseLoader)
             try:
-                loader = getattr(import_module(f"dataset.data_loader.{module}"), name)(
-                    name="benchmark", data_path=node.DATA_PATH, config_data=node, device="cpu"
+                # Toolboxes older than 2025-03 build their loaders without a device.
+                device = {"device": "cpu"} if "device" in signature(kind).parameters else {}
+                loader = kind(
+                    name="benchmark", data_path=node.DATA_PATH, config_data=node, **device
                 )
             except (ValueError, OSError, AssertionError) as error:
                 first = f"; the first of {len(lost)} lost videos: {lost[0].reason}" if lost else ""
@@ -116,7 +125,8 @@ def _read(
                     remedy="give the folder that this loader expects.",
                 ) from error
             subjects = {
-                str(d["index"]): str(d.get("subject", d["index"])) for d in loader.raw_data_dirs
+                str(d["index"]): str(d.get("subject", d["index"]))
+                for d in loader.get_raw_data(node.DATA_PATH)
             }
             progress.start(f"Crops of {dataset}", len(loader))
             videos = [

@@ -18,11 +18,12 @@ from torch.utils.data import Dataset
 
 from streamnet_plugin.comparison import preprocess_data, preprocess_settings
 from streamnet_plugin.config import Data
+from streamnet_plugin.data import cache
 from streamnet_plugin.data.clips import Normaliser, make_label, split_clips
 from streamnet_plugin.data.pure import NAME as PURE
 from streamnet_plugin.data.ubfc import NAME as UBFC
 from streamnet_plugin.errors import ConfigError, DataError
-from streamnet_plugin.types import FaceVideo, FloatArray
+from streamnet_plugin.types import FaceVideo, FloatArray, Recording
 from toolbox_adapters.rppg_toolbox.settings import plain
 from toolbox_adapters.rppg_toolbox.workers import LostVideo
 
@@ -84,7 +85,9 @@ class CachedClips(Dataset[Any]):
         config_data: Any,
         device: Any = None,
     ) -> None:
-        data = Data.model_validate({**plain(config_data), "DATA_PATH": data_path})
+        data = Data.model_validate(
+            {**plain(config_data), "DATA_PATH": data_path, "CACHED_PATH": _cache(config_data)}
+        )
         _check(data)
         self.dataset_name, self.data_format = name, data.DATA_FORMAT
         self.types, self.label_type = data.PREPROCESS.DATA_TYPE, data.PREPROCESS.LABEL_TYPE
@@ -105,6 +108,15 @@ class CachedClips(Dataset[Any]):
             )
         self.preprocessed_data_len = len(self._items)
         print(f"{name}: {len(self._items)} clips of {len(self._videos)} videos, from our cache")  # noqa: T201
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For a worker process: where the frames lie, and not the frames."""
+        files = [(v.frames.filename, v.recording, v.fingerprint) for v in self._videos]  # type: ignore[attr-defined]
+        return {**vars(self), "_videos": files, "_normalisers": {}, "_labels": {}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._videos = tuple(_reopened(*file) for file in state["_videos"])
 
     def _cut(self, data: Data, lost: list[LostVideo]) -> list[_Item]:
         chunks, length = data.PREPROCESS.DO_CHUNK, data.PREPROCESS.CHUNK_LENGTH
@@ -155,6 +167,19 @@ def toolbox_name(video: FaceVideo) -> str:
     if video.recording.dataset == PURE:
         return str(int(video.recording.id.replace("-", "")))
     return video.recording.id
+
+
+def _cache(config_data: Any) -> str:
+    """CACHED_PATH before the toolbox appended a name to it that says types and chunk lengths."""
+    path = Path(config_data.CACHED_PATH)
+    return str(path.parent if path.name == config_data.EXP_DATA_NAME else path)
+
+
+def _reopened(frames: str, recording: Recording, fingerprint: str) -> FaceVideo:
+    video = cache.load(Path(frames).parent, recording, fingerprint)
+    if video is None:
+        raise DataError("the cached crops are gone", path=frames, remedy="run it again.")
+    return video
 
 
 def _check(data: Data) -> None:

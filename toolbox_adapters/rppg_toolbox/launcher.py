@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
@@ -23,11 +23,13 @@ import yaml
 from streamnet_plugin.comparison import BenchmarkRun, report_pairs, scoring_of
 from streamnet_plugin.config import find_config, read_tree
 from streamnet_plugin.data_root import DataRoot
-from streamnet_plugin.errors import ConfigError
+from streamnet_plugin.errors import ConfigError, StreamnetError
 from streamnet_plugin.progress import Reporter
 from streamnet_plugin.report.provenance import provenance
 from streamnet_plugin.report.results import FailureRow
 from streamnet_plugin.rescoring import pairs_fingerprint
+from streamnet_plugin.scoring import WaveformPair
+from streamnet_plugin.strict_types import strict_types
 from toolbox_adapters.rppg_toolbox import plugins
 from toolbox_adapters.rppg_toolbox.capture import Capture
 from toolbox_adapters.rppg_toolbox.checkout import (
@@ -44,10 +46,12 @@ from toolbox_adapters.rppg_toolbox.settings import (
     config_of,
     filled_in,
     plain,
+    unknown_keys,
 )
 from toolbox_adapters.rppg_toolbox.workers import (
     LostVideo,
     ToolboxDataLoader,
+    sort_recordings,
     watch_cache,
     watch_preprocessing,
 )
@@ -121,6 +125,13 @@ def run_toolbox(
         try:
             main = _prepared_main(session)
             _run_main_block(session, main)
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                f"the toolbox imports {error.name}, which is not installed",
+                path=checkout.root,
+                remedy=f"pip install {str(error.name).partition('.')[0]}, or what its "
+                "requirements.txt names.",
+            ) from error
         finally:
             sys.argv = arguments
         return ToolboxRun(
@@ -166,6 +177,7 @@ def _prepared_main(session: _Session) -> ModuleType:
     main.__file__ = str(checkout.root / "main.py")
     sys.modules["main"] = main
     exec(compile(checkout.definitions, main.__file__, "exec"), vars(main))
+    sort_recordings(base.BaseLoader)
     predictor = import_module("unsupervised_methods.unsupervised_predictor")
     session.capture.watch_methods(predictor)
     space = vars(main)
@@ -211,11 +223,14 @@ def _read_config(session: _Session, original: Callable[[Any], Any], arguments: A
     """The toolbox's configuration, checked before any data is read."""
     try:
         config = original(arguments)
-    except KeyError as error:
+    except (KeyError, ValueError) as error:
+        _, tree = read_tree(arguments.config_file)
+        defaults = import_module("config")._C
+        problems = [*unknown_keys(tree, defaults), *(text for _, text in strict_types(tree))]
         raise ConfigError(
-            f"the toolbox refuses the configuration: {error.args[0] if error.args else error}",
+            "; ".join(problems) or f"the toolbox refuses the configuration: {error.args[0]}",
             path=arguments.config_file,
-            remedy="see `streamnet config check`, which names the nearest known key.",
+            remedy="see `streamnet config check`, which finds such mistakes before a run.",
         ) from error
     config.defrost()
     modes = {"train_and_test": ("TRAIN", "VALID", "TEST"), "only_test": ("TEST",)}
@@ -280,6 +295,8 @@ def _run_main_block(session: _Session, main: ModuleType) -> None:
     code = compile(session.checkout.main_block, str(main.__file__), "exec")
     try:
         exec(code, vars(main))
+    except (StreamnetError, ImportError):  # says itself what is wrong
+        raise
     except Exception as error:
         if session.lost and not session.capture.pairs:  # the likely cause, which it does not say
             first = session.lost[0]
@@ -329,9 +346,21 @@ def _report(
                 }
             },
         ),
-        notes=("Waveforms read inside the rPPG-Toolbox.",),
+        notes=("Waveforms read inside the rPPG-Toolbox.", *_unheard(config, pairs)),
         output=folder,
         plots=plots,
         progress=progress,
     )
     return run
+
+
+def _unheard(config: Any, pairs: Sequence[WaveformPair]) -> Iterator[str]:
+    """Says so where classical methods ran of which no waveform passed by."""
+    heard = {pair.method for pair in pairs}
+    if config.TOOLBOX_MODE == "unsupervised_method":
+        missing = [name for name in config.UNSUPERVISED.METHOD if name not in heard]
+        if missing:
+            yield (
+                f"Not in this table, as this toolbox computes them by other functions than at "
+                f"{TESTED_AT}: {', '.join(missing)}."
+            )

@@ -14,32 +14,19 @@ from __future__ import annotations
 import difflib
 import logging
 from collections.abc import Iterable, Mapping
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Any
 
 from streamnet_plugin.errors import ConfigError
+from streamnet_plugin.registry import distribution_of, points_by_name
 
 log = logging.getLogger(__name__)
 GROUP = "rppg_toolbox.models"
 
 
 def registered_models() -> dict[str, EntryPoint]:
-    """Entry points by name, unimported.
-
-    Raises:
-        ConfigError: two packages claim one name; names both.
-    """
-    found: dict[str, EntryPoint] = {}
-    for point in entry_points(group=GROUP):
-        other = found.get(point.name)
-        if other is not None and other.value != point.value:
-            raise ConfigError(
-                f"two packages provide a model {point.name!r}: {_origin(other)} and "
-                f"{_origin(point)}",
-                remedy="uninstall one of them, or ask its author to rename the model.",
-            )
-        found[point.name] = point
-    return found
+    """Entry points by name, unimported; `StreamnetError` if two packages claim one name."""
+    return points_by_name(GROUP, "model")
 
 
 def load_model(name: str, toolbox_names: Iterable[str]) -> Any:
@@ -60,14 +47,15 @@ def load_model(name: str, toolbox_names: Iterable[str]) -> Any:
         )
     if name in own:
         raise ConfigError(
-            f"{_origin(points[name])} provides a model {name!r}, which the toolbox itself has",
+            f"{distribution_of(points[name])} provides a model {name!r}, a name that the toolbox "
+            "itself uses",
             remedy="uninstall that package, or ask its author to rename the model.",
         )
     try:
         return points[name].load()
     except (ImportError, AttributeError) as error:
         raise ConfigError(
-            f"the model {name!r} of {_origin(points[name])} cannot be imported: {error}",
+            f"the model {name!r} of {distribution_of(points[name])} cannot be imported: {error}",
             remedy="reinstall that package with its dependencies.",
         ) from error
 
@@ -93,7 +81,3 @@ def _merge(into: dict[str, Any], tree: Mapping[str, Any]) -> None:
             _merge(into.setdefault(key, {}), value)
         else:
             into[key] = value
-
-
-def _origin(point: EntryPoint) -> str:
-    return f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown package"

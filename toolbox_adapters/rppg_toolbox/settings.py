@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +58,33 @@ def config_of(node: Any) -> Config:
     Raises:
         ConfigError: a value of our own keys that cannot be.
     """
-    tree = {key: value for key, value in plain(node).items() if key in Config.model_fields}
+    known = {key: value for key, value in node.items() if key in Config.model_fields}
+    tree = _stated(plain(known))
     model = tree.get("MODEL") or {}
     tree["MODEL"] = {key: value for key, value in model.items() if key in Model.model_fields}
     return parse_config(tree)
+
+
+def _stated(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the keys that are None, which is how the toolbox leaves out a dataset."""
+    return {
+        key: _stated(value) if isinstance(value, Mapping) else value
+        for key, value in tree.items()
+        if value is not None
+    }
+
+
+def unknown_keys(tree: Mapping[str, Any], node: Any, above: str = "") -> Iterator[str]:
+    """The keys of a YAML's tree that a yacs tree does not have, each beside the nearest it has."""
+    for key, value in tree.items():
+        if key not in node and not node.is_new_allowed():
+            known = {k.upper(): k for k in node}
+            near = difflib.get_close_matches(key.upper(), known, n=1, cutoff=0.0)
+            yield f"unknown key {above}{key}" + (
+                f" (nearest known key: {known[near[0]]})" if near else ""
+            )
+        elif isinstance(value, Mapping) and isinstance(node.get(key), Mapping):
+            yield from unknown_keys(value, node[key], f"{above}{key}.")
 
 
 def absolute_paths(node: Any, folder: Path) -> None:

@@ -19,6 +19,8 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from streamnet_plugin.checks import network_findings
+from streamnet_plugin.config import Config
 from streamnet_plugin.errors import ConfigError, OutputError
 from streamnet_plugin.model.checkpoint import load_checkpoint, shipped_checkpoint
 from streamnet_plugin.model.method import n_clips, read_waveform, usable_device
@@ -26,8 +28,6 @@ from streamnet_plugin.model.streamnet import STREAMNet, STREAMNetConfig
 from streamnet_plugin.training.loop import EpochReport, TrainSettings, fit, mean_loss
 from streamnet_plugin.types import FloatArray
 from toolbox_adapters.rppg_toolbox.settings import YACS_DEFAULTS, config_of
-
-INPUT = ["DiffNormalized", "Standardized"]
 
 
 class STREAMNetTrainer:
@@ -43,10 +43,17 @@ class STREAMNetTrainer:
 
     @staticmethod
     def check_config(config: Any) -> None:
-        """`ConfigError` with every reason why the network cannot work with this configuration."""
+        """Whether the network can work with this configuration, and its weights with the data.
+
+        Raises:
+            ConfigError: it cannot; has every reason.
+            CheckpointError: the weights to test are none, or of another image or segment size.
+        """
         problems = list(_problems(config))
         if problems:
-            raise ConfigError("; ".join(problems))
+            raise ConfigError(" ".join(problems))
+        if config.TOOLBOX_MODE == "only_test":
+            _load_weights(config_of(config), config.INFERENCE.MODEL_PATH or None)
 
     def __init__(self, config: Any, data_loader: Any) -> None:
         self.check_config(config)
@@ -205,8 +212,7 @@ class STREAMNetTrainer:
             last = self.config.TEST.USE_LAST_EPOCH
             path = self._checkpoint(self.config.TRAIN.EPOCHS - 1 if last else self.best_epoch)
         print(f"Testing uses {path}")  # noqa: T201
-        stated = self.own.MODEL.STREAMNET.stated(self.own.TEST.DATA.PREPROCESS.RESIZE)
-        model, _ = load_checkpoint(path, stated=stated)
+        model = _load_weights(self.own, path)
         return model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def _toolbox_base(self) -> Any:
@@ -216,50 +222,30 @@ class STREAMNetTrainer:
         return base
 
 
+def _load_weights(config: Config, path: str | Path | None) -> STREAMNet:
+    stated = config.MODEL.STREAMNET.stated(config.TEST.DATA.PREPROCESS.RESIZE)
+    return load_checkpoint(path, stated=stated)[0]
+
+
 def _problems(config: Any) -> Iterator[str]:
     """Why STREAM-Net cannot work with a configuration, before any data is read."""
-    sections = {"only_test": ["TEST"], "train_and_test": ["TRAIN", "VALID", "TEST"]}
-    used = sections.get(config.TOOLBOX_MODE)
-    if used is None:
-        yield f"TOOLBOX_MODE is {config.TOOLBOX_MODE}: set train_and_test or only_test"
+    if config.TOOLBOX_MODE not in ("only_test", "train_and_test"):
+        yield f"TOOLBOX_MODE is {config.TOOLBOX_MODE}: set train_and_test or only_test."
         return
-    depth = config.MODEL.STREAMNET.FRAME_DEPTH
-    for section in used:
-        data = config[section].DATA
-        if section == "VALID" and config.TEST.USE_LAST_EPOCH:
-            continue
-        p = data.PREPROCESS
-        if list(p.DATA_TYPE) != INPUT:
-            yield f"{section}.DATA.PREPROCESS.DATA_TYPE is {list(p.DATA_TYPE)}: set {INPUT}"
-        if INPUT[0] != p.LABEL_TYPE:
-            yield f"{section}.DATA.PREPROCESS.LABEL_TYPE is {p.LABEL_TYPE!r}: set {INPUT[0]}"
-        if data.DATA_FORMAT != "NDCHW":
-            yield f"{section}.DATA.DATA_FORMAT is {data.DATA_FORMAT}: set NDCHW"
-        if p.DO_CHUNK and p.CHUNK_LENGTH % depth:
-            fits = p.CHUNK_LENGTH // depth * depth or depth
-            yield (
-                f"{section}.DATA.PREPROCESS.CHUNK_LENGTH {p.CHUNK_LENGTH} is no multiple of "
-                f"MODEL.STREAMNET.FRAME_DEPTH {depth}: set {fits} or {fits + depth}"
-            )
-        if section != "TEST" and not p.DO_CHUNK:
-            yield f"{section}.DATA.PREPROCESS.DO_CHUNK is False: clips of one batch need one length"
-    if config.TOOLBOX_MODE == "train_and_test":
-        train, test = config.TRAIN.DATA.PREPROCESS.RESIZE, config.TEST.DATA.PREPROCESS.RESIZE
-        if (train.W, train.H) != (test.W, test.H):
-            yield (
-                f"TRAIN.DATA has crops of {train.W} x {train.H} px, TEST.DATA of "
-                f"{test.W} x {test.H}: set one RESIZE for both"
-            )
-        if not config.TRAIN.MODEL_FILE_NAME:
-            yield "TRAIN.MODEL_FILE_NAME is empty: name the checkpoints"
-    elif config.INFERENCE.MODEL_PATH and not Path(config.INFERENCE.MODEL_PATH).is_file():
+    for finding in network_findings(config_of(config), "toolbox"):
+        if not finding.note:
+            yield finding.text
+    if config.TOOLBOX_MODE == "train_and_test" and not config.TRAIN.MODEL_FILE_NAME:
+        yield "TRAIN.MODEL_FILE_NAME is empty: name the checkpoints."
+    weights = config.INFERENCE.MODEL_PATH
+    if config.TOOLBOX_MODE == "only_test" and weights and not Path(weights).is_file():
         yield (
-            f"INFERENCE.MODEL_PATH {config.INFERENCE.MODEL_PATH} does not exist: correct it, or "
-            "leave it empty for the shipped weights"
+            f"INFERENCE.MODEL_PATH {weights} does not exist: correct it, or leave it empty for the "
+            "shipped weights."
         )
     gpus = config.NUM_OF_GPU_TRAIN
     if config.DEVICE.startswith("cuda") and gpus > torch.cuda.device_count():
-        yield f"NUM_OF_GPU_TRAIN is {gpus}, this machine has {torch.cuda.device_count()}"
+        yield f"NUM_OF_GPU_TRAIN is {gpus}, this machine has {torch.cuda.device_count()} GPUs."
 
 
 def _spread(network: STREAMNet, gpus: int) -> nn.Module:

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
+from streamnet_plugin.data.natural import natural_key
 from toolbox_adapters.rppg_toolbox import compat
 
 MAX_WORKERS = 8
@@ -90,7 +91,11 @@ def watch_preprocessing(module: ModuleType, root: Path, lost: list[LostVideo]) -
     def manager(self: Any, data_dirs: Any, config_preprocess: Any, *args: Any) -> Any:
         quota = args[0] if args else min(MAX_WORKERS, os.cpu_count() or 1)
         with tempfile.TemporaryDirectory() as folder:
-            module.mp = LoudProcesses(root, Path(folder))  # type: ignore[attr-defined]
+            loud = LoudProcesses(root, Path(folder))
+            names: dict[str, Any] = vars(module)
+            if "Process" in names:  # as older toolboxes import it
+                names["Process"] = loud.Process
+            names["mp"] = loud
             done = original(self, data_dirs, config_preprocess, quota)
             for i, entry in enumerate(data_dirs):
                 if not done.get(i):
@@ -120,7 +125,7 @@ def watch_cache(module: ModuleType, lost: list[LostVideo]) -> None:
 
     def load_preprocessed_data(self: Any) -> None:
         original(self)
-        if self.do_preprocess or not Path(self.raw_data_path).is_dir():
+        if self.config_data.DO_PREPROCESS or not Path(self.raw_data_path).is_dir():
             return
         try:
             data = self.config_data
@@ -130,6 +135,8 @@ def watch_cache(module: ModuleType, lost: list[LostVideo]) -> None:
         except Exception:  # the raw data may be elsewhere, or gone: the cache is what counts
             return
         names = {Path(p).name.rpartition("_input")[0] for p in self.inputs}
+        if len(names) >= len(wanted):  # a list made in another order may cut another split
+            return
         known = {video.path for video in lost}
         lost.extend(
             LostVideo(str(entry["path"]), "it is not in the cache: set DO_PREPROCESS: True")
@@ -138,6 +145,30 @@ def watch_cache(module: ModuleType, lost: list[LostVideo]) -> None:
         )
 
     module.BaseLoader.load_preprocessed_data = load_preprocessed_data
+
+
+def sort_recordings(base_loader: type) -> None:
+    """Make all loaders list recordings in natural order: some leave it to the file system, and
+    BEGIN and END then cut other splits on another machine.
+
+    Args:
+        base_loader: the class that the loaders derive from.
+    """
+    loaders: list[type] = base_loader.__subclasses__()
+    for loader in loaders:
+        original = vars(loader).get("get_raw_data")
+        if original is not None:
+            setattr(loader, "get_raw_data", _sorted(original))  # noqa: B010
+
+
+def _sorted(get_raw_data: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
+    def listed(*args: Any, **kwargs: Any) -> list[Any]:
+        found = get_raw_data(*args, **kwargs)
+        if all(isinstance(entry, dict) and "path" in entry for entry in found):
+            return sorted(found, key=lambda entry: natural_key(Path(entry["path"]).name))
+        return found
+
+    return listed
 
 
 def contiguous_collate(batch: list[Any]) -> Any:

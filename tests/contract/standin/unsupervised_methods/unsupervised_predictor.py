@@ -4,12 +4,12 @@ import numpy as np
 from evaluation.metrics import TAIL, print_metrics, window_frames
 from evaluation.post_process import calculate_metric_per_video
 
-from unsupervised_methods.methods.CHROM import CHROM
+from unsupervised_methods.methods.CHROM import CHROM as CHROME_DEHAAN
 from unsupervised_methods.methods.GREEN import GREEN
 from unsupervised_methods.methods.LGI import LGI
 from unsupervised_methods.methods.OMIT import OMIT
 from unsupervised_methods.methods.PBV import PBV
-from unsupervised_methods.methods.POS import POS
+from unsupervised_methods.methods.POS import POS as POS_WANG
 
 
 def unsupervised_predict(config, data_loader, method_name):
@@ -41,9 +41,9 @@ def predict(frames, fs, method_name):
     if method_name == "GREEN":
         return GREEN(frames)
     elif method_name == "CHROM":
-        return CHROM(frames, fs)
+        return CHROME_DEHAAN(frames, fs)
     elif method_name == "POS":
-        return POS(frames, fs)
+        return POS_WANG(frames, fs)
     elif method_name == "PBV":
         return PBV(frames)
     elif method_name == "LGI":

@@ -19,7 +19,7 @@ def CHROM(frames, fs):
     out = np.zeros(half * (n_windows + 1))
     for start in range(0, n_windows * half, half):
         part = rgb[start : start + length]
-        r, g, blue = (part / part.mean(axis=0)).T
+        r, g, blue = np.float64(part / part.mean(axis=0)).T
         x = scipy.signal.filtfilt(b, a, 3 * r - 2 * g)
         y = scipy.signal.filtfilt(b, a, 1.5 * r + g - 1.5 * blue)
         out[start : start + length] += (x - np.std(x) / np.std(y) * y) * scipy.signal.windows.hann(

@@ -9,4 +9,4 @@ def LGI(frames):
     rgb = mean_colour(frames).T  # (3, T)
     u, _, _ = np.linalg.svd(rgb)
     main = u[:, :1]
-    return (rgb - main @ main.T @ rgb)[1]
+    return ((np.eye(3) - main @ main.T) @ rgb)[1]

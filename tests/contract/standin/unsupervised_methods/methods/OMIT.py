@@ -9,4 +9,4 @@ def OMIT(frames):
     rgb = mean_colour(frames).T  # (3, T)
     q, _ = np.linalg.qr(rgb)
     first = q[:, :1]
-    return (rgb - first @ first.T @ rgb)[1]
+    return ((np.eye(3) - first @ first.T) @ rgb)[1]

@@ -9,10 +9,8 @@ from unsupervised_methods.methods.utils import mean_colour
 
 
 def PBV(frames):
-    rgb = mean_colour(frames)[None]  # (1, T, 3)
-    c = rgb / rgb.mean(axis=1, keepdims=True)
-    signature = c.std(axis=1)
-    signature /= np.linalg.norm(signature, axis=1, keepdims=True)  # (1, 3)
-    weights = np.linalg.solve(np.swapaxes(c, 1, 2) @ c, signature)  # (1, 3)
-    pulse = np.einsum("btc,bc->bt", c, weights)
-    return (pulse / np.sum(weights * signature, axis=1, keepdims=True))[0]
+    rgb = mean_colour(frames).T  # (3, T)
+    c = np.ascontiguousarray(rgb / rgb.mean(axis=1, keepdims=True))
+    signature = c.std(axis=1) / np.sqrt(c.var(axis=1).sum())
+    weights = np.linalg.solve((c @ c.T)[None], signature[None])  # (1, 3)
+    return (c.T @ weights[0]) / (signature @ weights[0])

@@ -1,0 +1,370 @@
+"""What a run inside the toolbox does with mistakes: says so, before it costs anything."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from typer.testing import CliRunner
+
+from streamnet_plugin import cli
+from streamnet_plugin.errors import CheckpointError, ConfigError, StreamnetError
+from toolbox_adapters.rppg_toolbox import trainer
+from toolbox_adapters.rppg_toolbox.checkout import open_checkout
+from toolbox_adapters.rppg_toolbox.outputs import read_outputs
+
+KNOWN_COMMIT = "d807b01"
+
+
+# Not the toolbox that is meant
+
+
+@pytest.fixture
+def edited(standin, tmp_path):
+    """(old, new): a copy of the stand-in with that change in its main.py."""
+
+    def edit(old, new):
+        root = tmp_path / "edited"
+        shutil.copytree(standin, root)
+        script = root / "main.py"
+        text = script.read_text()
+        assert old in text
+        script.chmod(0o644)
+        script.write_text(text.replace(old, new))
+        return root
+
+    return edit
+
+
+def test_a_folder_that_is_no_toolbox(tmp_path, toolbox_yaml, launch):
+    config = toolbox_yaml(tmp_path, "only_test", test=("PURE", tmp_path, 0.0, 1.0))
+    with pytest.raises(ConfigError, match=r"no rPPG-Toolbox checkout: it lacks main\.py") as error:
+        launch(tmp_path, config)
+    assert error.value.path == tmp_path
+
+
+@pytest.mark.parametrize("function", ["train_and_test", "test", "unsupervised_method_inference"])
+def test_a_renamed_function_is_named_beside_the_commit_that_has_it(edited, function):
+    root = edited(f"def {function}(", f"def renamed_{function}(")
+    with pytest.raises(ConfigError, match=rf"no function {function}\(") as error:
+        open_checkout(root)
+    assert error.value.path == root / "main.py"
+    assert KNOWN_COMMIT in error.value.remedy
+
+
+def test_a_main_without_its_block(edited):
+    root = edited('if __name__ == "__main__":', "if True:")
+    with pytest.raises(ConfigError, match="no single block `if __name__") as error:
+        open_checkout(root)
+    assert KNOWN_COMMIT in error.value.remedy
+
+
+def test_a_main_that_is_no_python(edited):
+    with pytest.raises(ConfigError, match="not valid Python"):
+        open_checkout(edited("def add_args(parser):", "def add_args(parser:"))
+
+
+# Configurations that cannot work: known before any data is read
+
+
+@pytest.fixture
+def refused(standin, twin_pure, twin_ubfc, toolbox_yaml, launch, tmp_path):
+    """(changes, mode="only_test"): the error that STREAM-Net's run with these changes ends in."""
+
+    def run(changes, mode="only_test", root=standin, **options):
+        ubfc = {"train": ("UBFC-rPPG", twin_ubfc, 0.0, 0.4)}
+        config = toolbox_yaml(
+            tmp_path,
+            mode,
+            test=("PURE", twin_pure, 0.0, 1.0),
+            **{"model": "STREAMNet", **(ubfc if mode == "train_and_test" else {}), **options},
+            changes=changes,
+        )
+        with pytest.raises(StreamnetError) as error:
+            launch(root, config)
+        assert not (tmp_path / "cache").exists(), "data was read before"
+        assert not (tmp_path / "runs").exists()
+        return error.value
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"TEST": {"DATA": {"PREPROCESS": {"CHUNK_LENGHT": 60}}}},
+         ("TEST.DATA.PREPROCESS.CHUNK_LENGHT", "nearest known key: CHUNK_LENGTH")),
+        ({"MODEL": {"STREAMNET": {"FRAMEDEPTH": 10}}},
+         ("MODEL.STREAMNET.FRAMEDEPTH", "nearest known key: FRAME_DEPTH")),
+        ({"UNCERTAINITY": {"MC_SAMPLES": 0}}, ("UNCERTAINITY", "nearest known key: UNCERTAINTY")),
+        ({"TRAIN": {"LR": 1}}, ("TRAIN.LR", "write 1.0")),
+        ({"TEST": {"DATA": {"FS": 29.97}}}, ("TEST.DATA.FS", "write 30")),
+        ({"UNCERTAINTY": {"MC_SAMPLES": -1}}, ("UNCERTAINTY.MC_SAMPLES", "-1")),
+        ({"INFERENCE": {"MODEL_PATH": "gone.pth"}}, ("gone.pth", "does not exist")),
+        ({"TEST": {"DATA": {"DATA_PATH": "$NOT_SET_HERE/PURE"}}},
+         ("TEST.DATA.DATA_PATH", "environment variable")),
+        ({"TEST": {"DATA": {"DATA_PATH": "${NOT_SET_HERE}"}}}, ("NOT_SET_HERE", "not set")),
+        ({"TEST": {"DATA": {"DATA_FORMAT": "NCDHW"}}}, ("TEST.DATA.DATA_FORMAT", "needs NDCHW")),
+        ({"EVALUATION": {"LABEL_ALIGNMENT": "timestamp"}}, ("timestamp", "--fast-loader")),
+        ({"MODEL": {"NAME": "STREAMnet"}}, ("'STREAMnet'", "one of STREAMNet, ")),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)  # fmt: skip
+def test_a_mistake_in_the_yaml(refused, changes, words):
+    error = refused(changes)
+    assert isinstance(error, ConfigError)
+    for word in words:
+        assert word in str(error)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+@pytest.mark.parametrize("model", ["STREAMNet", "Tscan"])
+def test_cuda_without_cuda(refused, model):
+    error = refused({"DEVICE": "cuda:0"}, model=model)
+    assert "no CUDA" in str(error)
+    assert "DEVICE: cpu" in error.remedy
+
+
+def test_chunks_that_tear_segments_are_refused_before_preprocessing(refused):
+    error = refused(
+        {"TRAIN": {"DATA": {"PREPROCESS": {"CHUNK_LENGTH": 128}}},
+         "TEST": {"DATA": {"PREPROCESS": {"CHUNK_LENGTH": 64}}}},
+        "train_and_test",
+    )  # fmt: skip
+    text = str(error)  # both at once
+    assert "TRAIN.DATA.PREPROCESS.CHUNK_LENGTH 128 is no multiple of" in text
+    assert "set 120 or 130" in text
+    assert "TEST.DATA.PREPROCESS.CHUNK_LENGTH 64" in text
+
+
+def test_weights_of_another_image_size(refused):
+    error = refused({"TEST": {"DATA": {"PREPROCESS": {"RESIZE": {"W": 72, "H": 72}}}}})
+    assert isinstance(error, CheckpointError)
+    assert "36" in str(error)
+    assert "72" in str(error)
+
+
+# Things that would run
+
+
+class Payload:
+    """Unpickled, it leaves a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (Path(self.path),)
+
+
+def test_weights_that_would_run_code(refused, tmp_path):
+    evil, trace = tmp_path / "evil.pth", tmp_path / "executed"
+    torch.save({"module.x": torch.zeros(1), "y": Payload(trace)}, evil)
+    assert isinstance(refused({"INFERENCE": {"MODEL_PATH": str(evil)}}), CheckpointError)
+    assert not trace.exists()
+    torch.load(evil, weights_only=False)
+    assert trace.exists(), "the payload of this test must work"
+
+
+def test_outputs_that_would_run_code(tmp_path):
+    trace = tmp_path / "executed"
+    (tmp_path / "evil_outputs.pickle").write_bytes(
+        pickle.dumps({"predictions": {"1": Payload(trace)}, "labels": {}, "fs": 30})
+    )
+    output = tmp_path / "out"
+    done = CliRunner().invoke(
+        cli.app, ["compare", str(tmp_path / "evil_outputs.pickle"), "-o", str(output)]
+    )
+    assert done.exit_code != 0
+    assert "not allowed" in str(done.exception)
+    assert not trace.exists()
+    assert not output.exists()
+
+
+# Models
+
+
+def test_no_gpu_at_all(standin, trained, twin_pure, launch, toolbox_yaml, tmp_path):
+    """NUM_OF_GPU_TRAIN 0, by which the toolbox's own model would divide, is no problem here."""
+    weights = next((trained.work / "runs").rglob("twin_Epoch1.pth"))
+    for name, model_path in (("Tscan", str(weights)), ("STREAMNet", "")):
+        work = tmp_path / name
+        work.mkdir()
+        config = toolbox_yaml(
+            work,
+            "only_test",
+            test=("PURE", twin_pure, 0.0, 0.4),
+            model=name,
+            metrics=("MAE",),
+            preprocess=False,
+            data={"CACHED_PATH": str(trained.work / "cache")},
+            changes={
+                "NUM_OF_GPU_TRAIN": 0,
+                "INFERENCE": {"MODEL_PATH": model_path},
+                "UNCERTAINTY": {"MC_SAMPLES": 0},
+            },
+        )
+        assert [row.recording for row in launch(standin, config).run.results.rows] == ["01-01"]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("mamba_ssm"), reason="mamba_ssm is installed")
+@pytest.mark.parametrize("mode", ["only_test", "train_and_test"])
+def test_a_model_whose_packages_are_missing(
+    standin, trained, twin_pure, twin_ubfc, launch, toolbox_yaml, tmp_path, mode
+):
+    config = toolbox_yaml(
+        tmp_path,
+        mode,
+        train=("UBFC-rPPG", twin_ubfc, 0.0, 0.4),
+        test=("PURE", twin_pure, 0.0, 0.4),
+        model="PhysMamba",
+        preprocess=False,
+        data={"CACHED_PATH": str(trained.work / "cache"), "DATA_FORMAT": "NCDHW"},
+    )
+    with pytest.raises(ImportError, match=r"mamba_ssm is not installed: pip install mamba-ssm"):
+        launch(standin, config)
+
+
+# Interrupted
+
+
+def test_an_interrupted_training_keeps_the_finished_epochs(
+    standin, trained, twin_ubfc, twin_pure, toolbox_yaml, tmp_path, monkeypatch
+):
+    config = toolbox_yaml(
+        tmp_path,
+        "train_and_test",
+        train=("UBFC-rPPG", twin_ubfc, 0.0, 0.4),
+        test=("PURE", twin_pure, 0.0, 0.4),
+        model="STREAMNet",
+        preprocess=False,
+        data={"CACHED_PATH": str(trained.work / "cache")},
+        changes={"TRAIN": {"EPOCHS": 3, "BATCH_SIZE": 4}},
+    )
+    original, saved = trainer.fit, []
+
+    def interrupted(*args, after_step, **kwargs):
+        def step(loss):
+            saved.append(loss)
+            if len(saved) == 3:  # of two steps an epoch has, in the second epoch
+                raise KeyboardInterrupt
+            after_step(loss)
+
+        original(*args, after_step=step, **kwargs)
+
+    monkeypatch.setattr(trainer, "fit", interrupted)
+    monkeypatch.setattr(
+        sys, "argv",
+        ["x", "toolbox", "--path", str(standin), "--config_file", str(config), "--no-plots"],
+    )  # fmt: skip
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 130
+    folder = next((tmp_path / "runs").rglob("PreTrainedModels"))
+    assert [p.name for p in folder.iterdir()] == ["twin_Epoch0.pth"]  # and no temporary file
+    state = torch.load(folder / "twin_Epoch0.pth", weights_only=True)
+    assert all(torch.isfinite(x).all() for x in state.values())
+
+
+# Damaged recordings
+
+
+def damaged_copy(source, root, damage):
+    """A dataset of three recordings, of which `damage` names those whose labels are gone."""
+    for k in (1, 2, 3):
+        shutil.copytree(source / f"subject{k}", root / f"subject{k}")
+        if k in damage:
+            (root / f"subject{k}" / "ground_truth.txt").unlink()
+    return root
+
+
+def run_module(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "toolbox_adapters.rppg_toolbox", *arguments],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.fixture(scope="module")
+def a_third_damaged(standin, twin_ubfc, toolbox_yaml, tmp_path_factory):
+    """A run as a command on three recordings, one of them damaged: (process, YAML)."""
+    work = tmp_path_factory.mktemp("third")
+    root = damaged_copy(twin_ubfc, work / "data", {2})
+    config = toolbox_yaml(
+        work,
+        "only_test",
+        test=("UBFC-rPPG", root, 0.0, 1.0),
+        model="STREAMNet",
+        changes={"UNCERTAINTY": {"MC_SAMPLES": 0}},
+    )
+    arguments = ["--path", str(standin), "--config_file", str(config), "--no-plots"]
+    return run_module(*arguments), config
+
+
+def test_every_damaged_video_is_named_and_the_run_goes_on(a_third_damaged):
+    done, config = a_third_damaged
+    assert done.returncode == 1, done.stdout + done.stderr
+    (line,) = (x for x in done.stderr.splitlines() if x.startswith("FAILED"))
+    assert "subject2" in line
+    assert "FileNotFoundError" in line
+    assert str(config.parent / "data" / "subject2") in line
+    assert "FFT MAE (FFT Label)" in done.stdout
+    (pickled,) = config.parent.rglob("*_outputs.pickle")
+    assert {p.recording for p in read_outputs(pickled)} == {"subject1", "subject3"}
+
+
+def test_a_cache_that_lacks_a_video_is_told_of_again(a_third_damaged, standin):
+    """Exit 0 where failures are allowed; the lost video is named nonetheless."""
+    _, config = a_third_damaged
+    tree = yaml.safe_load(config.read_text())
+    tree["TEST"]["DATA"]["DO_PREPROCESS"] = False
+    tree["LOG"]["PATH"] = str(config.parent / "again")
+    again = config.with_name("again.yaml")
+    again.write_text(yaml.safe_dump(tree))
+    done = run_module(
+        "--path", str(standin), "--config_file", str(again), "--no-plots", "--allow-failures"
+    )
+    assert done.returncode == 0, done.stderr
+    (line,) = (x for x in done.stderr.splitlines() if x.startswith("FAILED"))
+    assert "subject2" in line
+    assert "not in the cache" in line
+
+
+def test_all_videos_damaged(inline, standin, twin_ubfc, launch, toolbox_yaml, tmp_path):
+    root = damaged_copy(twin_ubfc, tmp_path / "data", {1, 2, 3})
+    config = toolbox_yaml(
+        tmp_path, "only_test", test=("UBFC-rPPG", root, 0.0, 1.0), model="STREAMNet"
+    )
+    with pytest.raises(ConfigError, match="lost 3 videos") as error:
+        launch(standin, config)
+    assert "FileNotFoundError" in str(error.value)
+    assert error.value.path.parent == root
+
+
+# Help
+
+
+@pytest.mark.parametrize("name", ["module", "command"])
+def test_the_help_teaches_by_example(name, monkeypatch, capsys):
+    if name == "module":
+        text = run_module("--help").stdout
+    else:
+        monkeypatch.setattr(sys, "argv", ["streamnet", "toolbox", "--help"])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        assert stop.value.code == 0
+        text = capsys.readouterr().out
+    for word in ("streamnet toolbox --path", "--config_file", "TRAIN.EPOCHS=5", "--fast-loader",
+                 "$RPPG_TOOLBOX"):  # fmt: skip
+        assert word in text

@@ -1,0 +1,428 @@
+"""STREAM-Net and the toolbox's own models through `run_toolbox`, on a read-only checkout."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import re
+import shutil
+import sys
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+
+from streamnet_plugin.errors import ConfigError, StreamnetError
+from streamnet_plugin.model.checkpoint import load_checkpoint, shipped_checkpoint
+from streamnet_plugin.rescoring import rescore
+from streamnet_plugin.scoring import load_pairs
+from toolbox_adapters.rppg_toolbox import launcher
+from toolbox_adapters.rppg_toolbox.compat import toolbox_environment
+from toolbox_adapters.rppg_toolbox.outputs import read_outputs
+from toolbox_adapters.rppg_toolbox.workers import MAX_WORKERS, choose_workers
+
+METRIC_LINE = re.compile(r"(FFT|Peak) (\w+) \(\1 Label\): (\S+) \+/- (\S+)")
+EPOCH_LINE = re.compile(r"Epoch (\d+): training loss (\S+), validation loss ([\d.]+)")
+METRICS = {"MAE", "RMSE", "MAPE", "Pearson", "SNR", "MACC"}
+
+
+def printed_metrics(text):
+    """{metric: (value, standard error)} of a run's printout."""
+    return {m[2]: (float(m[3]), float(m[4])) for m in METRIC_LINE.finditer(text)}
+
+
+def outputs_of(folder):
+    """The one output pickle below `folder`."""
+    (path,) = folder.rglob("*_outputs.pickle")
+    return path
+
+
+def same_outputs(one, other):
+    """Whether two output pickles hold the very same waveforms."""
+    pairs = list(zip(read_outputs(one), read_outputs(other), strict=True))
+    return len(pairs) > 0 and all(
+        a.recording == b.recording
+        and np.array_equal(a.pred, b.pred)
+        and np.array_equal(a.label, b.label)
+        for a, b in pairs
+    )
+
+
+# Training
+
+
+def test_every_epoch_leaves_a_checkpoint_with_the_toolboxs_names(stream_trained):
+    paths = stream_trained.files("*.pth")
+    assert [p.name for p in paths] == [f"twin_Epoch{n}.pth" for n in range(3)]
+    assert {p.parent.name for p in paths} == {"PreTrainedModels"}
+    for path in paths:
+        state = torch.load(path, weights_only=True)
+        assert all(key.startswith("module.") for key in state)
+        network, _ = load_checkpoint(path)
+        assert (network.config.width, network.config.segment_length) == (36, 10)
+        for key, value in network.state_dict().items():
+            assert torch.equal(value, state[f"module.{key}"])
+
+
+def test_training_changes_the_weights(stream_trained):
+    first, *_, last = (torch.load(p, weights_only=True) for p in stream_trained.files("*.pth"))
+    assert any(not torch.equal(first[key], last[key]) for key in first)
+
+
+def test_the_epoch_with_the_least_validation_loss_is_tested(stream_trained):
+    losses = {int(m[1]): float(m[3]) for m in EPOCH_LINE.finditer(stream_trained.stdout)}
+    assert list(losses) == [0, 1, 2]
+    best = min(losses, key=losses.__getitem__)
+    assert best != 2, "the recipe of this test must make the last epoch a worse one"
+    assert re.search(rf"Testing uses .*/twin_Epoch{best}\.pth\n", stream_trained.stdout)
+
+
+def test_losses_and_rates_are_drawn_by_the_toolbox(stream_trained):
+    assert {p.name for p in stream_trained.files("plots/*")} == {"twin_losses.pdf", "twin_lrs.pdf"}
+    assert stream_trained.files("bland_altman_plots/*")
+
+
+def test_without_validation_the_last_epoch_is_tested(
+    standin, trained, twin_ubfc, twin_pure, launch, toolbox_yaml, tmp_path
+):
+    config = toolbox_yaml(
+        tmp_path,
+        "train_and_test",
+        train=("UBFC-rPPG", twin_ubfc, 0.0, 0.4),
+        test=("PURE", twin_pure, 0.0, 1.0),
+        model="STREAMNet",
+        metrics=("MAE",),
+        preprocess=False,
+        data={"CACHED_PATH": str(trained.work / "cache")},
+        changes={
+            "TRAIN": {"PLOT_LOSSES_AND_LR": False},
+            "UNCERTAINTY": {"MC_SAMPLES": 0},
+        },
+    )
+    done = launch(standin, config)
+    assert "validation loss" not in done.stdout
+    assert "twin_Epoch1.pth\n" in done.stdout.split("Testing uses ")[1]
+    assert [p.name for p in done.files("*.pth")] == ["twin_Epoch0.pth", "twin_Epoch1.pth"]
+    assert not done.files("plots/*")
+    assert done.run.results.summaries[0].hr_mc_std is None  # no samples were asked for
+
+
+# What is left behind
+
+
+def test_outputs_are_pickled_as_the_toolbox_does(stream_trained, trained):
+    path = outputs_of(stream_trained.work)
+    theirs = outputs_of(trained.work)
+    assert path.relative_to(stream_trained.work) == theirs.relative_to(trained.work)
+    content, other = (pickle.loads(p.read_bytes()) for p in (path, theirs))
+    assert content.keys() == other.keys()
+    assert (content["label_type"], content["fs"]) == (other["label_type"], other["fs"])
+    for part in ("predictions", "labels"):
+        assert set(content[part]) == set(other[part]) == {"101", "201", "301"}
+        for video, chunks in content[part].items():
+            assert set(chunks) == set(other[part][video]) == {0, 1, 2}
+            assert all(x.shape == (60, 1) and x.dtype == torch.float32 for x in chunks.values())
+    labels = [[p.label for p in read_outputs(x)] for x in (path, theirs)]
+    assert np.array_equal(*labels)
+
+
+def test_the_toolboxs_printout_our_table_and_the_saved_outputs_agree(stream_trained):
+    printed = printed_metrics(stream_trained.stdout)
+    (row,) = stream_trained.run.results.summaries
+    (again,) = rescore(outputs_of(stream_trained.work), plots=False).results.summaries
+    assert set(printed) == METRICS
+    for metric in METRICS:
+        for ours in (row, again):
+            assert printed[metric] == pytest.approx(ours.values[metric], abs=1e-6), metric
+
+
+def test_our_results_lie_beside_the_toolboxs_outputs(stream_trained):
+    run = stream_trained.run
+    assert run.folder == outputs_of(stream_trained.work).parents[1] / "streamnet-results"
+    saved, pickled = load_pairs(run.folder), list(read_outputs(outputs_of(stream_trained.work)))
+    assert [p.recording for p in saved] == ["01-01", "02-01", "03-01"]
+    assert [p.subject for p in saved] == ["01", "02", "03"]
+    for ours, theirs in zip(saved, pickled, strict=True):
+        assert np.array_equal(ours.pred, theirs.pred)
+    assert run.results.provenance["methods"]["toolbox"]["config_file"] == str(stream_trained.config)
+
+
+def test_monte_carlo_spread_is_reported(stream_trained):
+    results = stream_trained.run.results
+    assert results.summaries[0].hr_mc_std > 0
+    assert all(row.hr_mc_std is not None for row in results.rows)
+    assert len({row.hr_mc_std for row in results.rows}) > 1
+
+
+# Testing
+
+
+@pytest.fixture(scope="session")
+def tested(standin, stream_trained, trained, twin_pure, launch, toolbox_yaml, tmp_path_factory):
+    """The best epoch of `stream_trained`, tested again: paths by environment, two workers' worth.
+
+    Relative paths, `KEY=VALUE`, and one real worker process.
+    """
+    work = tmp_path_factory.mktemp("tested")
+    best = stream_trained.stdout.split("Testing uses ")[1].splitlines()[0]
+    shutil.copy(best, work / "weights.pth")
+    config = toolbox_yaml(
+        work,
+        "only_test",
+        test=("PURE", "$TWIN_PURE", 0.0, 1.0),
+        model="STREAMNet",
+        preprocess=False,
+        data={"CACHED_PATH": str(trained.work / "cache")},
+        changes={
+            "INFERENCE": {"MODEL_PATH": "weights.pth"},
+            "LOG": {"PATH": "nowhere"},
+            "UNCERTAINTY": {"MC_SAMPLES": 30},
+        },
+    )
+    loaders = []
+
+    class Watched(launcher.ToolboxDataLoader):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            loaders.append(self.num_workers)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TWIN_PURE", str(twin_pure))
+        patch.setattr(launcher, "ToolboxDataLoader", Watched)
+        done = launch(
+            standin,
+            config,
+            overrides=["NUM_WORKERS=1", "UNCERTAINTY.MC_SAMPLES=3", "LOG.PATH=runs",
+                       "TEST.METRICS=[MAE]"],
+        )  # fmt: skip
+    return done, loaders
+
+
+def test_only_test_reads_the_same_waveforms_again(tested, stream_trained):
+    done, _ = tested
+    assert same_outputs(outputs_of(done.work), outputs_of(stream_trained.work))
+    assert outputs_of(done.work).name == "weights_PURE_outputs.pickle"
+
+
+def test_equal_seeds_give_equal_spreads(tested, stream_trained):
+    spreads = [[r.hr_mc_std for r in x.run.results.rows] for x in (tested[0], stream_trained)]
+    assert spreads[0] == spreads[1]
+
+
+def test_overrides_environment_and_relative_paths(tested):
+    done, _ = tested
+    assert set(printed_metrics(done.stdout)) == {"MAE"}
+    assert {p.name for p in done.work.iterdir()} == {"config.yaml", "weights.pth", "runs"}
+    assert f"Testing uses {done.work / 'weights.pth'}\n" in done.stdout
+
+
+def test_worker_processes(tested):
+    assert tested[1] == [1]
+
+
+def test_the_number_of_workers():
+    assert choose_workers(-1, 20) == 0
+    assert choose_workers(-1, 100_000) == min(MAX_WORKERS, os.cpu_count())
+    assert [choose_workers(n, 20) for n in (0, 1, 16)] == [0, 1, 16]
+
+
+def test_shipped_weights_and_whole_videos_from_a_data_root(
+    inline, standin, twin_pure, launch, toolbox_yaml, tmp_path
+):
+    checkout = tmp_path / "checkout"
+    shutil.copytree(standin, checkout)
+    os.chmod(checkout, 0o755)
+    (checkout / "configs").mkdir()
+    toolbox_yaml(
+        checkout / "configs",
+        "only_test",
+        test=("PURE", "/nowhere", 0.0, 0.4),  # of three subjects the first
+        model="STREAMNet",
+        metrics=("MAE", "BA"),
+        data={"CACHED_PATH": "cache", "PREPROCESS": {"DO_CHUNK": False}},
+        changes={"LOG": {"PATH": "runs"}, "UNCERTAINTY": {"MC_SAMPLES": 2}},
+    )
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "child.yaml").write_text("BASE: ['../checkout/configs/config.yaml']\nNUM_WORKERS: 0\n")
+    done = launch(checkout, work / "child.yaml", data_root={"PURE": twin_pure})
+    assert f"Testing uses {shipped_checkpoint()}" in done.stdout
+    (pair,) = read_outputs(outputs_of(done.work))
+    assert len(pair.pred) == 210  # also the frames after the last whole chunk
+    (row,) = done.run.results.rows
+    assert (row.recording, row.abs_error < 5) == ("01-01", True)
+    assert set(printed_metrics(done.stdout)) == {"MAE"}  # one video: its BA plot is left out
+    assert {p.name for p in work.iterdir()} == {"child.yaml", "cache", "runs"}
+    assert {p.name for p in (checkout / "configs").iterdir()} == {"config.yaml"}
+
+
+def test_a_configuration_is_found_here_then_in_the_checkout_then_among_the_shipped(
+    tmp_path, monkeypatch
+):
+    here, checkout = tmp_path / "here", tmp_path / "checkout"
+    for folder in (here, checkout / "configs"):
+        folder.mkdir(parents=True)
+    (checkout / "configs" / "a.yaml").touch()
+    monkeypatch.chdir(here)
+    find = launcher.find_config_file
+    assert find("configs/a.yaml", checkout) == checkout / "configs" / "a.yaml"
+    (here / "configs").mkdir()
+    (here / "configs" / "a.yaml").touch()
+    assert find("configs/a.yaml", checkout) == here / "configs" / "a.yaml"
+    assert find("benchmark/demo", checkout).name == "demo.yaml"
+    with pytest.raises(ConfigError, match="no such configuration file"):
+        find("configs/b.yaml", checkout)
+
+
+# The toolbox's own
+
+
+def test_its_own_model_gives_the_very_same_outputs(
+    standin, trained, twin_ubfc, twin_pure, launch, toolbox_yaml, tmp_path
+):
+    config = toolbox_yaml(
+        tmp_path,
+        "train_and_test",
+        train=("UBFC-rPPG", twin_ubfc, 0.0, 0.4),
+        valid=("UBFC-rPPG", twin_ubfc, 0.4, 0.6),
+        test=("PURE", twin_pure, 0.0, 1.0),
+        preprocess=False,
+        data={"CACHED_PATH": str(trained.work / "cache")},
+    )
+    done = launch(standin, config)
+    assert same_outputs(outputs_of(done.work), outputs_of(trained.work))
+    assert printed_metrics(done.stdout) == printed_metrics(trained.stdout)
+    for ours in done.files("*.pth"):
+        theirs = trained.work / ours.relative_to(done.work)
+        a, b = (torch.load(p, weights_only=True) for p in (ours, theirs))
+        assert a.keys() == b.keys()
+        assert all(torch.equal(a[key], b[key]) for key in a)
+    (row,) = done.run.results.summaries
+    assert row.method == "Tscan"
+    for metric, numbers in printed_metrics(done.stdout).items():
+        assert numbers == pytest.approx(row.values[metric], abs=1e-6), metric
+
+
+def test_classical_methods_print_what_they_print_under_numpy_1(
+    standin, twin_pure, run_main, launch, toolbox_yaml, tmp_path
+):
+    methods = ("GREEN", "CHROM", "POS", "PBV", "LGI", "OMIT")
+    split = ("PURE", twin_pure, 0.0, 1.0)
+    plain, ours = tmp_path / "plain", tmp_path / "ours"
+    texts = []
+    for work in (plain, ours):
+        work.mkdir()
+        config = toolbox_yaml(
+            work,
+            "unsupervised_method",
+            unsupervised=split,
+            methods=methods,
+            preprocess=work == plain,
+            data={"CACHED_PATH": str(tmp_path / "cache")},
+            changes={"INFERENCE": {"EVALUATION_WINDOW": {"USE_SMALLER_WINDOW": True,
+                                                         "WINDOW_SIZE": 3}}},
+        )  # fmt: skip
+        if work == plain:
+            done = run_main(standin, config, numpy1=True)
+            assert done.returncode == 0, done.stdout + done.stderr
+        else:
+            done = launch(standin, config)
+        texts.append(done.stdout.partition("==== Unsupervised method ")[2])
+    assert texts[0] == texts[1] != ""
+    table = {row.method: row for row in done.run.results.summaries}
+    assert tuple(table) == methods
+    assert all(row.n_windows == 9 for row in table.values())  # 3 s, 3 s and the last second
+    assert any("double precision" in note for note in done.run.results.notes)
+
+
+def test_methods_whose_waveforms_do_not_pass_by_are_named(
+    inline, standin, twin_pure, launch, toolbox_yaml, tmp_path
+):
+    root = tmp_path / "later"
+    shutil.copytree(standin, root)
+    predictor = root / "unsupervised_methods" / "unsupervised_predictor.py"
+    predictor.chmod(0o644)
+    predictor.write_text(predictor.read_text().replace("POS_WANG", "POS_OTHERWISE"))
+    config = toolbox_yaml(
+        tmp_path,
+        "unsupervised_method",
+        unsupervised=("PURE", twin_pure, 0.0, 0.4),
+        methods=("GREEN", "POS"),
+    )
+    done = launch(root, config)
+    assert "==== Unsupervised method POS ====" in done.stdout
+    assert [row.method for row in done.run.results.summaries] == ["GREEN"]
+    (note,) = (n for n in done.run.results.notes if n.startswith("Not in this table"))
+    assert note.endswith("d807b01 (2025-09-01): POS.")
+
+
+# The process afterwards
+
+
+def state_of_the_process():
+    names = ("config", "main", "dataset", "evaluation", "neural_methods", "unsupervised_methods",
+             "mamba_ssm", "causal_conv1d", "timm", "thop")  # fmt: skip
+    return {
+        "cwd": os.getcwd(),
+        "argv": list(sys.argv),
+        "path": list(sys.path),
+        "meta_path": list(sys.meta_path),
+        "modules": {n: m for n, m in sys.modules.items() if n.partition(".")[0] in names},
+        "load": torch.load,
+        "numpy": {n: id(value) for n, value in vars(np).items() if not n.startswith("__")},
+        "solve": np.linalg.solve,
+        "start_method": multiprocessing.get_start_method(allow_none=True),
+        "bytecode": sys.dont_write_bytecode,
+        "environment": dict(os.environ),
+    }
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+def test_losses_written_for_a_gpu_do_without(standin):
+    """Two of the toolbox's losses move tensors to "cuda" whatever DEVICE says."""
+    x = torch.ones(2)
+    with toolbox_environment(standin):
+        for moved in (x.cuda(), x.to("cuda:0"), x.to(torch.device("cuda")), x.to(device="cuda")):
+            assert torch.equal(moved, x)
+        assert torch.equal(x.double().type(torch.cuda.FloatTensor), x)
+        assert x.to(torch.float64).dtype == torch.float64
+        assert torch.nn.Linear(1, 1).to("cuda").weight.device.type == "cpu"
+    for move in (lambda: x.cuda(), lambda: x.to("cuda")):
+        with pytest.raises((AssertionError, RuntimeError)):
+            move()
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({}, None),
+        ({"TEST": {"DATA": {"DATA_PATH": "/nowhere"}}}, (ValueError, StreamnetError)),
+        ({"MODEL": {"NAME": "STREAMnet"}}, ConfigError),
+    ],
+    ids=["run", "error in the toolbox", "error before"],
+)
+def test_the_process_is_as_it_was(
+    standin, trained, twin_pure, launch, toolbox_yaml, tmp_path, monkeypatch, changes, error
+):
+    monkeypatch.setitem(sys.modules, "config", ModuleType("config"))  # of the user
+    config = toolbox_yaml(
+        tmp_path,
+        "only_test",
+        test=("PURE", twin_pure, 0.0, 0.4),
+        model="STREAMNet",
+        metrics=("MAE",),
+        preprocess=False,
+        data={"CACHED_PATH": str(trained.work / "cache")},
+        changes={"UNCERTAINTY": {"MC_SAMPLES": 0}, **changes},
+    )
+    before = state_of_the_process()
+    if error is None:
+        assert launch(standin, config).run is not None
+    else:
+        with pytest.raises(error):
+            launch(standin, config)
+    after = state_of_the_process()
+    for what, value in before.items():
+        assert after[what] == value, what
