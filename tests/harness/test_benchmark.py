@@ -275,7 +275,9 @@ def test_main_turns_known_errors_into_one_line(monkeypatch, capsys, tmp_path):
     assert "no such file" in capsys.readouterr().err
 
 
-def test_ctrl_c_says_that_work_is_kept(capsys):
+def test_ctrl_c_says_that_work_is_kept(capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["streamnet"])
+
     def interrupted():
         raise KeyboardInterrupt
 

@@ -33,7 +33,7 @@ FACE_SHARE = 0.30
 RANGES: dict[str, tuple[float, float]] = {
     "seed": (0, 2**31 - 1),
     "duration_s": (0.01, 3600),
-    "fs": (5, 240),
+    "fs": (1, 240),
     "width": (64, 4096),
     "height": (64, 4096),
     "hr_bpm": (40, 180),
