@@ -328,11 +328,21 @@ def test_classical_methods_print_what_they_print_under_numpy_1(
         else:
             done = launch(standin, config)
         texts.append(done.stdout.partition("==== Unsupervised method ")[2])
-    assert texts[0] == texts[1] != ""
+    number = re.compile(r"-?\d+\.\d+(?:e[+-]?\d+)?")
+    words = [number.sub("#", text) for text in texts]
+    assert words[0] == words[1] != ""
+    # To the 9th digit: linear algebra in another process may add in another order. PBV's is so ill
+    # conditioned in single precision that this can decide its heart rate.
+    sections = [text.split("==== Unsupervised method ") for text in texts]
+    values = [
+        [float(x) for part in parts if not part.startswith("PBV") for x in number.findall(part)]
+        for parts in sections
+    ]
+    assert len(values[0]) > 6 * (len(methods) - 1)
+    assert values[0] == pytest.approx(values[1], rel=1e-9, nan_ok=True)
     table = {row.method: row for row in done.run.results.summaries}
     assert tuple(table) == methods
     assert all(row.n_windows == 9 for row in table.values())  # 3 s, 3 s and the last second
-    assert any("double precision" in note for note in done.run.results.notes)
 
 
 def test_methods_whose_waveforms_do_not_pass_by_are_named(
