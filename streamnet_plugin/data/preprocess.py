@@ -15,7 +15,6 @@ from typing import Literal
 import cv2
 import numpy as np
 from joblib import Parallel, delayed
-from joblib.externals.loky import get_reusable_executor
 
 from streamnet_plugin.atomic import remove_leftovers
 from streamnet_plugin.data import cache
@@ -120,11 +119,11 @@ def preprocess_all(
     remove_leftovers(cache_dir)
     work = (delayed(_one)(r, settings, cache_dir, jobs > 1) for r in recordings)
     results: list[FaceVideo | Failure] = []
-    try:
-        with warnings.catch_warnings():
-            # Interrupted, joblib says that its workers stopped early; that is what was asked for.
-            warnings.simplefilter("ignore", UserWarning)
-            done = Parallel(n_jobs=jobs, return_as="generator")(work)
+    with warnings.catch_warnings():
+        # Interrupted, joblib says that its workers stopped early; that is what was asked for.
+        warnings.simplefilter("ignore", UserWarning)
+        done = Parallel(n_jobs=jobs, return_as="generator")(work)
+        try:
             for recording, result in zip(recordings, done, strict=True):
                 if isinstance(result, StreamnetError):
                     raise result
@@ -132,11 +131,10 @@ def preprocess_all(
                 for note in result.notes if isinstance(result, FaceVideo) else ():
                     log.warning("%s: %s", recording.path, note)
                 progress(recording.id)
-    except BaseException:
-        if jobs > 1:  # joblib stops its workers in the middle, and does not wait for them to end
-            get_reusable_executor().shutdown(wait=True, kill_workers=True)
-        remove_leftovers(cache_dir)
-        raise
+        except BaseException:
+            done.close()  # kills the workers, and waits for them to be gone
+            remove_leftovers(cache_dir)
+            raise
     return PreprocessReport(
         videos=tuple(r for r in results if isinstance(r, FaceVideo)),
         failures=tuple(r for r in results if isinstance(r, Failure)),

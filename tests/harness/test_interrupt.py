@@ -39,9 +39,13 @@ def test_ctrl_c_stops_everything_and_keeps_what_is_done(tmp_path, ubfc_subject, 
         text=True,
         start_new_session=True,  # a process group of its own, as a terminal gives it
     )
-    wait_for(lambda: list(faces.glob("UBFC*")) and list(faces.glob(".making-*")), process)
-    os.killpg(process.pid, signal.SIGINT)
-    printed, error = process.communicate(timeout=60)
+    try:
+        wait_for(lambda: list(faces.glob("UBFC*")) and list(faces.glob(".making-*")), process)
+        os.killpg(process.pid, signal.SIGINT)
+        printed, error = process.communicate(timeout=60)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 130, printed + error
     assert "interrupted; finished videos stay cached" in error
     assert "Traceback" not in error
