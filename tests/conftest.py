@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line sets it; before torch
+# Before NumPy and torch, and for child processes too: one thread each, so that sums come out the
+# same to the last bit in every process, and tests beside each other do not take turns.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[name] = "1"
 
 import cv2
 import pytest
