@@ -394,11 +394,3 @@ def stream_trained(standin, twin_ubfc, twin_pure, trained, tmp_path_factory) -> 
     # best is said here, so that it is not the last.
     with mock.patch("streamnet_plugin.training.loop.mean_loss", side_effect=[0.5, 0.25, 0.75]):
         return launch(standin, config)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All of this folder in one process: what its fixtures train is shared, and takes a while."""
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("contract"))
