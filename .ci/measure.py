@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-INTERVAL_S = 0.1
+INTERVAL_S = 0.5
 
 
 def kilobytes(process: Path) -> int:
