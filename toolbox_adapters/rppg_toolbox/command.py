@@ -50,7 +50,6 @@ def toolbox(
     from rich.console import Console
 
     from streamnet_plugin.data_root import parse_data_roots
-    from streamnet_plugin.report.results import FailureRow
     from streamnet_plugin.report.tables import to_rich
     from toolbox_adapters.rppg_toolbox.backend import named_checkout
     from toolbox_adapters.rppg_toolbox.launcher import run_toolbox
@@ -70,8 +69,4 @@ def toolbox(
     if done.run is not None:
         Console().print(to_rich(done.run.results))
         typer.echo(f"Results: {done.run.folder}")
-    lost = [
-        FailureRow(Path(v.path).name, v.path, v.reason, "mend or remove this recording.")
-        for v in done.lost
-    ]
-    report_failures(lost, allow_failures)
+    report_failures([video.failure for video in done.lost], allow_failures)

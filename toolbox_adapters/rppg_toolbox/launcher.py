@@ -26,7 +26,6 @@ from streamnet_plugin.data_root import DataRoot
 from streamnet_plugin.errors import ConfigError, StreamnetError
 from streamnet_plugin.progress import Reporter
 from streamnet_plugin.report.provenance import provenance
-from streamnet_plugin.report.results import FailureRow
 from streamnet_plugin.rescoring import pairs_fingerprint
 from streamnet_plugin.scoring import WaveformPair
 from streamnet_plugin.strict_types import strict_types
@@ -325,14 +324,11 @@ def _report(
     if not folder:
         folder = os.path.join(config.LOG.PATH, data.DATA.EXP_DATA_NAME, RESULTS)
     folder = session.cwd / folder
-    run = report_pairs(
+    return report_pairs(
         pairs,
         title=data.DATA.DATASET,
         scoring=scoring_of(own),
-        failures=tuple(
-            FailureRow(Path(v.path).name, v.path, v.reason, "mend or remove this recording.")
-            for v in session.lost
-        ),
+        failures=tuple(video.failure for video in session.lost),
         provenance=provenance(
             plain(config),
             own.UNCERTAINTY.SEED,
@@ -351,7 +347,6 @@ def _report(
         plots=plots,
         progress=progress,
     )
-    return run
 
 
 def _unheard(config: Any, pairs: Sequence[WaveformPair]) -> Iterator[str]:

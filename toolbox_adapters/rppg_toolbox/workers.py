@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from streamnet_plugin.data.natural import natural_key
+from streamnet_plugin.report.results import FailureRow
 from toolbox_adapters.rppg_toolbox import compat
 
 MAX_WORKERS = 8
@@ -36,6 +37,13 @@ class LostVideo:
 
     path: str
     reason: str
+
+    @property
+    def failure(self) -> FailureRow:
+        """As a results folder and the command line name it."""
+        return FailureRow(
+            Path(self.path).name, self.path, self.reason, "mend or remove this recording."
+        )
 
 
 class ChildSetup:
