@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from pydantic import TypeAdapter
+
+from streamnet_plugin.statistics.results import Analysis
 from streamnet_plugin.types import FloatArray
 
-SCHEMA = 1
+SCHEMA = 2
 HIGHER_IS_BETTER = frozenset({"Pearson", "SNR", "MACC"})
 
 
@@ -19,6 +22,11 @@ class WindowRow:
     Attributes:
         hr_pred, hr_label: by the benchmark's HR method; `_refined`: interpolated spectral peak.
         hr_mc_mean, hr_mc_std, hr_mc_q05, hr_mc_q95: over Monte Carlo samples (refined HR).
+        spread: the method's uncertainty about its refined HR before calibration, bpm.
+        half_widths: nominal coverage in % ("50", "80", "90", "95") -> half width of the calibrated
+            interval around `hr_pred_refined`, bpm; None where it is infinite. Empty without
+            calibration.
+        withheld: why the window is better withheld; empty where it is not.
         status: "ok" or "no result", with the reason.
     """
 
@@ -43,6 +51,9 @@ class WindowRow:
     status: str
     reason: str
     groups: Mapping[str, str] = field(default_factory=dict)
+    spread: float | None = None
+    half_widths: Mapping[str, float | None] = field(default_factory=dict)
+    withheld: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,7 +104,10 @@ class Waveform:
 
 @dataclass(frozen=True)
 class BenchmarkResults:
-    """Everything a benchmark found and where it came from (waveforms are kept apart)."""
+    """Everything a benchmark found and where it came from (waveforms are kept apart).
+
+    `analysis` is what can be concluded from it; None in results of older versions.
+    """
 
     title: str
     convention: str
@@ -104,6 +118,7 @@ class BenchmarkResults:
     failures: tuple[FailureRow, ...]
     provenance: Mapping[str, Any]
     notes: tuple[str, ...] = ()
+    analysis: Analysis | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return {"schema": SCHEMA, **asdict(self)}
@@ -113,12 +128,7 @@ class BenchmarkResults:
         """The inverse of `to_dict` after a round trip through JSON."""
         if not isinstance(tree, Mapping):
             raise ValueError(f"expected a mapping, found {type(tree).__name__}")
-        fields = {key: value for key, value in tree.items() if key != "schema"}
-        fields["summaries"] = tuple(
-            MethodSummary(**{**s, "values": {k: (v[0], v[1]) for k, v in s["values"].items()}})
-            for s in tree["summaries"]
+        results: BenchmarkResults = TypeAdapter(cls).validate_python(
+            {key: value for key, value in tree.items() if key != "schema"}
         )
-        fields["rows"] = tuple(WindowRow(**r) for r in tree["rows"])
-        fields["failures"] = tuple(FailureRow(**f) for f in tree["failures"])
-        fields["notes"] = tuple(tree["notes"])
-        return cls(**fields)
+        return results

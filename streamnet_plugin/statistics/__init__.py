@@ -1,0 +1,1 @@
+"""What can be concluded from the windows of several methods: intervals, tests, agreement."""
