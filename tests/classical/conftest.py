@@ -60,7 +60,7 @@ def face_video(tmp_path):
     return make
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # no longer: another checkout cannot be imported meanwhile
 def toolbox():
     """The real rPPG-Toolbox's functions: (name, frames, fs) -> waveform."""
     root = os.environ.get("RPPG_TOOLBOX")

@@ -10,14 +10,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from typer.testing import CliRunner
 
 from streamnet_plugin import cli
+from streamnet_plugin.comparison import Scoring, report_pairs
 from streamnet_plugin.errors import CheckpointError, ConfigError, StreamnetError
-from toolbox_adapters.rppg_toolbox import trainer
+from streamnet_plugin.evaluation.conventions import get_convention
+from streamnet_plugin.scoring import WaveformPair
+from toolbox_adapters.rppg_toolbox import launcher, trainer
 from toolbox_adapters.rppg_toolbox.checkout import open_checkout
 from toolbox_adapters.rppg_toolbox.outputs import read_outputs
 
@@ -368,3 +372,24 @@ def test_the_help_teaches_by_example(name, monkeypatch, capsys):
     for word in ("streamnet toolbox --path", "--config_file", "TRAIN.EPOCHS=5", "--fast-loader",
                  "$RPPG_TOOLBOX"):  # fmt: skip
         assert word in text
+
+
+def test_a_recording_without_a_result_makes_the_command_fail(monkeypatch, standin, tmp_path):
+    """As in `streamnet benchmark`: the toolbox itself would score it as 36.9 bpm."""
+    flat = WaveformPair(
+        "Flat", "PURE", "01-01", "01", 30.0, np.zeros(300), np.sin(np.arange(300.0)), False
+    )
+    run = report_pairs(
+        [flat],
+        title="PURE",
+        scoring=Scoring(get_convention("toolbox-2025")),
+        failures=(),
+        provenance={},
+    )
+    monkeypatch.setattr(launcher, "run_toolbox", lambda *a, **k: launcher.ToolboxRun(run, ()))
+    done = CliRunner().invoke(
+        cli.app, ["toolbox", "--path", str(standin), "--config_file", str(tmp_path / "my.yaml")]
+    )
+    assert done.exit_code == 1, done.output
+    assert "FAILED 01-01 [Flat]" in done.output
+    assert "the prediction is constant" in done.output

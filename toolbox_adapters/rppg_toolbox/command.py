@@ -69,4 +69,5 @@ def toolbox(
     if done.run is not None:
         Console().print(to_rich(done.run.results))
         typer.echo(f"Results: {done.run.folder}")
-    report_failures([video.failure for video in done.lost], allow_failures)
+    lost = [video.failure for video in done.lost]
+    report_failures(lost if done.run is None else list(done.run.results.failures), allow_failures)
