@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import typer
 import yaml
 from typer.testing import CliRunner
 
@@ -21,7 +22,7 @@ from streamnet_plugin.comparison import Scoring, report_pairs
 from streamnet_plugin.errors import CheckpointError, ConfigError, StreamnetError
 from streamnet_plugin.evaluation.conventions import get_convention
 from streamnet_plugin.scoring import WaveformPair
-from toolbox_adapters.rppg_toolbox import launcher, trainer
+from toolbox_adapters.rppg_toolbox import command, launcher, trainer
 from toolbox_adapters.rppg_toolbox.checkout import open_checkout
 from toolbox_adapters.rppg_toolbox.outputs import read_outputs
 
@@ -387,8 +388,10 @@ def test_a_recording_without_a_result_makes_the_command_fail(monkeypatch, standi
         provenance={},
     )
     monkeypatch.setattr(launcher, "run_toolbox", lambda *a, **k: launcher.ToolboxRun(run, ()))
+    app = typer.Typer()
+    app.command()(command.toolbox)
     done = CliRunner().invoke(
-        cli.app, ["toolbox", "--path", str(standin), "--config_file", str(tmp_path / "my.yaml")]
+        app, ["--path", str(standin), "--config_file", str(tmp_path / "my.yaml")]
     )
     assert done.exit_code == 1, done.output
     assert "FAILED 01-01 [Flat]" in done.output
