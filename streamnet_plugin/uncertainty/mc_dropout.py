@@ -5,8 +5,10 @@ Gal, Ghahramani: Dropout as a Bayesian approximation, ICML 2016.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +16,16 @@ from torch import Tensor, nn
 
 from streamnet_plugin.model.streamnet import STREAMNet
 
-DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
+ELEMENTWISE = (nn.Dropout, nn.AlphaDropout)
+CHANNELWISE = (nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.FeatureAlphaDropout)
+DROPOUTS = (*ELEMENTWISE, *CHANNELWISE)
+ALPHA_DROPOUTS = (nn.AlphaDropout, nn.FeatureAlphaDropout)
+SELU_FLOOR = -1.7580993408473766
+"""What an alpha dropout puts in place of a value: the limit of SELU (Klambauer et al. 2017)."""
+MEMORY_MB = 256.0
+"""Samples are computed together as long as their activations fit into this."""
+LIVE_LAYERS = 3
+"""Outputs of so many layers are held at a time: a layer's input, its output and a copy."""
 
 
 @torch.no_grad()
@@ -26,60 +37,131 @@ def sample_clip(
     seed: int = 0,
     clip_index: int = 0,
     rate: float | None = None,
+    memory_mb: float = MEMORY_MB,
 ) -> Tensor:
     """Monte Carlo samples of a network's output for one clip.
 
     Only dropout is random: batch norm and everything else stay as in evaluation. Every pair
-    (sample, clip) has a seed of its own, so a sample does not depend on how many are drawn, nor
-    on which clips are computed before it. For a STREAM-Net, what lies before the first dropout is
-    computed once.
+    (sample, clip) has a random generator of its own, so that a sample depends neither on how many
+    are drawn, nor on how many are computed together, nor on the clips before it. For a STREAM-Net,
+    what lies before the first dropout is computed once.
 
     Args:
-        model: in evaluation mode; it is left so.
-        clip: what the model takes, e.g. (N, 6, H, W) for STREAM-Net.
+        model: in evaluation mode; it is left so. Its dropout must be made of modules of `DROPOUTS`.
+        clip: what the model takes, e.g. (N, 6, H, W) for STREAM-Net; items along the first axis
+            must not influence each other across whole clips, so that clips can be stacked there.
         n_samples: S.
         seed: of the whole run.
         clip_index: which clip of the video this is.
         rate: one rate for all dropout layers; None keeps the trained ones.
+        memory_mb: of activations at a time, estimated from the largest layer.
 
     Returns:
         (S, ...) stacked outputs of the model.
     """
-    with _only_dropout_random(model, rate), torch.random.fork_rng(devices=_cuda(clip)):
-        if isinstance(model, STREAMNet) and clip.dim() == 4:
-            maps = model.stem(clip)
-            draw = lambda: model.head(*maps)  # noqa: E731
-        else:
-            draw = lambda: model(clip)  # noqa: E731
-        samples = []
-        for s in range(n_samples):
-            torch.manual_seed(_seed(seed, s, clip_index))
-            samples.append(draw().float())
-    return torch.stack(samples)
+    inputs, draw = _split(model, clip)
+    masks = _Masks(rate)
+    with _only_dropout_random(model, masks):
+        samples: list[Tensor] = []
+        batch = 1  # the first sample alone shows how much memory one takes
+        while len(samples) < n_samples:
+            batch = min(batch, n_samples - len(samples))
+            masks.generators = [
+                _generator(clip.device, seed, len(samples) + i, clip_index) for i in range(batch)
+            ]
+            stacked = [x.repeat(batch, *[1] * (x.dim() - 1)) for x in inputs]
+            out = draw(*(_same_format(y, x) for y, x in zip(stacked, inputs, strict=True)))
+            samples += out.float().chunk(batch)
+            batch = max(1, int(memory_mb * 1e6 // max(1, LIVE_LAYERS * masks.largest_bytes)))
+    return torch.stack(samples) if samples else clip.new_empty((0,))
+
+
+def dropout_layers(model: nn.Module) -> list[nn.Module]:
+    """The layers that Monte Carlo dropout would make random."""
+    return [layer for layer in model.modules() if isinstance(layer, DROPOUTS)]
+
+
+def _split(model: nn.Module, clip: Tensor) -> tuple[Sequence[Tensor], Callable[..., Tensor]]:
+    """What is computed once, and the random rest of the network as a function of it."""
+    if isinstance(model, STREAMNet) and clip.dim() == 4:
+        return model.stem(clip), model.head
+    return (clip,), model
+
+
+def _same_format(x: Tensor, like: Tensor) -> Tensor:
+    """Masks are drawn in the order of memory: it must not depend on the stacking."""
+    if like.dim() == 4 and like.is_contiguous(memory_format=torch.channels_last):
+        return x.contiguous(memory_format=torch.channels_last)
+    return x.contiguous()
+
+
+@dataclass
+class _Masks:
+    """What the dropout layers do: every sample in the stack gets its own generator's mask."""
+
+    rate: float | None
+    generators: list[torch.Generator] = field(default_factory=list)
+    largest_bytes: int = 0
+
+    def weigh(self, layer: nn.Module, given: Any, out: Any) -> None:
+        """A forward hook: remembers the largest output of one sample."""
+        if isinstance(out, Tensor):
+            size = out.numel() * out.element_size() // len(self.generators)
+            self.largest_bytes = max(self.largest_bytes, size)
+
+    def drop(self, layer: nn.Module, x: Tensor) -> Tensor:
+        p = float(layer.p if self.rate is None else self.rate)  # type: ignore[arg-type]
+        if p == 0:
+            return x
+        parts = [
+            _dropped(layer, part, p, generator)
+            for part, generator in zip(x.chunk(len(self.generators)), self.generators, strict=True)
+        ]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def _dropped(layer: nn.Module, x: Tensor, p: float, generator: torch.Generator) -> Tensor:
+    if isinstance(layer, CHANNELWISE):
+        kept = x.new_empty(x.shape[:2] + (1,) * (x.dim() - 2))
+    else:
+        kept = torch.empty_like(x)
+    kept.bernoulli_(1 - p, generator=generator)
+    if not isinstance(layer, ALPHA_DROPOUTS):
+        return x * kept.div_(1 - p)
+    scale = ((1 - p) * (1 + p * SELU_FLOOR**2)) ** -0.5
+    return scale * (x * kept + SELU_FLOOR * (1 - kept)) - scale * SELU_FLOOR * p
 
 
 @contextmanager
-def _only_dropout_random(model: nn.Module, rate: float | None) -> Iterator[None]:
-    layers = [m for m in model.modules() if isinstance(m, DROPOUTS)]
-    before = [(layer.training, layer.p) for layer in layers]
+def _only_dropout_random(model: nn.Module, masks: _Masks) -> Iterator[None]:
     was_training = model.training
     model.eval()
     try:
-        for layer in layers:
-            layer.train()
-            layer.p = layer.p if rate is None else rate
-        yield
+        with ExitStack() as stack:
+            for layer in dropout_layers(model):
+                stack.enter_context(_replaced_forward(layer, masks))
+            for layer in model.modules():
+                stack.callback(layer.register_forward_hook(masks.weigh).remove)
+            yield
     finally:
         model.train(was_training)
-        for layer, (training, p) in zip(layers, before, strict=True):
-            layer.train(training)
-            layer.p = p
 
 
-def _seed(seed: int, sample: int, clip: int) -> int:
-    """A seed for torch from three counters, well mixed."""
-    return int(np.random.SeedSequence([seed, sample, clip]).generate_state(1, np.uint64)[0] >> 1)
+@contextmanager
+def _replaced_forward(layer: nn.Module, masks: _Masks) -> Iterator[None]:
+    own: dict[str, Any] = vars(layer)
+    before = own.get("forward")
+    own["forward"] = lambda x: masks.drop(layer, x)
+    try:
+        yield
+    finally:
+        if before is None:
+            del own["forward"]
+        else:
+            own["forward"] = before
 
 
-def _cuda(x: Tensor) -> list[int]:
-    return [x.device.index or 0] if x.is_cuda else []
+def _generator(device: torch.device, seed: int, sample: int, clip: int) -> torch.Generator:
+    """A random generator from three counters, well mixed."""
+    mixed = np.random.SeedSequence([seed, sample, clip]).generate_state(1, np.uint64)[0]
+    return torch.Generator(device).manual_seed(int(mixed >> 1))

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from streamnet_plugin.model.streamnet import STREAMNet, STREAMNetConfig
-from streamnet_plugin.uncertainty.mc_dropout import _seed, sample_clip
+from streamnet_plugin.uncertainty.mc_dropout import _generator, dropout_layers, sample_clip
 
 CLIP = torch.randn(20, 6, 16, 16, generator=torch.Generator().manual_seed(0))
 
@@ -52,8 +52,65 @@ def test_seeds(net):
     assert torch.equal(first, sample_clip(net, CLIP, 5, seed=1, clip_index=2)[:3])
     assert not torch.equal(first, sample_clip(net, CLIP, 3, seed=2, clip_index=2))
     assert not torch.equal(first, sample_clip(net, CLIP, 3, seed=1, clip_index=3))
-    seeds = {_seed(a, b, c) for a in range(20) for b in range(20) for c in range(20)}
-    assert len(seeds) == 8000
+    cpu = torch.device("cpu")
+    counters = [(a, b, c) for a in range(20) for b in range(20) for c in range(20)]
+    assert len({_generator(cpu, *three).initial_seed() for three in counters}) == 8000
+
+
+@pytest.mark.parametrize("memory_mb", [0.001, 1.5, 1000])
+def test_samples_do_not_depend_on_how_many_fit_into_memory(net, memory_mb):
+    alone = sample_clip(net, CLIP, 7, seed=4, memory_mb=0.001)
+    assert torch.allclose(sample_clip(net, CLIP, 7, seed=4, memory_mb=memory_mb), alone, atol=1e-6)
+
+
+def test_memory_is_kept_to(net):
+    """The stack grows with the memory that is allowed, and is one sample where that is little."""
+    stacks = []
+    net.final_dense_2.register_forward_pre_hook(lambda layer, given: stacks.append(len(given[0])))
+    sample_clip(net, CLIP, 9, memory_mb=0.001)
+    assert stacks == [20] * 9
+    stacks.clear()
+    sample_clip(net, CLIP, 9, memory_mb=1000)
+    assert stacks == [20, 160]
+
+
+@pytest.mark.parametrize(
+    ("layer", "together"),
+    [
+        (nn.Dropout(0.4), False),
+        (nn.Dropout2d(0.4), True),
+        (nn.AlphaDropout(0.4), False),
+        (nn.FeatureAlphaDropout(0.4), True),
+    ],
+    ids=lambda x: type(x).__name__,
+)
+def test_each_kind_of_dropout_is_torchs(layer, together):
+    """Same expectation and variance as torch's own layer, whole channels together or not."""
+    torch.manual_seed(0)
+    x = 1 + torch.rand(8, 16, 6, 6)
+    ours = sample_clip(nn.Sequential(layer).eval(), x, 400)
+    layer.train()
+    theirs = torch.stack([layer(x) for _ in range(400)])
+    assert torch.allclose(ours.mean(dim=(0, 2, 3, 4)), theirs.mean(dim=(0, 2, 3, 4)), atol=0.08)
+    assert torch.allclose(ours.var(dim=0).mean(), theirs.var(dim=0).mean(), rtol=0.05)
+    dropped = (
+        (ours == 0)
+        if not isinstance(layer, (nn.AlphaDropout, nn.FeatureAlphaDropout))
+        else (ours < 0)
+    )
+    whole = dropped.flatten(3).float().mean(dim=-1)
+    assert bool(((whole == 0) | (whole == 1)).all()) == together
+
+
+def test_any_network_with_dropout(net):
+    other = nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Dropout(0.3), nn.Linear(8, 1)).eval()
+    x = torch.randn(12, 5)
+    samples = sample_clip(other, x, 6, seed=1)
+    assert samples.shape == (6, 12, 1)
+    assert torch.equal(samples, sample_clip(other, x, 8, seed=1, memory_mb=0.0001)[:6])
+    assert samples.var(dim=0).min() >= 0
+    assert samples.var(dim=0).mean() > 0
+    assert len(dropout_layers(other)) == 1
 
 
 def test_the_model_and_the_global_generator_are_left_as_they_were(net):

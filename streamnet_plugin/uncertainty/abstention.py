@@ -1,0 +1,102 @@
+"""When a reading is better withheld: no pulse, or more error than is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamnet_plugin.errors import DataError
+from streamnet_plugin.signal.light import RhythmColour
+from streamnet_plugin.types import FloatArray
+
+MAX_SPREAD_BPM = 10.0
+"""A larger spread is no pulse. On 10 s windows of synthetic faces without a pulse, of all motions
+and lights of the training range, 5 % have less than 10.7 (CHROM, POS) to 23 bpm (OMIT); of easy
+faces with one, 95 % have less than 6 bpm (PBV: 21)."""
+MAX_MC_SD_BPM = 5.0
+"""Monte Carlo samples whose heart rates differ by more do not show one pulse."""
+MIN_COLOUR = 0.25
+"""Of a rhythm that is clear in the brightness, green must vary more than red by this share: blood
+has 0.8, synthetic faces 0.5 and more, flickering light up to 0.14 (overexposed skin)."""
+MIN_BRIGHTNESS_SNR_DB = 0.0
+"""The brightness has a clear rhythm of its own where that holds half of the band's power."""
+
+ROUNDING = 1e-9
+
+NO_PULSE = "no pulse"
+SAMPLES = "samples disagree"
+FLICKER = "light flickers"
+UNSURE = "too unsure"
+
+
+def is_flicker(colour: RhythmColour) -> bool:
+    """Whether the rhythm that was read is one of the light, not of blood."""
+    return colour.brightness_snr_db > MIN_BRIGHTNESS_SNR_DB and colour.colour < MIN_COLOUR
+
+
+def doubt(
+    spread_bpm: float | None, mc_sd_bpm: float | None = None, colour: RhythmColour | None = None
+) -> str:
+    """Why a window is withheld at the default setting; empty where it is not.
+
+    Args:
+        spread_bpm: the spectral spread; None where it is not known.
+        mc_sd_bpm: standard deviation of HR over Monte Carlo samples, None without.
+        colour: of the rhythm at the HR that was read, None where the colours are not known.
+    """
+    if spread_bpm is not None and not spread_bpm <= MAX_SPREAD_BPM:  # NaN is no pulse
+        return NO_PULSE
+    if mc_sd_bpm is not None and mc_sd_bpm > MAX_MC_SD_BPM:
+        return SAMPLES
+    if colour is not None and is_flicker(colour):
+        return FLICKER
+    return ""
+
+
+def threshold_for_error(
+    abs_error_bpm: FloatArray, spread_bpm: FloatArray, subjects: Sequence[str], target_bpm: float
+) -> float:
+    """The largest spread up to which windows are kept for a mean absolute error of the target.
+
+    Every subject counts once: a window weighs 1 / (windows of its subject). On the windows given
+    the target is kept; on a new subject it is on average, as far as these subjects speak for it.
+
+    Returns:
+        bpm; minus infinity where even the surest windows are worse than the target.
+
+    Raises:
+        DataError: nothing to choose from, or a target that is no error.
+    """
+    if not (np.isfinite(target_bpm) and target_bpm > 0):
+        raise DataError(f"a target error of {target_bpm} bpm", remedy="give e.g. 3.")
+    order, weight, last = _by_spread(np.asarray(spread_bpm, float), subjects)
+    errors = np.cumsum(weight * np.asarray(abs_error_bpm, float)[order])
+    kept = np.flatnonzero((errors / np.cumsum(weight))[last] <= target_bpm)
+    return float(np.asarray(spread_bpm)[order][last[kept[-1]]]) if len(kept) else float("-inf")
+
+
+def threshold_for_coverage(spread_bpm: FloatArray, subjects: Sequence[str], share: float) -> float:
+    """The smallest spread up to which at least this share of windows is kept, 0..1.
+
+    Every subject counts once. Raises `DataError` for a share that is none, or without windows.
+    """
+    if not 0 < share <= 1:
+        raise DataError(f"a coverage of {share}", remedy="give a share between 0 and 1.")
+    order, weight, last = _by_spread(np.asarray(spread_bpm, float), subjects)
+    kept = (np.cumsum(weight) / weight.sum())[last]
+    first = np.flatnonzero(kept >= share - ROUNDING)[0]
+    return float(np.asarray(spread_bpm)[order][last[first]])
+
+
+def _by_spread(
+    spread: FloatArray, subjects: Sequence[str]
+) -> tuple[NDArray[np.intp], FloatArray, NDArray[np.intp]]:
+    """Windows in order of spread, their weights, and where each run of equal spreads ends."""
+    if not len(spread):
+        raise DataError("no window has a result: no threshold can be chosen")
+    _, member, windows = np.unique(np.asarray(subjects), return_inverse=True, return_counts=True)
+    order = np.argsort(spread, kind="stable")
+    last = np.flatnonzero(np.append(np.diff(spread[order]) > 0, True))
+    return order, (1.0 / windows[member])[order], last
