@@ -57,6 +57,14 @@ def appearing(final: Path, what: str, remedy: str) -> Iterator[Path]:
                 raise
 
 
+def write_text(path: Path, text: str, what: str) -> None:
+    """Write a file, whole or not at all, over an older one; `OutputError` as of `making`."""
+    with making(path, what, "choose another place, or free disk space.") as temporary:
+        whole = temporary / path.name
+        whole.write_text(text, encoding="utf-8")
+        os.replace(whole, path)
+
+
 def numbered(temporary: Path, wanted: Path) -> Path:
     """Give a finished folder the first free of the names `wanted`, `wanted-2`, `wanted-3`, ..."""
     number = 1

@@ -10,7 +10,7 @@ import json
 import math
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ class WaveformPair:
         samples: (S, T) Monte Carlo samples of `pred`, None if there are none.
         groups: what is known of the recording, e.g. {"setup": "steady"}.
         covered, inverted: see `Prediction`.
+        rgb: (T, 3) mean colour of the frames, None if that is not known.
         path: of the video, or of the file that holds the waveforms; empty if that is not known.
     """
 
@@ -62,6 +63,7 @@ class WaveformPair:
     covered: int | None = None
     inverted: bool = False
     path: str = ""
+    rgb: FloatArray | None = None
 
 
 def score_pair(
@@ -78,12 +80,15 @@ def score_pair(
         prediction, pair.label, pair.fs, convention, window_s=window_s, hr_method=hr_method
     )
     return [
-        (_row(pair, number, part, result), result) for number, (part, result) in enumerate(scored)
+        (_row(pair, number, part, result, convention.band), result)
+        for number, (part, result) in enumerate(scored)
     ]
 
 
-def _row(pair: WaveformPair, number: int, part: slice, r: WindowResult) -> WindowRow:
-    return WindowRow(
+def _row(
+    pair: WaveformPair, number: int, part: slice, r: WindowResult, band: tuple[float, float]
+) -> WindowRow:
+    row = WindowRow(
         method=pair.method,
         dataset=pair.dataset,
         recording=pair.recording,
@@ -105,6 +110,30 @@ def _row(pair: WaveformPair, number: int, part: slice, r: WindowResult) -> Windo
         status=r.status,
         reason=r.reason or "",
         groups=dict(pair.groups),
+    )
+    return _unsure(row, pair, part, r, band) if r.ok else row
+
+
+def _unsure(
+    row: WindowRow, pair: WaveformPair, part: slice, r: WindowResult, band: tuple[float, float]
+) -> WindowRow:
+    """The row of a window that has a result, with what speaks for and against that."""
+    part = slice(part.start, min(part.stop, pair.covered or part.stop))
+    bvp = clean_bvp(pair.pred[part], pair.fs, *band, pair.differential)
+    spread = spectral_spread(spectral_signs(bvp, pair.fs, band), band)
+    colour = None
+    if pair.rgb is not None:
+        colour = rhythm_colour(pair.rgb[part], pair.fs, r.hr_pred_refined, band)
+    samples = None if pair.samples is None else pair.samples[:, part]
+    crps = None
+    if r.mc is not None:
+        crps = _known(float(crps_of_samples(r.mc.hrs[None], np.array([r.hr_label_refined]))[0]))
+    return replace(
+        row,
+        spread=spread,
+        withheld=doubt(spread, r.mc.std if r.mc else None, colour),
+        hr_mc_crps=crps,
+        bvp_mc_var=None if samples is None else _known(float(samples.var(axis=0, ddof=1).mean())),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -38,6 +38,7 @@ class McHr:
 
     Attributes:
         n: samples that have a heart rate, of all that were given.
+        hrs: (n,) these heart rates.
     """
 
     mean: float
@@ -46,6 +47,7 @@ class McHr:
     q50: float
     q95: float
     n: int
+    hrs: FloatArray = field(repr=False, compare=False, default_factory=lambda: np.empty(0))
 
 
 @dataclass(frozen=True)
@@ -250,7 +252,7 @@ def mc_heart_rate(
     if len(hr) < 2:
         return None
     q05, q50, q95 = (float(q) for q in np.quantile(hr, [0.05, 0.5, 0.95]))
-    return McHr(float(hr.mean()), float(hr.std(ddof=1)), q05, q50, q95, n=len(hr))
+    return McHr(float(hr.mean()), float(hr.std(ddof=1)), q05, q50, q95, n=len(hr), hrs=hr)
 
 
 def _hr(x: FloatArray, fs: float, convention: Convention, method: HrMethod) -> float:

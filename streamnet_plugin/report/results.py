@@ -22,6 +22,8 @@ class WindowRow:
     Attributes:
         hr_pred, hr_label: by the benchmark's HR method; `_refined`: interpolated spectral peak.
         hr_mc_mean, hr_mc_std, hr_mc_q05, hr_mc_q95: over Monte Carlo samples (refined HR).
+        bvp_mc_var: variance of the network's output over the samples, mean over frames.
+        hr_mc_crps: continuous ranked probability score of the samples' HR, bpm.
         spread: the method's uncertainty about its refined HR before calibration, bpm.
         half_widths: nominal coverage in % ("50", "80", "90", "95") -> half width of the calibrated
             interval around `hr_pred_refined`, bpm; None where it is infinite. Empty without
@@ -51,6 +53,8 @@ class WindowRow:
     status: str
     reason: str
     groups: Mapping[str, str] = field(default_factory=dict)
+    bvp_mc_var: float | None = None
+    hr_mc_crps: float | None = None
     spread: float | None = None
     half_widths: Mapping[str, float | None] = field(default_factory=dict)
     withheld: str = ""

@@ -1,0 +1,242 @@
+"""From spreads to intervals and withheld windows, for the rows of a benchmark; calibrator files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from streamnet_plugin.atomic import write_text
+from streamnet_plugin.errors import ConfigError, DataError
+from streamnet_plugin.report.results import WindowRow
+from streamnet_plugin.types import FloatArray
+from streamnet_plugin.uncertainty.abstention import (
+    UNSURE,
+    threshold_for_coverage,
+    threshold_for_error,
+)
+from streamnet_plugin.uncertainty.conformal import (
+    LEVELS,
+    Calibrator,
+    calibrate,
+    cross_calibrators,
+    percent,
+    subjects_needed,
+)
+from streamnet_plugin.wording import count
+
+FORMAT = "streamnet-calibrator"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class CalibratorFile:
+    """Calibrators of several methods, and what they hold for.
+
+    Attributes:
+        methods: by name.
+        convention, window: of the results they were made from, as those say it.
+        source: where they come from: data, fingerprint, commit, ...
+    """
+
+    methods: Mapping[str, Calibrator]
+    convention: str
+    window: str
+    source: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to do about uncertainty.
+
+    Attributes:
+        calibrators: of other data; None calibrates on the subjects at hand, each on the others.
+        folds: of that; None leaves one subject out at a time.
+        target_mae: withhold windows until the others have this MAE, bpm.
+        keep: withhold the most unsure windows until this share is left, 0..1.
+        seed: of the folds.
+    """
+
+    calibrators: CalibratorFile | None = None
+    folds: int | None = None
+    target_mae: float | None = None
+    keep: float | None = None
+    seed: int = 0
+
+
+def with_uncertainty(
+    rows: Sequence[WindowRow], wanted: Wanted
+) -> tuple[tuple[WindowRow, ...], tuple[str, ...]]:
+    """The rows of all methods with `half_widths`, and `withheld` by target; and notes on both.
+
+    A threshold on the spread is chosen for every subject on the other subjects alone, so that the
+    error of what is kept is not flattered.
+    """
+    done: list[WindowRow] = []
+    notes: list[str] = []
+    for method in dict.fromkeys(row.method for row in rows):
+        mine = [row for row in rows if row.method == method]
+        mine, said = _calibrated(method, mine, wanted)
+        notes += said
+        done += _withheld(mine, wanted)
+    order = {id_of(row): place for place, row in enumerate(rows)}
+    done.sort(key=lambda row: order[id_of(row)])
+    return tuple(done), tuple(dict.fromkeys(notes))
+
+
+def id_of(row: WindowRow) -> tuple[str, str, str, int]:
+    """What tells rows apart."""
+    return row.method, row.dataset, row.recording, row.window
+
+
+def usable(row: WindowRow) -> bool:
+    """Whether the row has an error and a spread that calibration can learn from."""
+    return not row.reason and None not in (
+        row.spread, row.hr_pred_refined, row.hr_label_refined
+    )  # fmt: skip
+
+
+def errors_of(rows: Sequence[WindowRow]) -> tuple[FloatArray, FloatArray, list[str]]:
+    """|read - true| refined HR, spread (both bpm) and subjects of usable rows."""
+    error = [abs(_known(r.hr_pred_refined) - _known(r.hr_label_refined)) for r in rows]
+    return np.array(error), np.array([_known(r.spread) for r in rows]), [r.subject for r in rows]
+
+
+def _known(value: float | None) -> float:
+    assert value is not None
+    return value
+
+
+def _calibrated(
+    method: str, rows: list[WindowRow], wanted: Wanted
+) -> tuple[list[WindowRow], list[str]]:
+    """One method's rows with half widths, and why some are infinite or missing."""
+    good = [row for row in rows if usable(row)]
+    if not good:
+        return rows, []
+    if wanted.calibrators is not None:
+        given = wanted.calibrators.methods.get(method)
+        if given is None:
+            return rows, [f"{method}: the calibrator file has no calibrator for it: no intervals."]
+        return [_with_widths(row, given) for row in rows], []
+    error, spread, subjects = errors_of(good)
+    by_subject = cross_calibrators(
+        error, spread, subjects, folds=wanted.folds, seed=wanted.seed
+    )
+    fewest = min((c.n_subjects for c in by_subject.values() if c is not None), default=0)
+    lacking = [percent(level) for level in LEVELS if subjects_needed(level) > fewest]
+    notes = []
+    if lacking:
+        need = subjects_needed(LEVELS[-1])
+        notes.append(
+            f"Intervals of {', '.join(lacking)} % are infinite where only "
+            f"{count(fewest, 'other subject')} can calibrate them (95 % needs {need})."
+        )
+    return [_with_widths(row, by_subject.get(row.subject)) for row in rows], notes
+
+
+def _with_widths(row: WindowRow, calibrator: Calibrator | None) -> WindowRow:
+    if row.spread is None or row.reason:
+        return row
+    if calibrator is None:
+        return replace(row, half_widths={percent(level): None for level in LEVELS})
+    return replace(row, half_widths=calibrator.half_widths(row.spread))
+
+
+def _withheld(rows: list[WindowRow], wanted: Wanted) -> list[WindowRow]:
+    """Also those whose spread is beyond what the target allows; the doubts there are stay."""
+    if wanted.target_mae is None and wanted.keep is None:
+        return rows
+    good = [row for row in rows if usable(row)]
+    limits = {
+        subject: _limit([row for row in good if row.subject != subject], wanted)
+        for subject in {row.subject for row in good}
+    }
+    return [
+        replace(row, withheld=UNSURE)
+        if usable(row) and not row.withheld and _known(row.spread) > limits[row.subject]
+        else row
+        for row in rows
+    ]
+
+
+def _limit(others: list[WindowRow], wanted: Wanted) -> float:
+    if not others:
+        return float("-inf")  # nobody speaks for this subject
+    error, spread, subjects = errors_of(others)
+    limits = []
+    if wanted.target_mae is not None:
+        limits.append(threshold_for_error(error, spread, subjects, wanted.target_mae))
+    if wanted.keep is not None:
+        limits.append(threshold_for_coverage(spread, subjects, wanted.keep))
+    return min(limits)
+
+
+def make_calibrators(rows: Sequence[WindowRow]) -> dict[str, Calibrator]:
+    """One per method, of all subjects.
+
+    Raises:
+        DataError: no method has a window with an error and a spread.
+    """
+    found = {}
+    for method in dict.fromkeys(row.method for row in rows):
+        good = [row for row in rows if row.method == method and usable(row)]
+        if good:
+            found[method] = calibrate(*errors_of(good))
+    if not found:
+        raise DataError(
+            "no window has a result with a spread: nothing can be calibrated",
+            remedy="give results that streamnet benchmark wrote.",
+        )
+    return found
+
+
+def save_calibrators(calibrators: CalibratorFile, path: str | Path) -> None:
+    """Write a JSON file, whole or not at all; `OutputError` if it cannot be written."""
+    tree = {
+        "format": FORMAT,
+        "version": VERSION,
+        "convention": calibrators.convention,
+        "window": calibrators.window,
+        "methods": {name: c.to_dict() for name, c in calibrators.methods.items()},
+        "source": dict(calibrators.source),
+    }
+    write_text(Path(path), json.dumps(tree, indent=1, allow_nan=False) + "\n", "the calibrator")
+
+
+def load_calibrators(path: str | Path) -> CalibratorFile:
+    """What `save_calibrators` wrote; `DataError` if it is something else or damaged."""
+    path = Path(path)
+    remedy = "make one with streamnet calibrate RESULTS."
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8"))
+        if tree["format"] != FORMAT or tree["version"] != VERSION:
+            raise ValueError(f"format {tree['format']!r}, version {tree['version']!r}")
+        return CalibratorFile(
+            methods={name: Calibrator.from_dict(c) for name, c in tree["methods"].items()},
+            convention=str(tree["convention"]),
+            window=str(tree["window"]),
+            source=dict(tree["source"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, DataError) as error:
+        raise DataError(
+            f"this is no calibrator file: {error}", path=path, remedy=remedy
+        ) from error
+
+
+def check_fits(calibrators: CalibratorFile, convention: str, window: str) -> None:
+    """`ConfigError` where they were made from windows or in a convention other than these."""
+    for what, theirs, ours in (
+        ("convention", calibrators.convention, convention),
+        ("windows", calibrators.window, window),
+    ):
+        if theirs != ours:
+            raise ConfigError(
+                f"the calibrator was made with {what} {theirs!r}, this run has {ours!r}",
+                remedy="score both alike, e.g. by EVALUATION.CONVENTION and "
+                "INFERENCE.EVALUATION_WINDOW.",
+            )
