@@ -35,6 +35,17 @@ def test_bca_is_that_of_scipy(monkeypatch):
     assert abs(found.low - percentile.low) > 0.03
 
 
+def test_bca_of_a_discrete_quantity_is_that_of_scipy(monkeypatch):
+    """A quarter of the replicates are equal to the estimate: they count half as below it."""
+    monkeypatch.setattr(subjects_module, "N_RESAMPLES", 20_000)
+    x = np.repeat([0.0, 1.0], [2, 23])
+    found = bootstrap_interval(weighted_mean(x), len(x))
+    bca = stats.bootstrap(
+        (x,), np.mean, method="BCa", n_resamples=20_000, rng=np.random.default_rng(2)
+    ).confidence_interval
+    assert (found.low, found.high) == pytest.approx((bca.low, bca.high), abs=1e-9)
+
+
 def test_the_bootstrap_is_seeded():
     x = np.random.default_rng(0).normal(size=25)
     first, again, other = (bootstrap_interval(weighted_mean(x), 25, seed) for seed in (3, 3, 4))
