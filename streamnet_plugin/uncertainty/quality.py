@@ -46,7 +46,7 @@ def picp(truth: ArrayLike, low: ArrayLike, high: ArrayLike) -> float:
     """Prediction interval coverage probability: share of windows whose truth is in the interval.
 
     Khosravi et al.: Comprehensive review of neural network-based prediction intervals, IEEE Trans.
-    Neural Networks 2011, eq. 16. Arguments and errors as in `inside`.
+    Neural Networks 2011. Arguments and errors as in `inside`.
 
     >>> picp([60, 70, 80, 90], [55, 71, 79, 85], [65, 75, 81, np.inf])
     0.75
@@ -111,7 +111,7 @@ def crps(samples: ArrayLike, truth: ArrayLike) -> FloatArray:  # (n,)
     CRPS = integral of (F(x) - [x >= truth])^2 dx with F the step function of the samples, which is
     mean |x_i - y| - mean |x_i - x_j| / 2 over all i, j (Gneiting, Raftery 2007, eq. 21). Computed
     as the sum over the gaps between sorted samples (Hersbach: Decomposition of the CRPS, Weather
-    and Forecasting 2000, eq. 24-27) in O(S log S); a sum of positive terms, so never below 0.
+    and Forecasting 2000) in O(S log S); a sum of positive terms, so never below 0.
 
     This is the one that tables show: what the harness hands out are these samples and their
     quantiles, and one sample scores its absolute error. To compare different numbers of samples use
@@ -148,7 +148,7 @@ def fair_crps(samples: ArrayLike, truth: ArrayLike) -> FloatArray:  # (n,)
     """Unbiased estimate of the CRPS of the distribution that the samples are drawn from.
 
     mean |x_i - y| - mean |x_i - x_j| / 2 over i != j (Ferro: Fair scores for ensemble forecasts,
-    Q. J. R. Meteorol. Soc. 2014, eq. 9), so its expectation does not depend on S. Single values may
+    Q. J. R. Meteorol. Soc. 2014), so its expectation does not depend on S. Single values may
     be below 0.
 
     Args:
@@ -179,7 +179,7 @@ def calibration_curve(truth: ArrayLike, low: ArrayLike, high: ArrayLike) -> Floa
     """Empirical coverage of intervals at L nominal levels, to be held against those levels.
 
     Kuleshov, Fenner, Ermon: Accurate uncertainties for deep learning using calibrated regression,
-    ICML 2018, section 3.3.
+    ICML 2018.
 
     Args:
         truth: (n,) bpm.
@@ -307,7 +307,7 @@ def aurc(spread: ArrayLike, error: ArrayLike) -> float:
     """Area under the risk-coverage curve: the mean of its n values, bpm; lower is better.
 
     Geifman, Uziel, El-Yaniv: Bias-reduced uncertainty estimation for deep neural classifiers, ICLR
-    2019, section 2. A spread that says nothing has the MAE as its expectation. Arguments and errors
+    2019. A spread that says nothing has the MAE as its expectation. Arguments and errors
     as in `risk_coverage`.
 
     >>> aurc([1, 2, 3], [0, 3, 3])  # (0 + 1.5 + 2) / 3
@@ -319,7 +319,7 @@ def aurc(spread: ArrayLike, error: ArrayLike) -> float:
 def excess_aurc(spread: ArrayLike, error: ArrayLike) -> float:
     """AURC above that of the order by the errors themselves, which no spread can beat, bpm.
 
-    Geifman, Uziel, El-Yaniv 2019, section 2 (E-AURC). Arguments and errors as in `risk_coverage`.
+    Geifman, Uziel, El-Yaniv 2019 (E-AURC). Arguments and errors as in `risk_coverage`.
 
     >>> excess_aurc([1, 2, 3], [0, 3, 3])
     0.0

@@ -15,7 +15,7 @@ Fleiss: Intraclass correlations, Psychological Bulletin 1979.
 
 The repeatability coefficient, 1.96 sqrt(2) s_w, is what two repetitions differ by at most in 95 %
 of cases, if errors are normal (Bland, Altman: Measuring agreement in method comparison studies,
-Statistical Methods in Medical Research 1999, section 2.3).
+Statistical Methods in Medical Research 1999).
 
 Intervals leave out one subject at a time (`jackknife_interval`), on the scale of logarithms: unlike
 those of chi-squared and F they need no normal errors, and they respect that recordings of one
@@ -37,7 +37,7 @@ from streamnet_plugin.statistics.results import Interval, Repeatability
 from streamnet_plugin.types import FloatArray
 from streamnet_plugin.uncertainty.subjects import jackknife_interval, subject_codes
 
-FACTOR = 1.96 * np.sqrt(2)  # Bland, Altman 1999, section 2.3
+FACTOR = 1.96 * np.sqrt(2)  # Bland, Altman 1999
 ONCE = "nothing was measured twice"
 SAME = "the repetitions do not differ"
 ROUNDING = 1e-9  # bpm; a standard deviation below is rounding, and counts as 0
@@ -119,8 +119,7 @@ class Variances:
     Attributes:
         between, within: mean squares; df_between, df_within: their degrees of freedom.
         n0: number of repetitions that stands for the unequal ones,
-            (N - sum n_i^2 / N) / (G - 1) (Searle, Casella, McCulloch: Variance Components, 1992,
-            section 3.6).
+            (N - sum n_i^2 / N) / (G - 1) (Searle, Casella, McCulloch: Variance Components, 1992).
     """
 
     between: float

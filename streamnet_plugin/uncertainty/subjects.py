@@ -3,7 +3,7 @@
 Windows of one subject resemble each other, so subjects are resampled (or counted), never windows.
 
 Efron, Tibshirani: An Introduction to the Bootstrap, 1993, chapter 14 (BCa). Davison, Hinkley:
-Bootstrap Methods and their Application, 1997, section 3.8 (clusters). Korn, Graubard: Confidence
+Bootstrap Methods and their Application, 1997 (clusters). Korn, Graubard: Confidence
 intervals for proportions with small expected number of positive counts estimated from survey data,
 Survey Methodology 24(2), 1998.
 """
@@ -71,7 +71,7 @@ def bootstrap_interval(statistic: Statistic, n_subjects: int, seed: int = 0) -> 
 
 
 def _bca_tails(value: float, replicates: FloatArray, without: FloatArray) -> FloatArray | None:
-    """Which quantiles of the replicates are the ends; Efron, Tibshirani 1993, eq. 14.10-14.15."""
+    """Which quantiles of the replicates are the ends; Efron, Tibshirani 1993, chapter 14."""
     from scipy.stats import norm
 
     below = np.mean(replicates < value) + np.mean(replicates == value) / 2
