@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from streamnet_plugin.analysis import analyse_run
 from streamnet_plugin.backends import BUILTIN, foreign_backend
 from streamnet_plugin.checks import check_config
 from streamnet_plugin.config import Config, Data, load_config
@@ -37,6 +38,12 @@ from streamnet_plugin.report.results import BenchmarkResults, FailureRow
 from streamnet_plugin.report.writer import check_writable, n_files, write_results
 from streamnet_plugin.scoring import WaveformPair, nothing_read, plot_waveform, save_pairs, score
 from streamnet_plugin.types import FaceVideo, Method, Prediction
+from streamnet_plugin.uncertainty.calibration import (
+    Wanted,
+    check_fits,
+    load_calibrators,
+    with_uncertainty,
+)
 from streamnet_plugin.wording import count
 
 log = logging.getLogger(__name__)
@@ -56,11 +63,23 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Scoring:
-    """How waveforms become numbers; `window_s` None takes whole videos."""
+    """How waveforms become numbers; `window_s` None takes whole videos.
+
+    Attributes:
+        uncertainty: how intervals are calibrated and windows withheld.
+        baseline: the method that the others are compared with; None compares every pair.
+    """
 
     convention: Convention
     hr_method: HrMethod = "FFT"
     window_s: float | None = None
+    uncertainty: Wanted = Wanted()
+    baseline: str | None = None
+
+    @property
+    def window(self) -> str:
+        """The windows in words."""
+        return "whole videos" if self.window_s is None else f"{self.window_s:g} s windows"
 
 
 @dataclass(frozen=True)
@@ -127,6 +146,7 @@ def benchmark(
     problems = list(check_config(parsed, "builtin"))
     if problems:
         raise ConfigError("; ".join(problems))
+    scoring = scoring_of(parsed)
     if output is not None:
         check_writable(output)  # before minutes are spent on results
     chosen = [_method(name, parsed) for name in parsed.methods]
@@ -139,7 +159,7 @@ def benchmark(
     return report_pairs(
         pairs,
         title=("Synthetic demo, " if demo else "") + parsed.test_data.DATASET,
-        scoring=scoring_of(parsed),
+        scoring=scoring,
         failures=(*prepared.failures, *failures),
         provenance=provenance(
             parsed.model_dump(mode="json"),
@@ -173,13 +193,28 @@ def _notes(methods: Sequence[Method], data: Data, videos: Sequence[FaceVideo]) -
 
 
 def scoring_of(config: Config) -> Scoring:
-    """The keys INFERENCE.EVALUATION_* and EVALUATION.CONVENTION of a YAML."""
-    window = config.INFERENCE.EVALUATION_WINDOW
-    return Scoring(
+    """The keys INFERENCE.EVALUATION_*, EVALUATION and UNCERTAINTY of a YAML.
+
+    Raises:
+        DataError, ConfigError: the calibrator file cannot be read, or is for other windows.
+    """
+    window, keys = config.INFERENCE.EVALUATION_WINDOW, config.UNCERTAINTY
+    scoring = Scoring(
         convention=get_convention(config.EVALUATION.CONVENTION),
         hr_method="FFT" if config.INFERENCE.EVALUATION_METHOD == "FFT" else "Peak",
         window_s=float(window.WINDOW_SIZE) if window.USE_SMALLER_WINDOW else None,
+        uncertainty=Wanted(
+            calibrators=load_calibrators(keys.CALIBRATOR) if keys.CALIBRATOR else None,
+            folds=keys.FOLDS or None,
+            target_mae=keys.TARGET_MAE,
+            keep=keys.KEEP,
+            seed=keys.SEED,
+        ),
+        baseline=config.EVALUATION.BASELINE or None,
     )
+    if scoring.uncertainty.calibrators is not None:
+        check_fits(scoring.uncertainty.calibrators, str(scoring.convention), scoring.window)
+    return scoring
 
 
 def report_pairs(
@@ -206,21 +241,32 @@ def report_pairs(
     """
     progress = progress or Silent()
     convention, window_s = scoring.convention, scoring.window_s
-    progress.start("Scoring", 1)
+    progress.start("Scoring", 2)
     rows, summaries = score(pairs, convention, window_s, scoring.hr_method, seconds)
+    rows, said = with_uncertainty(rows, scoring.uncertainty)
     known = {(f.method, f.recording) for f in failures}
     silent = (f for f in nothing_read(pairs, rows) if (f.method, f.recording) not in known)
+    progress.step()
+    analysis = analyse_run(
+        pairs,
+        rows,
+        convention,
+        scoring.hr_method,
+        baseline=scoring.baseline,
+        seed=scoring.uncertainty.seed,
+    )
     progress.step()
     results = BenchmarkResults(
         title=title,
         convention=str(convention),
         hr_method=scoring.hr_method,
-        window="whole videos" if window_s is None else f"{window_s:g} s windows",
+        window=scoring.window,
         summaries=summaries,
         rows=rows,
         failures=(*failures, *silent),
         provenance=provenance,
-        notes=notes,
+        notes=(*notes, *said),
+        analysis=analysis,
     )
     if output is None:
         return BenchmarkRun(results, None)
@@ -405,6 +451,7 @@ def _predict(
         groups=recording.groups,
         covered=None if prediction.covered is None else min(n, prediction.covered),
         inverted=prediction.inverted,
+        rgb=video.rgb[:n],
         path=str(recording.path),
     )
     return pair, reason

@@ -189,15 +189,26 @@ class Evaluation(_Node):
 
     CONVENTION: str = "toolbox-2025"
     LABEL_ALIGNMENT: Literal["timestamp", "index"] = "index"
+    BASELINE: str = ""  # the method that the others are tested against; empty: every pair
     OUTPUT: str = ""  # results folder of a run inside the toolbox; empty: beside its own outputs
 
 
 class Uncertainty(_Node):
-    """`UNCERTAINTY`: Monte Carlo dropout, ours. MC_RATE null means the trained rates."""
+    """`UNCERTAINTY`: Monte Carlo dropout, calibration and withholding, ours.
+
+    MC_RATE null means the trained rates. CALIBRATOR is a file that `streamnet calibrate` wrote;
+    without it, every subject's intervals are calibrated on the other subjects of the same run,
+    leaving out one at a time or, with FOLDS, a part. Windows are withheld where there is no pulse,
+    and beyond that until the others reach TARGET_MAE (bpm), or until a share of KEEP is left.
+    """
 
     MC_SAMPLES: int = Field(30, ge=0)
     MC_RATE: float | None = Field(None, ge=0, lt=1)
     SEED: int = Field(100, ge=0)
+    CALIBRATOR: str = ""
+    FOLDS: int = Field(0, ge=0)
+    TARGET_MAE: float | None = Field(None, gt=0)
+    KEEP: float | None = Field(None, gt=0, le=1)
 
 
 class Config(_Node):

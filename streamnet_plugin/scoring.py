@@ -25,8 +25,12 @@ from streamnet_plugin.evaluation.windows import (
     evaluate_prediction,
 )
 from streamnet_plugin.report.results import FailureRow, MethodSummary, Waveform, WindowRow
+from streamnet_plugin.signal.light import rhythm_colour
 from streamnet_plugin.signal.pulse import clean_bvp
 from streamnet_plugin.types import FloatArray, Prediction
+from streamnet_plugin.uncertainty.abstention import doubt
+from streamnet_plugin.uncertainty.quality import crps
+from streamnet_plugin.uncertainty.spectral import spectral_signs, spectral_spread
 
 PAIRS_FILE = "waveforms.npz"
 
@@ -125,14 +129,14 @@ def _unsure(
     if pair.rgb is not None:
         colour = rhythm_colour(pair.rgb[part], pair.fs, r.hr_pred_refined, band)
     samples = None if pair.samples is None else pair.samples[:, part]
-    crps = None
+    score = None
     if r.mc is not None:
-        crps = _known(float(crps_of_samples(r.mc.hrs[None], np.array([r.hr_label_refined]))[0]))
+        score = _known(float(crps(r.mc.hrs[None], np.array([r.hr_label_refined]))[0]))
     return replace(
         row,
         spread=spread,
         withheld=doubt(spread, r.mc.std if r.mc else None, colour),
-        hr_mc_crps=crps,
+        hr_mc_crps=score,
         bvp_mc_var=None if samples is None else _known(float(samples.var(axis=0, ddof=1).mean())),
     )
 
@@ -215,11 +219,15 @@ def plot_waveform(pair: WaveformPair, convention: Convention) -> Waveform | None
 
 
 def save_pairs(folder: Path, pairs: Sequence[WaveformPair]) -> None:
-    """Keep the waveforms (not the samples) so that they can be scored again otherwise."""
+    """Keep waveforms, samples (float32) and colours, so that they can be scored again otherwise."""
     index: list[dict[str, Any]] = []
     arrays: dict[str, FloatArray] = {}
     for i, p in enumerate(pairs):
         arrays[f"{i}.pred"], arrays[f"{i}.label"] = p.pred, p.label
+        if p.samples is not None:
+            arrays[f"{i}.samples"] = p.samples.astype(np.float32)
+        if p.rgb is not None:
+            arrays[f"{i}.rgb"] = p.rgb
         index.append(
             {
                 name: getattr(p, name)
@@ -240,7 +248,13 @@ def load_pairs(folder: str | Path) -> list[WaveformPair]:
         with np.load(path, allow_pickle=False) as file:
             index = json.loads(str(file["index"]))
             return [
-                WaveformPair(pred=file[f"{i}.pred"], label=file[f"{i}.label"], **entry)
+                WaveformPair(
+                    pred=file[f"{i}.pred"],
+                    label=file[f"{i}.label"],
+                    samples=file.get(f"{i}.samples"),
+                    rgb=file.get(f"{i}.rgb"),
+                    **entry,
+                )
                 for i, entry in enumerate(index)
             ]
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:

@@ -59,6 +59,11 @@ class WindowRow:
     half_widths: Mapping[str, float | None] = field(default_factory=dict)
     withheld: str = ""
 
+    @property
+    def person(self) -> str:
+        """Who it is; datasets number their subjects alike."""
+        return f"{self.dataset}/{self.subject}"
+
 
 @dataclass(frozen=True)
 class MethodSummary:

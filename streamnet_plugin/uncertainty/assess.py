@@ -61,7 +61,7 @@ def assess(
     return UncertaintyQuality(
         levels=levels,
         calibration_error=_calibration_error(levels),
-        spearman=spread_error_correlation(spread, error, [_person(row) for row in good], seed),
+        spearman=spread_error_correlation(spread, error, [row.person for row in good], seed),
         crps=float(np.mean(known)) if known else None,
         risk_coverage=_thinned(*risk_coverage(spread, error)),
         aurc=aurc(spread, error),
@@ -80,10 +80,6 @@ def _pred(good: Sequence[WindowRow]) -> FloatArray:
 
 def _truth(good: Sequence[WindowRow]) -> FloatArray:
     return np.array([row.hr_label_refined for row in good], dtype=np.float64)
-
-
-def _person(row: WindowRow) -> str:
-    return f"{row.dataset}/{row.subject}"
 
 
 def _levels(good: Sequence[WindowRow], seed: int) -> tuple[Coverage, ...]:
@@ -136,7 +132,7 @@ def _picp(
 ) -> Interval:
     if n_infinite == len(rows):
         return Interval(1.0, reason="every interval is infinite: too few subjects calibrate it")
-    return share_interval(hit, [_person(row) for row in rows], seed)
+    return share_interval(hit, [row.person for row in rows], seed)
 
 
 def _calibration_error(levels: Sequence[Coverage]) -> float | None:

@@ -103,7 +103,7 @@ def usable(row: WindowRow) -> bool:
 def errors_of(rows: Sequence[WindowRow]) -> tuple[FloatArray, FloatArray, list[str]]:
     """|read - true| refined HR, spread (both bpm) and subjects of usable rows."""
     error = [abs(_known(r.hr_pred_refined) - _known(r.hr_label_refined)) for r in rows]
-    return np.array(error), np.array([_known(r.spread) for r in rows]), [r.subject for r in rows]
+    return np.array(error), np.array([_known(r.spread) for r in rows]), [r.person for r in rows]
 
 
 def _known(value: float | None) -> float:
@@ -124,9 +124,7 @@ def _calibrated(
             return rows, [f"{method}: the calibrator file has no calibrator for it: no intervals."]
         return [_with_widths(row, given) for row in rows], []
     error, spread, subjects = errors_of(good)
-    by_subject = cross_calibrators(
-        error, spread, subjects, folds=wanted.folds, seed=wanted.seed
-    )
+    by_subject = cross_calibrators(error, spread, subjects, folds=wanted.folds, seed=wanted.seed)
     fewest = min((c.n_subjects for c in by_subject.values() if c is not None), default=0)
     lacking = [percent(level) for level in LEVELS if subjects_needed(level) > fewest]
     notes = []
@@ -136,7 +134,7 @@ def _calibrated(
             f"Intervals of {', '.join(lacking)} % are infinite where only "
             f"{count(fewest, 'other subject')} can calibrate them (95 % needs {need})."
         )
-    return [_with_widths(row, by_subject.get(row.subject)) for row in rows], notes
+    return [_with_widths(row, by_subject.get(row.person)) for row in rows], notes
 
 
 def _with_widths(row: WindowRow, calibrator: Calibrator | None) -> WindowRow:
@@ -153,12 +151,12 @@ def _withheld(rows: list[WindowRow], wanted: Wanted) -> list[WindowRow]:
         return rows
     good = [row for row in rows if usable(row)]
     limits = {
-        subject: _limit([row for row in good if row.subject != subject], wanted)
-        for subject in {row.subject for row in good}
+        subject: _limit([row for row in good if row.person != subject], wanted)
+        for subject in {row.person for row in good}
     }
     return [
         replace(row, withheld=UNSURE)
-        if usable(row) and not row.withheld and _known(row.spread) > limits[row.subject]
+        if usable(row) and not row.withheld and _known(row.spread) > limits[row.person]
         else row
         for row in rows
     ]
@@ -223,9 +221,7 @@ def load_calibrators(path: str | Path) -> CalibratorFile:
             source=dict(tree["source"]),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, DataError) as error:
-        raise DataError(
-            f"this is no calibrator file: {error}", path=path, remedy=remedy
-        ) from error
+        raise DataError(f"this is no calibrator file: {error}", path=path, remedy=remedy) from error
 
 
 def check_fits(calibrators: CalibratorFile, convention: str, window: str) -> None:

@@ -27,6 +27,7 @@ PATHS = frozenset(
         "FILE_LIST_PATH",
         "FOLD_PATH",
         "MODEL_PATH",
+        "CALIBRATOR",
         "MODEL_DIR",
         "OUTPUT_SAVE_DIR",
         "PATH",

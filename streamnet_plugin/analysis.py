@@ -1,0 +1,165 @@
+"""What a run says about its methods: statistics, uncertainty, and the waveforms behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from streamnet_plugin.errors import StreamnetError
+from streamnet_plugin.evaluation.conventions import Convention
+from streamnet_plugin.evaluation.windows import HrMethod
+from streamnet_plugin.report.results import WindowRow
+from streamnet_plugin.scoring import WaveformPair, score_pair
+from streamnet_plugin.signal.heart_rate import refined_hr
+from streamnet_plugin.signal.pulse import clean_bvp
+from streamnet_plugin.statistics.analysis import analyse, joined
+from streamnet_plugin.statistics.groups import length_rows
+from streamnet_plugin.statistics.results import Analysis, Interval, LengthRow, Repeatability
+from streamnet_plugin.statistics.waveform import BeatErrors, beat_errors, waveform_metrics
+from streamnet_plugin.types import FloatArray
+from streamnet_plugin.uncertainty.assess import assess
+from streamnet_plugin.uncertainty.repeatability import (
+    repetition_repeatability,
+    retest_repeatability,
+)
+
+LENGTHS_S = (5.0, 10.0, 15.0, 30.0)
+"""Window lengths that are tried beside the whole video."""
+MC_GROUPS = 3
+"""The Monte Carlo samples are split into so many independent draws of the mean waveform."""
+
+
+def analyse_run(
+    pairs: Sequence[WaveformPair],
+    rows: Sequence[WindowRow],
+    convention: Convention,
+    hr_method: HrMethod,
+    *,
+    baseline: str | None = None,
+    seed: int = 0,
+) -> Analysis:
+    """Everything that can be concluded from `rows`, which were scored from `pairs`.
+
+    Args:
+        pairs: waveforms of all methods.
+        rows: their windows, with spreads and intervals.
+        convention, hr_method: as `rows` were scored.
+        baseline: compare each method with this one; None compares every pair of methods.
+        seed: of every bootstrap.
+
+    Raises:
+        ConfigError: `baseline` is none of the methods.
+    """
+    by_method: dict[str, list[WindowRow]] = {}
+    for row in rows:
+        by_method.setdefault(row.method, []).append(row)
+    quality = {
+        method: assess(mine, [row.hr_mc_crps for row in mine], seed)
+        for method, mine in by_method.items()
+    }
+    return joined(
+        analyse(rows, baseline=baseline, seed=seed),
+        uncertainty={method: q for method, q in quality.items() if q is not None},
+        repeatability={
+            method: _repeatability(mine, [p for p in pairs if p.method == method], convention)
+            for method, mine in by_method.items()
+        },
+        waveform=_waveforms(pairs, convention, seed),
+        lengths=_lengths(pairs, convention, hr_method, seed),
+    )
+
+
+def _repeatability(
+    rows: Sequence[WindowRow], pairs: Sequence[WaveformPair], convention: Convention
+) -> tuple[Repeatability, ...]:
+    good = [row for row in rows if row.hr_pred_refined is not None and not row.reason]
+    found = []
+    if len({(row.dataset, row.recording) for row in good}) < len(good):
+        error = np.array([_known(r.hr_pred_refined) - _known(r.hr_label_refined) for r in good])
+        found.append(
+            retest_repeatability(
+                error, [f"{r.dataset}/{r.recording}" for r in good], [r.person for r in good]
+            )
+        )
+    sampled = [pair for pair in pairs if pair.samples is not None]
+    if sampled and all(len(_samples(p)) >= 2 * MC_GROUPS for p in sampled):
+        hr, people = _repeated_draws(rows, sampled, convention)
+        if len(hr):
+            found.append(repetition_repeatability(hr, people, what="Monte Carlo seeds"))
+    return tuple(found)
+
+
+def _repeated_draws(
+    rows: Sequence[WindowRow], pairs: Sequence[WaveformPair], convention: Convention
+) -> tuple[FloatArray, list[str]]:
+    """HR in bpm (windows, MC_GROUPS) of the mean waveform of each part of the samples."""
+    by_recording = {(p.dataset, p.recording): p for p in pairs}
+    hr, people = [], []
+    for row in rows:
+        pair = by_recording.get((row.dataset, row.recording))
+        if pair is None or row.reason:
+            continue
+        part = slice(round(row.start_s * pair.fs), round(row.end_s * pair.fs))
+        draws = [
+            group.mean(axis=0) for group in np.array_split(_samples(pair)[:, part], MC_GROUPS)
+        ]
+        clean = clean_bvp(np.array(draws), pair.fs, *convention.band, pair.differential)
+        hr.append([refined_hr(x, pair.fs, convention.band) for x in clean])
+        people.append(row.person)
+    return np.array(hr), people
+
+
+def _samples(pair: WaveformPair) -> FloatArray:
+    assert pair.samples is not None
+    return pair.samples
+
+
+def _known(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+def _waveforms(
+    pairs: Sequence[WaveformPair], convention: Convention, seed: int
+) -> Mapping[str, Mapping[str, Interval]]:
+    """Beats and heart-rate variability of every method's waveforms."""
+    found = {}
+    for method in dict.fromkeys(pair.method for pair in pairs):
+        mine = [pair for pair in pairs if pair.method == method]
+        found[method] = waveform_metrics(
+            [_beats(pair, convention) for pair in mine],
+            [f"{pair.dataset}/{pair.subject}" for pair in mine],
+            seed=seed,
+        )
+    return found
+
+
+def _beats(pair: WaveformPair, convention: Convention) -> BeatErrors:
+    n = min(len(pair.pred), len(pair.label), pair.covered or len(pair.label))
+    try:
+        pred, label = (
+            clean_bvp(x[:n], pair.fs, *convention.band, pair.differential)
+            for x in (pair.pred, pair.label)
+        )
+    except (ValueError, StreamnetError) as error:
+        return BeatErrors(reason=f"the waveform cannot be used: {error}")
+    return beat_errors(-pred if pair.inverted else pred, label, pair.fs)
+
+
+def _lengths(
+    pairs: Sequence[WaveformPair], convention: Convention, hr_method: HrMethod, seed: int
+) -> tuple[LengthRow, ...]:
+    """Every method at every window length that fits into the shortest recording."""
+    shortest = min((len(p.label) / p.fs for p in pairs), default=0.0)
+    plain = [replace(pair, samples=None, rgb=None) for pair in pairs]
+    tried: list[float | None] = [s for s in LENGTHS_S if s < shortest]
+    return length_rows(
+        {
+            seconds: [
+                row for pair in plain for row, _ in score_pair(pair, convention, seconds, hr_method)
+            ]
+            for seconds in [*tried, None]
+        },
+        seed=seed,
+    )
