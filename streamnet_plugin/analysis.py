@@ -102,9 +102,7 @@ def _repeated_draws(
         if pair is None or row.reason:
             continue
         part = slice(round(row.start_s * pair.fs), round(row.end_s * pair.fs))
-        draws = [
-            group.mean(axis=0) for group in np.array_split(_samples(pair)[:, part], MC_GROUPS)
-        ]
+        draws = [group.mean(axis=0) for group in np.array_split(_samples(pair)[:, part], MC_GROUPS)]
         clean = clean_bvp(np.array(draws), pair.fs, *convention.band, pair.differential)
         hr.append([refined_hr(x, pair.fs, convention.band) for x in clean])
         people.append(row.person)

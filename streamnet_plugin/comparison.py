@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ from streamnet_plugin.uncertainty.calibration import (
     load_calibrators,
     with_uncertainty,
 )
+from streamnet_plugin.uncertainty.mc_dropout import Sampled, can_be_sampled
 from streamnet_plugin.wording import count
 
 log = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ class Scoring:
     convention: Convention
     hr_method: HrMethod = "FFT"
     window_s: float | None = None
-    uncertainty: Wanted = Wanted()
+    uncertainty: Wanted = field(default_factory=Wanted)
     baseline: str | None = None
 
     @property
@@ -389,7 +390,11 @@ def _method(name: str, config: Config) -> Method:
     }
     if config.test_data.PREPROCESS.DO_CHUNK:  # the clips that the toolbox would cut
         options["clip_frames"] = config.test_data.PREPROCESS.CHUNK_LENGTH
-    return get_method(name, **{k: v for k, v in options.items() if takes_option(name, k)})
+    method = get_method(name, **{k: v for k, v in options.items() if takes_option(name, k)})
+    keys = config.UNCERTAINTY
+    if keys.MC_SAMPLES and not takes_option(name, "mc_samples") and can_be_sampled(method):
+        return Sampled(method, keys.MC_SAMPLES, keys.MC_RATE, keys.SEED)
+    return method
 
 
 def _predict_all(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from streamnet_plugin.model.streamnet import STREAMNet
+from streamnet_plugin.types import FaceVideo, Method, Prediction
 
 ELEMENTWISE = (nn.Dropout, nn.AlphaDropout)
 CHANNELWISE = (nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.FeatureAlphaDropout)
@@ -165,3 +166,46 @@ def _generator(device: torch.device, seed: int, sample: int, clip: int) -> torch
     """A random generator from three counters, well mixed."""
     mixed = np.random.SeedSequence([seed, sample, clip]).generate_state(1, np.uint64)[0]
     return torch.Generator(device).manual_seed(int(mixed >> 1))
+
+
+class Sampled:
+    """A method whose network has dropout layers, with Monte Carlo samples of its waveform.
+
+    For networks of other packages, which know nothing of sampling: the whole method runs once per
+    sample. STREAM-Net does better by itself, see `sample_clip`.
+
+    Args:
+        method: any; its network is found under `model`.
+        n_samples, rate, seed: see `sample_clip`.
+    """
+
+    def __init__(
+        self, method: Method, n_samples: int = 30, rate: float | None = None, seed: int = 0
+    ) -> None:
+        self.method, self.n_samples, self.rate, self.seed = method, n_samples, rate, seed
+
+    @property
+    def name(self) -> str:
+        return self.method.name
+
+    def __getattr__(self, name: str) -> Any:  # variant, provenance, trained_on, crop_px
+        return getattr(self.method, name)
+
+    @torch.no_grad()
+    def predict(self, video: FaceVideo) -> Prediction:
+        """The method's own prediction, with samples (S, T)."""
+        plain = self.method.predict(video)
+        model: nn.Module = self.method.model  # type: ignore[attr-defined]
+        device = next((p.device for p in model.parameters()), torch.device("cpu"))
+        masks, samples = _Masks(self.rate), []
+        with _only_dropout_random(model, masks):
+            for s in range(self.n_samples):
+                masks.generators = [_generator(device, self.seed, s, 0)]
+                samples.append(self.method.predict(video).bvp)
+        return replace(plain, samples=np.array(samples, dtype=np.float64))
+
+
+def can_be_sampled(method: Method) -> bool:
+    """Whether `method` shows a torch network with dropout layers under `model`."""
+    model = getattr(method, "model", None)
+    return isinstance(model, nn.Module) and bool(dropout_layers(model))

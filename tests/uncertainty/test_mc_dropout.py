@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from streamnet_plugin.model.streamnet import STREAMNet, STREAMNetConfig
-from streamnet_plugin.uncertainty.mc_dropout import _generator, dropout_layers, sample_clip
+from streamnet_plugin.registry import get_method
+from streamnet_plugin.types import FaceVideo, Prediction, Recording
+from streamnet_plugin.uncertainty.mc_dropout import (
+    Sampled,
+    _generator,
+    can_be_sampled,
+    dropout_layers,
+    sample_clip,
+)
 
 CLIP = torch.randn(20, 6, 16, 16, generator=torch.Generator().manual_seed(0))
 
@@ -130,3 +139,48 @@ def test_batch_norm_stays_frozen():
     net.eval()
     x = torch.randn(8, 4) + 100
     assert torch.allclose(sample_clip(net, x, 1)[0], net(x))
+
+
+class OtherMethod:
+    """A third party's: it sets its network to evaluation itself, clip by clip."""
+
+    name = "Other"
+    variant = "network"
+
+    def __init__(self):
+        torch.manual_seed(0)
+        self.model = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Dropout(0.5), nn.Linear(8, 1))
+
+    def predict(self, video):
+        self.model.eval()
+        parts = torch.as_tensor(video.rgb, dtype=torch.float32).chunk(2)
+        with torch.no_grad():
+            return Prediction(torch.cat([self.model(p)[:, 0] for p in parts]).double().numpy())
+
+
+def test_a_method_of_somebody_else_gets_samples(tmp_path):
+    frames = np.random.default_rng(0).integers(0, 255, (40, 4, 4, 3), dtype=np.uint8)
+    video = FaceVideo(
+        Recording("video", "me", "me", tmp_path), frames, 30.0, None, (0, 0, 4, 4), "f"
+    )
+    method = OtherMethod()
+    assert can_be_sampled(method)
+    sampled = Sampled(method, n_samples=40, seed=1)
+    assert (sampled.name, sampled.variant) == ("Other", "network")
+    found = sampled.predict(video)
+    assert np.array_equal(found.bvp, method.predict(video).bvp)  # and the network is left as it was
+    assert found.samples.shape == (40, 40)
+    assert found.samples.std(axis=0).min() > 0
+    few = Sampled(method, n_samples=3, seed=1).predict(video)
+    assert np.array_equal(few.samples, found.samples[:3])
+    other = Sampled(method, n_samples=3, seed=2).predict(video)
+    assert not np.array_equal(other.samples, few.samples)
+    at_zero = Sampled(method, n_samples=2, rate=0.0).predict(video)
+    assert np.allclose(at_zero.samples, found.bvp)
+
+
+def test_without_dropout_there_is_nothing_to_sample():
+    method = OtherMethod()
+    method.model = nn.Linear(3, 1)
+    assert not can_be_sampled(method)
+    assert not can_be_sampled(get_method("POS"))
