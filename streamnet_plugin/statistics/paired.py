@@ -1,0 +1,276 @@
+"""Two methods on the same subjects, and all methods at once.
+
+The unit is the subject: one mean absolute error each, over the windows that all compared methods
+have. Small samples and ties are the rule (heart rates lie on the FFT's grid), so p values are
+exact, given the ties.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamnet_plugin.errors import ConfigError
+from streamnet_plugin.statistics.bootstrap import bootstrap_intervals, min_subjects, too_few
+from streamnet_plugin.statistics.results import Interval, PairTest, RankTest
+from streamnet_plugin.statistics.windows import ErrorTable
+from streamnet_plugin.types import FloatArray
+from streamnet_plugin.wording import count
+
+ALPHA = 0.05
+"""Significance level of the tests and of the critical difference."""
+TIE_DECIMALS = 9
+"""Errors that agree to so many decimals (bpm) are ties: the rest is rounding."""
+WILCOXON, WITH_TIES = "Wilcoxon, exact", "Wilcoxon, exact given ties"
+LARGE = 500
+"""Above so many subjects the normal approximation is used: the exact one grows with n^3."""
+SIGNS = "Clopper-Pearson bound from the signs"
+
+
+def signed_ranks(differences: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Ranks of |difference| (n,), ties sharing their mean, and signs (n,).
+
+    Zeros keep their ranks (Pratt, JASA 54, 1959): two methods that agree on most subjects are not
+    made to look different by the few on which they do not.
+    """
+    from scipy.stats import rankdata
+
+    rounded = np.round(differences, TIE_DECIMALS)
+    return rankdata(np.abs(rounded)), np.sign(rounded)
+
+
+def signed_rank_test(differences: FloatArray) -> tuple[float, str]:
+    """Two-sided p of Wilcoxon's signed-rank test of n differences, and the name of the test.
+
+    Exact: without ties and zeros by scipy's `wilcoxon`; with them by the distribution of the rank
+    sum over all 2^n sign flips of the ranks as they are (the shift algorithm of Streitberg &
+    Roehmel, Statistical Software Newsletter 12, 1986), for which no table and no sampling is
+    needed. The plain exact distribution would be wrong there, the normal approximation crude.
+    """
+    from scipy.stats import wilcoxon
+
+    rounded = np.round(differences, TIE_DECIMALS)
+    ranks, signs = signed_ranks(differences)
+    if len(rounded) > LARGE:
+        p = wilcoxon(rounded, zero_method="pratt", method="asymptotic").pvalue
+        return float(p), "Wilcoxon, normal approximation"
+    if np.all(signs) and len(np.unique(ranks)) == len(ranks):
+        return float(wilcoxon(rounded, method="exact").pvalue), WILCOXON
+    return _sign_flip_p(ranks, signs), WITH_TIES
+
+
+def _sign_flip_p(ranks: FloatArray, signs: FloatArray) -> float:
+    """min(1, 2 * the smaller tail) of the positive rank sum, every sign being a fair coin."""
+    doubled = np.rint(2 * ranks[signs != 0]).astype(int)  # mean ranks are whole or half
+    chance = np.zeros(doubled.sum() + 1)
+    chance[0] = 1.0
+    for rank in doubled:
+        chance[rank:] = (chance[rank:] + chance[:-rank]) / 2
+        chance[:rank] /= 2
+    positive = int(np.rint(2 * ranks[signs > 0].sum()))
+    tail = min(chance[: positive + 1].sum(), chance[positive:].sum())
+    return float(min(1.0, 2 * tail))
+
+
+def rank_biserial(differences: FloatArray) -> float:
+    """Matched-pairs rank-biserial correlation, -1 (all below 0) to 1; 0 if all are 0.
+
+    (R+ - R-) / (sum of all ranks), King & Minium, Statistical Reasoning (2003); zeros count in the
+    denominator.
+    """
+    ranks, signs = signed_ranks(differences)
+    return float((ranks * signs).sum() / ranks.sum())
+
+
+def _resampled_rank_biserial(differences: FloatArray, times: FloatArray) -> FloatArray:
+    """`rank_biserial` of resamples, each subject being there `times` (..., n) times.
+
+    Subjects with the same |difference| share a rank: the mean of the places that they take up.
+    """
+    rounded = np.round(differences, TIE_DECIMALS)
+    sizes, group = np.unique(np.abs(rounded), return_inverse=True)
+    member = np.eye(len(sizes))[group]  # (n, G)
+    n = times @ member  # (..., G) how many of each size
+    rank = np.cumsum(n, axis=-1) - (n - 1) / 2
+    signed = times @ (member * np.sign(rounded)[:, None])
+    return np.asarray((rank * signed).sum(-1) / (rank * n).sum(-1))
+
+
+def paired_test(
+    a: str,
+    b: str,
+    errors_a: FloatArray,
+    errors_b: FloatArray,
+    *,
+    level: float = 0.95,
+    seed: int = 0,
+) -> PairTest:
+    """Two methods from their subjects' mean absolute errors (n,) in bpm, the same subjects.
+
+    `p_holm` is None: see `holm`. No p value where even the clearest outcome would not reach 5 %.
+    """
+    d = np.asarray(errors_a, dtype=np.float64) - errors_b
+    n = len(d)
+    if n == 0:
+        reason = "no window has a result of both methods"
+        nothing = Interval(None, reason=reason)
+        return PairTest(a, b, 0, nothing, None, None, nothing, reason=reason)
+
+    def statistics(times: FloatArray) -> FloatArray:
+        mean = times @ d / times.sum(-1)
+        return np.stack([mean, _resampled_rank_biserial(d, times)])
+
+    difference, effect = bootstrap_intervals(statistics, n, level=level, seed=seed)
+    effect = _effect_at_one(effect, n, level)
+    reason = _untestable(d)
+    if reason:
+        return PairTest(a, b, n, difference, None, None, effect, reason=reason)
+    p, test = signed_rank_test(d)
+    return PairTest(a, b, n, difference, p, None, effect, test=test)
+
+
+def _untestable(differences: FloatArray) -> str:
+    """Why no p value below 5 % is possible; empty if one is."""
+    n, differing = len(differences), int(np.count_nonzero(signed_ranks(differences)[1]))
+    least = min_subjects(1 - ALPHA)
+    if differing >= least:
+        return ""
+    if differing == 0:
+        return f"{count(n, 'subject')}: the same error in every one"
+    few = count(n, "subject")
+    if differing < n:
+        few += f", {differing} of them with a difference"
+    return f"{few}: p cannot fall below {2.0 ** (1 - differing):.2g}, at least {least} are needed"
+
+
+def _effect_at_one(effect: Interval, n: int, level: float) -> Interval:
+    """The effect's interval where every subject has the same sign, so that resamples are alike.
+
+    The effect estimates 2 P(d1 + d2 > 0) - 1 of two subjects (Newcombe, Statistics in Medicine
+    2006). P is at least q^2, q the probability of that sign, and q at least its Clopper-Pearson
+    bound for n of n.
+    """
+    if effect.value is None or abs(effect.value) < 1 - 1e-12 or too_few(n, level):
+        return effect
+    inner = 2 * ((1 - level) / 2) ** (2 / n) - 1
+    if effect.value > 0:
+        return Interval(1.0, inner, 1.0, SIGNS)
+    return Interval(-1.0, -1.0, -inner, SIGNS)
+
+
+def holm(p: Sequence[float | None]) -> list[float | None]:
+    """Holm's step-down correction (Scand. J. Statist. 6, 1979) of those that are not None."""
+    found = sorted((value, i) for i, value in enumerate(p) if value is not None)
+    corrected: list[float | None] = [None] * len(p)
+    worst = 0.0
+    for place, (value, i) in enumerate(found):
+        worst = max(worst, min(1.0, (len(found) - place) * value))
+        corrected[i] = worst
+    return corrected
+
+
+def pair_tests(
+    table: ErrorTable, *, baseline: str | None = None, level: float = 0.95, seed: int = 0
+) -> tuple[PairTest, ...]:
+    """Every pair, or each method against `baseline` (then `b`), Holm-corrected among themselves.
+
+    Raises:
+        ConfigError: `baseline` is none of the methods.
+    """
+    if baseline is not None and baseline not in table.methods:
+        raise ConfigError(
+            f"the baseline {baseline!r} is none of the methods",
+            remedy="use one of " + ", ".join(table.methods) + ".",
+        )
+    pairs = list(combinations(table.methods, 2))
+    if baseline is not None:
+        pairs = [(method, baseline) for method in table.methods if method != baseline]
+    tests = []
+    for a, b in pairs:
+        errors, _ = table.common([a, b])
+        tests.append(paired_test(a, b, errors[:, 0], errors[:, 1], level=level, seed=seed))
+    corrected = holm([test.p for test in tests])
+    return tuple(replace(t, p_holm=p) for t, p in zip(tests, corrected, strict=True))
+
+
+def rank_test(errors: FloatArray, methods: Sequence[str]) -> RankTest:
+    """Friedman's test and Nemenyi's, from mean absolute errors (n, M) of n subjects.
+
+    Friedman's p is that of the chi-squared distribution, with the correction for ties. Nemenyi's
+    test follows only where Friedman's finds a difference (Demsar, JMLR 7, 2006); where it does
+    not, all methods are one clique.
+
+    Returns:
+        mean ranks (1 the smallest error) even where there is no test; then `reason` says why.
+    """
+    from scipy.stats import friedmanchisquare, rankdata
+
+    n, m = errors.shape
+    rounded = np.round(errors, TIE_DECIMALS)
+    ranks = rankdata(rounded, axis=1).mean(axis=0) if n else np.zeros(0)
+    named = {method: float(r) for method, r in zip(methods, ranks, strict=False)}
+    reason = _unrankable(rounded)
+    if reason:
+        return RankTest(n, None, None, named, None, reason=reason)
+    statistic, p = friedmanchisquare(*rounded.T)
+    distance = critical_difference(n, m)
+    if p >= ALPHA:
+        return RankTest(
+            n, float(statistic), float(p), named, distance, (_ordered(named),),
+            reason=f"Friedman's test finds no difference (p = {p:.2g}), so pairs are not tested",
+        )  # fmt: skip
+    nemenyi = nemenyi_p(rounded)
+    pairs = tuple(
+        (methods[i], methods[j], float(nemenyi[i, j])) for i, j in combinations(range(m), 2)
+    )
+    found = cliques(named, distance)
+    return RankTest(n, float(statistic), float(p), named, distance, found, pairs)
+
+
+def _unrankable(errors: FloatArray) -> str:
+    n, m = errors.shape
+    least = min_subjects(1 - ALPHA)
+    if m < 3:
+        return f"{count(m, 'method')}: Friedman's test is for 3 or more"
+    if n < least:
+        return (
+            f"{count(n, 'subject')} with a result of all {m} methods: "
+            f"Friedman's test needs at least {least}"
+        )
+    if np.all(errors == errors[:, :1]):
+        return "all methods have the same error in every subject"
+    return ""
+
+
+def critical_difference(n: int, m: int) -> float:
+    """Of the mean ranks of m methods on n subjects at 5 %: Demsar, JMLR 7 (2006), section 3.2.2."""
+    from scipy.stats import studentized_range
+
+    q = studentized_range.ppf(1 - ALPHA, m, np.inf) / np.sqrt(2)
+    return float(q * np.sqrt(m * (m + 1) / (6 * n)))
+
+
+def nemenyi_p(errors: FloatArray) -> NDArray[np.float64]:
+    """Nemenyi's p of every pair (M, M) from errors (n, M), by scikit-posthocs."""
+    from scikit_posthocs import posthoc_nemenyi_friedman  # type: ignore[import-untyped]
+
+    return np.asarray(posthoc_nemenyi_friedman(errors), dtype=np.float64)
+
+
+def cliques(ranks: Mapping[str, float], distance: float) -> tuple[tuple[str, ...], ...]:
+    """Largest groups of two or more methods whose mean ranks span less than `distance`."""
+    order = _ordered(ranks)
+    spans: list[tuple[int, int]] = []
+    for i, first in enumerate(order):
+        last = max(j for j, name in enumerate(order) if ranks[name] - ranks[first] < distance)
+        if last > i and (not spans or last > spans[-1][1]):
+            spans.append((i, last))
+    return tuple(order[i : j + 1] for i, j in spans)
+
+
+def _ordered(ranks: Mapping[str, float]) -> tuple[str, ...]:
+    return tuple(sorted(ranks, key=lambda name: ranks[name]))
