@@ -84,6 +84,9 @@ class STREAMNet(nn.Module):
     2,238,119 at 72 px. The state-dict names are those of the authors' repository.
     """
 
+    mc_split = ("stem", "head")
+    """See `uncertainty.mc_dropout`."""
+
     def __init__(self, config: STREAMNetConfig | None = None) -> None:
         super().__init__()
         self.config = c = config or STREAMNetConfig()

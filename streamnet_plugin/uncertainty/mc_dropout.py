@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from streamnet_plugin.model.streamnet import STREAMNet
 from streamnet_plugin.types import FaceVideo, Method, Prediction
 
 ELEMENTWISE = (nn.Dropout, nn.AlphaDropout)
@@ -25,6 +24,9 @@ SELU_FLOOR = -1.7580993408473766
 """What an alpha dropout puts in place of a value: the limit of SELU (Klambauer et al. 2017)."""
 MEMORY_MB = 256.0
 """Samples are computed together as long as their activations fit into this."""
+SPLIT = "mc_split"
+"""A network may say by this attribute which of its methods compute what lies before its first
+dropout, and all the rest: `head(*stem(x))` is its output for `mc_split = ("stem", "head")`."""
 LIVE_LAYERS = 3
 """Outputs of so many layers are held at a time: a layer's input, its output and a copy."""
 
@@ -44,8 +46,8 @@ def sample_clip(
 
     Only dropout is random: batch norm and everything else stay as in evaluation. Every pair
     (sample, clip) has a random generator of its own, so that a sample depends neither on how many
-    are drawn, nor on how many are computed together, nor on the clips before it. For a STREAM-Net,
-    what lies before the first dropout is computed once.
+    are drawn, nor on how many are computed together, nor on the clips before it. What lies
+    before the first dropout is computed once if the network says where that is, see `SPLIT`.
 
     Args:
         model: in evaluation mode; it is left so. Its dropout must be made of modules of `DROPOUTS`.
@@ -84,9 +86,11 @@ def dropout_layers(model: nn.Module) -> list[nn.Module]:
 
 def _split(model: nn.Module, clip: Tensor) -> tuple[Sequence[Tensor], Callable[..., Tensor]]:
     """What is computed once, and the random rest of the network as a function of it."""
-    if isinstance(model, STREAMNet) and clip.dim() == 4:
-        return model.stem(clip), model.head
-    return (clip,), model
+    split = getattr(model, SPLIT, None)
+    if split is None:
+        return (clip,), model
+    before, after = (getattr(model, name) for name in split)
+    return before(clip), after
 
 
 def _same_format(x: Tensor, like: Tensor) -> Tensor:
