@@ -222,16 +222,31 @@ def waveform_metrics(
 ) -> dict[str, Interval]:
     """`WAVEFORM_METRICS` of one method: means over its videos (V,), with cluster intervals.
 
-    A video without a value is left out; where none has one, the first video's reason is given.
+    A video without a value is left out, which `reason` says beside the interval.
     """
     found = {}
     for metric, name in WAVEFORM_METRICS.items():
         values = np.array([_number(getattr(e, name)) for e in errors], dtype=np.float64)
-        found[metric] = mean_interval(values, subjects, level=level, seed=seed)
-        if found[metric].value is None:
-            reason = next((e.reason for e in errors if e.reason), "there are no waveforms")
-            found[metric] = Interval(None, reason=reason)
+        interval = mean_interval(values, subjects, level=level, seed=seed)
+        lost = _left_out(errors, values)
+        if interval.value is None:
+            interval = Interval(None, reason=lost)
+        elif lost:
+            reason = f"{interval.reason}; {lost}" if interval.reason else lost
+            interval = replace(interval, reason=reason)
+        found[metric] = interval
     return found
+
+
+def _left_out(errors: Sequence[BeatErrors], values: FloatArray) -> str:
+    """How many videos (V,) have no value, and why the first of them; empty if all have one."""
+    if not len(errors):
+        return "there are no waveforms"
+    lost = np.flatnonzero(np.isnan(values))
+    if not len(lost):
+        return ""
+    why = errors[lost[0]].reason
+    return f"{len(lost)} of {count(len(errors), 'video')} without a value, the first: {why}"
 
 
 def _number(value: float | None) -> float:
