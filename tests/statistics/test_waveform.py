@@ -68,9 +68,9 @@ def test_a_constant_delay_is_no_error_and_jitter_is():
     assert shaky.sdnn_error == pytest.approx(abs(shaky.sdnn_read - shaky.sdnn_true))
 
 
-def test_a_dicrotic_wave_is_no_beat():
-    cycle = np.arange(0, 60, 1 / FS) * 45 / 60
-    phase = np.mod(cycle, 1)
+@pytest.mark.parametrize("start", np.arange(0, 1, 0.1))
+def test_a_dicrotic_wave_is_no_beat(start):
+    phase = np.mod(start + np.arange(0, 60, 1 / FS) * 45 / 60, 1)
     x = sum(h * np.exp(-0.5 * ((phase - at) / 0.08) ** 2) for at, h in ((0.3, 1), (0.65, 0.5)))
     found = beat_times(x - x.mean(), FS)
     assert len(found) == pytest.approx(45, abs=1)
@@ -78,7 +78,7 @@ def test_a_dicrotic_wave_is_no_beat():
 
 
 def test_an_interval_with_a_beat_too_many_is_left_out(monkeypatch):
-    x, true = pulse(rhythm(60), 60), np.arange(1.0, 50)
+    x, true = pulse(rhythm(60), 50), np.arange(1.0, 50)
     read = np.sort(np.append(true + 0.01 * (true % 2), [10.5, 20.5]))
     read = np.delete(read, 35)
     beats = iter([read, true])
@@ -129,11 +129,10 @@ def test_short_and_broken_waveforms_say_why():
 
 def test_true_beats_that_do_not_fit_the_spectrum_are_not_believed():
     t = np.arange(0, 60, 1 / FS)
-    label = np.sin(2 * np.pi * 1.0 * t) * (np.sin(2 * np.pi * t / 4) > 0)  # half of the time silent
-    label[t > 4] = 0.01 * np.random.default_rng(0).normal(size=np.count_nonzero(t > 4))
+    label = np.sin(2 * np.pi * t) * (t < 4)  # the sensor fell off
     found = beat_errors(pulse(rhythm(60), 60), label, FS)
-    assert found.ibi_error is None
-    assert found.reason
+    assert (found.ibi_error, found.f1) == (None, None)
+    assert found.reason == "4 beats in the true waveform, where 59 fit its 59 bpm"
 
 
 def test_a_straight_line_has_no_beats():
