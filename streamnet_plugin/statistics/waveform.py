@@ -26,8 +26,10 @@ REFRACTORY_S = 0.3
 """No two beats are closer, whatever the rate: Elgendi's own."""
 RATE_BAND_HZ = (0.6, 3.3)
 """Where the waveform's own heart rate is sought, as in the convention toolbox-2025."""
-MAX_RATE_MISMATCH = 0.1
-"""The true beats are trusted if their median IBI fits the spectral heart rate this well."""
+MAX_MISCOUNT = 0.1
+"""The true beats are trusted if their number fits the spectral heart rate this well, or by one."""
+FIRST_IBI_SHARE = 0.8
+"""A first IBI below this share of the median begins at a dicrotic wave."""
 TOLERANCE_S = 0.15
 """Two beats are the same within 150 ms, as ANSI/AAMI EC57 matches the beats of an ECG."""
 MAX_LAG_S = 0.5
@@ -144,10 +146,11 @@ def _doubtful(true: FloatArray, label: FloatArray, fs: float) -> str:
     """Why the beats (n,) found in the true waveform are not to be believed; empty if they are."""
     if len(true) < 2:
         return f"{count(len(true), 'beat')} in the true waveform"
-    beats, spectrum = 60 / float(np.median(np.diff(true))), refined_hr(label, fs, RATE_BAND_HZ)
-    if abs(beats - spectrum) <= MAX_RATE_MISMATCH * spectrum:
+    hr = refined_hr(label, fs, RATE_BAND_HZ)
+    expected = hr / 60 * len(label) / fs
+    if abs(len(true) - expected) <= 1 + MAX_MISCOUNT * expected:
         return ""
-    return f"the true waveform's beats make {beats:.0f} bpm, its spectrum {spectrum:.0f}"
+    return f"{len(true)} beats in the true waveform, where {expected:.0f} fit its {hr:.0f} bpm"
 
 
 def _too_few_read(what: str, n: int, n_true: int, share: float) -> str:
@@ -187,11 +190,21 @@ def beat_times(x: FloatArray, fs: float) -> FloatArray:
     smooth = CubicSpline(t, (x - np.mean(x)) / np.std(x))(fine)
     hr = refined_hr(x, fs, RATE_BAND_HZ)
     apart = max(REFRACTORY_S, 30 / hr) if np.isfinite(hr) else REFRACTORY_S
+    # neurokit2 counts the refractory time from the first sample on, as if a beat were there; a
+    # level lead-in of that length keeps the first beat.
+    lead = int(np.ceil(apart * PEAK_HZ)) + 1
     try:
-        found = ppg_findpeaks(smooth, sampling_rate=PEAK_HZ, mindelay=apart)
+        found = ppg_findpeaks(
+            np.pad(smooth, (lead, 0), mode="edge"), sampling_rate=PEAK_HZ, mindelay=apart
+        )
     except IndexError:  # neurokit2's way to say that it found no wave
         return np.zeros(0)
-    return np.asarray(found["PPG_Peaks"], dtype=np.float64) / PEAK_HZ
+    beats: FloatArray = (np.asarray(found["PPG_Peaks"], dtype=np.float64) - lead) / PEAK_HZ
+    ibi = np.diff(beats)
+    # No beat before the first has kept a dicrotic wave from taking its place.
+    if len(ibi) > 2 and ibi[0] < FIRST_IBI_SHARE * np.median(ibi):
+        return beats[1:]
+    return beats
 
 
 def delay(pred: FloatArray, label: FloatArray, fs: float) -> float:
@@ -222,16 +235,31 @@ def waveform_metrics(
 ) -> dict[str, Interval]:
     """`WAVEFORM_METRICS` of one method: means over its videos (V,), with cluster intervals.
 
-    A video without a value is left out; where none has one, the first video's reason is given.
+    A video without a value is left out, which `reason` says beside the interval.
     """
     found = {}
     for metric, name in WAVEFORM_METRICS.items():
         values = np.array([_number(getattr(e, name)) for e in errors], dtype=np.float64)
-        found[metric] = mean_interval(values, subjects, level=level, seed=seed)
-        if found[metric].value is None:
-            reason = next((e.reason for e in errors if e.reason), "there are no waveforms")
-            found[metric] = Interval(None, reason=reason)
+        interval = mean_interval(values, subjects, level=level, seed=seed)
+        lost = _left_out(errors, values)
+        if interval.value is None:
+            interval = Interval(None, reason=lost)
+        elif lost:
+            reason = f"{interval.reason}; {lost}" if interval.reason else lost
+            interval = replace(interval, reason=reason)
+        found[metric] = interval
     return found
+
+
+def _left_out(errors: Sequence[BeatErrors], values: FloatArray) -> str:
+    """How many videos (V,) have no value, and why the first of them; empty if all have one."""
+    if not len(errors):
+        return "there are no waveforms"
+    lost = np.flatnonzero(np.isnan(values))
+    if not len(lost):
+        return ""
+    why = errors[lost[0]].reason
+    return f"{len(lost)} of {count(len(errors), 'video')} without a value, the first: {why}"
 
 
 def _number(value: float | None) -> float:

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from streamnet_plugin.data.synthetic.pulse import beat
 from streamnet_plugin.signal.pulse import clean_bvp
+from streamnet_plugin.statistics import waveform
 from streamnet_plugin.statistics.waveform import (
     TOLERANCE_S,
     WAVEFORM_METRICS,
@@ -67,6 +68,28 @@ def test_a_constant_delay_is_no_error_and_jitter_is():
     assert shaky.sdnn_error == pytest.approx(abs(shaky.sdnn_read - shaky.sdnn_true))
 
 
+@pytest.mark.parametrize("start", np.arange(0, 1, 0.1))
+def test_a_dicrotic_wave_is_no_beat(start):
+    phase = np.mod(start + np.arange(0, 60, 1 / FS) * 45 / 60, 1)
+    x = sum(h * np.exp(-0.5 * ((phase - at) / 0.08) ** 2) for at, h in ((0.3, 1), (0.65, 0.5)))
+    found = beat_times(x - x.mean(), FS)
+    assert len(found) == pytest.approx(45, abs=1)
+    assert np.diff(found) == pytest.approx(60 / 45, abs=0.01)
+
+
+def test_an_interval_with_a_beat_too_many_is_left_out(monkeypatch):
+    x, true = pulse(rhythm(60), 50), np.arange(1.0, 50)
+    read = np.sort(np.append(true + 0.01 * (true % 2), [10.5, 20.5]))
+    read = np.delete(read, 35)
+    beats = iter([read, true])
+    monkeypatch.setattr(waveform, "beat_times", lambda *_: next(beats))
+    found = beat_errors(x, x, FS)
+    assert (found.n_true, found.n_read, found.n_matched) == (49, 50, 48)
+    assert found.n_intervals == 48 - 2 - 2  # two hold an extra beat, two lack their common end
+    assert found.ibi_error == pytest.approx(10)
+    assert found.f1 == pytest.approx(200 * 48 / 99)
+
+
 def test_delay_has_a_sign():
     x = pulse(rhythm(60), 30)
     assert delay(np.roll(x, 6), x, FS) == pytest.approx(0.2)
@@ -106,11 +129,10 @@ def test_short_and_broken_waveforms_say_why():
 
 def test_true_beats_that_do_not_fit_the_spectrum_are_not_believed():
     t = np.arange(0, 60, 1 / FS)
-    label = np.sin(2 * np.pi * 1.0 * t) * (np.sin(2 * np.pi * t / 4) > 0)  # half of the time silent
-    label[t > 4] = 0.01 * np.random.default_rng(0).normal(size=np.count_nonzero(t > 4))
+    label = np.sin(2 * np.pi * t) * (t < 4)  # the sensor fell off
     found = beat_errors(pulse(rhythm(60), 60), label, FS)
-    assert found.ibi_error is None
-    assert found.reason
+    assert (found.ibi_error, found.f1) == (None, None)
+    assert found.reason == "4 beats in the true waveform, where 59 fit its 59 bpm"
 
 
 def test_a_straight_line_has_no_beats():
@@ -142,12 +164,22 @@ def test_variability_skips_the_gap_of_a_lost_beat():
 
 
 def test_means_over_videos_with_intervals_over_subjects():
-    errors = [BeatErrors(f1=90.0, ibi_error=10.0 + v, rmssd_error=None) for v in range(8)]
+    why = "30 intervals are needed"
+    errors = [BeatErrors(f1=90.0, ibi_error=10.0 + v, reason=why) for v in range(8)]
     errors.append(BeatErrors(reason="5.0 s are too short"))
     found = waveform_metrics(errors, [f"s{v}" for v in range(9)])
     assert set(found) == set(WAVEFORM_METRICS)
     assert found["IBI error (ms)"].value == pytest.approx(13.5)
     assert found["IBI error (ms)"].low < 13.5 < found["IBI error (ms)"].high
     assert found["RMSSD error (ms)"].value is None
-    assert found["RMSSD error (ms)"].reason == "5.0 s are too short"
+    first = "9 of 9 videos without a value, the first: "
+    assert found["RMSSD error (ms)"].reason == first + "30 intervals are needed"
+    assert found["IBI error (ms)"].reason == (
+        "1 of 9 videos without a value, the first: 5.0 s are too short"
+    )
+    few = waveform_metrics(errors[6:], ["s6", "s7", "s8"])["IBI error (ms)"]
+    assert few.low is None
+    assert few.reason.startswith("2 subjects: ")
+    assert "1 of 3 videos" in few.reason
+    assert waveform_metrics(errors[:8], list(range(8)))["IBI error (ms)"].reason == ""
     assert waveform_metrics([], [])["IBI error (ms)"].reason == "there are no waveforms"
