@@ -281,6 +281,15 @@ def test_reported_rows_stand_below_and_are_never_ranked(analysed):
     )
 
 
+def test_reported_values_stand_in_their_own_columns(analysed):
+    grid = tables.main_table(analysed, references_for("UBFC-rPPG", "neurips-2023"))
+    row = dict(zip(grid.columns, grid.reported[-1], strict=True))
+    assert row["Method"].text == "STREAM-Net, trained on PURE"
+    assert row["MAE (bpm)"] == Cell("1.15", 1.151)
+    assert row["RMSE (bpm)"].value == 2.715
+    assert row["Pearson"].text == "—"
+
+
 def test_a_better_reported_value_does_not_take_the_mark_of_the_best(build):
     results = build({"slow": {"s": (50.0,)}, "slower": {"s": (60.0,)}})
     text = tables.to_markdown(results, PURE_REFERENCES)
@@ -412,3 +421,8 @@ def test_html_reads_back_as_the_same_words(grid):
         [["Reported, not measured"], *reported] if reported else []
     )
     assert not {"nan", "inf", "-inf"} & set(page.values)
+
+
+def test_a_bracket_behind_a_row_end_is_no_option_of_it():
+    grid = Grid("g", "c", ("a", "b"), ((Cell("x"), Cell("1")), (Cell("[2cm]"), Cell("2"))), 1)
+    assert "\n{[}2cm{]} & 2 \\\\" in latex(grid)
