@@ -7,7 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from streamnet_plugin.report.results import HIGHER_IS_BETTER, BenchmarkResults, MethodSummary
+from streamnet_plugin.report.results import (
+    HIGHER_IS_BETTER,
+    BenchmarkResults,
+    MethodSummary,
+    WindowKey,
+)
 from streamnet_plugin.statistics.results import Coverage, Interval, MethodAnalysis
 
 DASH = "—"
@@ -15,8 +20,6 @@ INFINITE = "∞"
 WITHIN_5 = "within 5 bpm"
 ERRORS = "Value ± standard error over windows, as the rPPG-Toolbox computes it."
 Mark = Literal["", "best", "second"]
-WindowKey = tuple[str, str, int]
-"""(dataset, recording, number of the window)."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,7 @@ def measured_windows(results: BenchmarkResults) -> dict[str, dict[WindowKey, flo
     found: dict[str, dict[WindowKey, float]] = {}
     for r in results.rows:
         if r.abs_error is not None and r.method in shown:
-            found.setdefault(r.method, {})[r.dataset, r.recording, r.window] = r.abs_error
+            found.setdefault(r.method, {})[r.key] = r.abs_error
     return found
 
 

@@ -10,8 +10,8 @@ from typing import Any, Literal
 import numpy as np
 
 from streamnet_plugin.report.cells import analysis_of, coverage_at, withheld_share
-from streamnet_plugin.report.merge import Key, refuse_mixed
-from streamnet_plugin.report.results import BenchmarkResults, MethodSummary, WindowRow
+from streamnet_plugin.report.merge import refuse_mixed
+from streamnet_plugin.report.results import BenchmarkResults, MethodSummary, WindowKey, WindowRow
 from streamnet_plugin.statistics.results import Interval
 from streamnet_plugin.types import FloatArray
 from streamnet_plugin.wording import count
@@ -143,9 +143,8 @@ def _only(a: Sequence[str], b: Sequence[str]) -> tuple[tuple[str, ...], tuple[st
 
 
 def _recordings(results: BenchmarkResults) -> list[str]:
-    """`dataset recording`, also those that failed as a whole."""
-    read = [f"{r.dataset} {r.recording}" for r in results.rows]
-    return list(dict.fromkeys(read))
+    """`dataset recording`."""
+    return list(dict.fromkeys(" ".join(r.key[:2]).strip() for r in results.rows))
 
 
 def _changes(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Change]:
@@ -199,8 +198,8 @@ def _method_diff(a: BenchmarkResults, b: BenchmarkResults, method: str) -> Metho
     )
 
 
-def _windows(results: BenchmarkResults, method: str) -> dict[Key, WindowRow]:
-    return {(r.dataset, r.recording, r.window): r for r in results.rows if r.method == method}
+def _windows(results: BenchmarkResults, method: str) -> dict[WindowKey, WindowRow]:
+    return {r.key: r for r in results.rows if r.method == method}
 
 
 def _change(pair: tuple[WindowRow, WindowRow]) -> float:
@@ -213,7 +212,7 @@ def _subject_changes(pairs: Sequence[tuple[WindowRow, WindowRow]]) -> FloatArray
     """(S,) mean change of the absolute error of each subject, bpm."""
     found: dict[tuple[str, str], list[float]] = {}
     for pair in pairs:
-        found.setdefault((pair[0].dataset, pair[0].subject), []).append(_change(pair))
+        found.setdefault((pair[0].key[0], pair[0].subject), []).append(_change(pair))
     return np.array([np.mean(changes) for changes in found.values()])
 
 

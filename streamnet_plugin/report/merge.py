@@ -12,6 +12,7 @@ from streamnet_plugin.report.results import (
     BenchmarkResults,
     FailureRow,
     MethodSummary,
+    WindowKey,
     WindowRow,
 )
 from streamnet_plugin.report.writer import RESULTS, read_results
@@ -21,8 +22,6 @@ from streamnet_plugin.wording import count
 SOURCES = "sources"
 """Key of the provenance of merged results: a list of {source, path, title, provenance}."""
 Analyse = Callable[[BenchmarkResults], Analysis | None]
-Key = tuple[str, str, int]
-"""(dataset, recording, number of the window)."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class _Part:
 
     source: str
     summary: MethodSummary
-    rows: Mapping[Key, WindowRow]
+    rows: Mapping[WindowKey, WindowRow]
 
 
 def read_and_merge(paths: Sequence[str | Path], analyse: Analyse | None = None) -> BenchmarkResults:
@@ -115,9 +114,9 @@ def refuse_mixed(named: Sequence[tuple[str, BenchmarkResults]]) -> None:
 def _parts(named: Sequence[tuple[str, BenchmarkResults]]) -> list[_Part]:
     parts = []
     for label, results in named:
-        rows: dict[str, dict[Key, WindowRow]] = {}
+        rows: dict[str, dict[WindowKey, WindowRow]] = {}
         for row in results.rows:
-            rows.setdefault(row.method, {})[row.dataset, row.recording, row.window] = row
+            rows.setdefault(row.method, {})[row.key] = row
         parts += [_Part(label, s, rows.get(s.method, {})) for s in results.summaries]
     return parts
 
@@ -218,15 +217,14 @@ def _differences(
             + ". Rows over different videos do not compare."
         )
     prints = {
-        label: results.provenance.get("data_fingerprint")
+        label: results.provenance["data_fingerprint"]
         for label, results in named
-        if SOURCES not in results.provenance
+        if "data_fingerprint" in results.provenance and not _rescored(results)
     }
     if len(set(prints.values())) > 1:
-        yield (
-            "Data fingerprints differ: " + ", ".join(f"{v} in {k}" for k, v in prints.items()) + "."
-        )
-    labels: dict[Key, dict[str, set[float]]] = {}
+        each = ", ".join(f"{print_} in {label}" for label, print_ in prints.items())
+        yield f"Data fingerprints differ: {each}."
+    labels: dict[WindowKey, dict[str, set[float]]] = {}
     for part in parts:
         for key, row in part.rows.items():
             if row.hr_label is not None:
@@ -242,6 +240,12 @@ def _differences(
             f"The sources have different true HRs in {count(len(other), 'window')}, by up to "
             f"{largest:.2f} bpm: labels, alignment or recordings differ."
         )
+
+
+def _rescored(results: BenchmarkResults) -> bool:
+    """Made of saved waveforms: the fingerprint is then of those, not of the videos."""
+    config = results.provenance.get("config")
+    return isinstance(config, Mapping) and SOURCES in config
 
 
 def _provenances(

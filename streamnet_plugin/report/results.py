@@ -14,6 +14,9 @@ from streamnet_plugin.types import FloatArray
 SCHEMA = 2
 HIGHER_IS_BETTER = frozenset({"Pearson", "SNR", "MACC"})
 
+WindowKey = tuple[str, str, int]
+"""(dataset, recording, number of the window)."""
+
 
 @dataclass(frozen=True)
 class WindowRow:
@@ -54,6 +57,12 @@ class WindowRow:
     spread: float | None = None
     half_widths: Mapping[str, float | None] = field(default_factory=dict)
     withheld: str = ""
+
+    @property
+    def key(self) -> WindowKey:
+        """Which window it is, whoever read it. A CSV names no dataset but itself: that is none."""
+        dataset = "" if self.dataset.endswith(".csv") else self.dataset
+        return dataset, self.recording, self.window
 
 
 @dataclass(frozen=True)

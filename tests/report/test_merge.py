@@ -135,6 +135,12 @@ def test_other_videos_data_and_labels_are_told(net, build):
     assert "different true HRs in 1 window, by up to 2.50 bpm" in notes
 
 
+def test_fingerprints_of_saved_waveforms_say_nothing_of_the_videos(net, pos):
+    saved = {"config": {"sources": ["x.csv"]}, "data_fingerprint": "waveforms"}
+    notes = merge([(ONE, net), (TWO, replace(pos, provenance=saved))]).notes
+    assert not any("fingerprint" in note for note in notes)
+
+
 def test_same_data_needs_no_such_note(net, build):
     other = build({"POS": {"s1": (5.0, 6.0), "s2": (7.0, 8.0)}})
     assert merge([(ONE, net), (TWO, other)]).notes == ("runs/one: net note",)
