@@ -25,6 +25,8 @@ GROUP = "rppg.outputs"
 """Entry points: file ending without its dot -> reader (path) -> iterable of WaveformPair."""
 DEFAULT_FS = 30.0
 CSV = ".csv"
+CSV_DATASET = "CSV"
+"""Of all CSVs, so that methods in several of them are compared video by video."""
 
 
 def rescore(
@@ -184,7 +186,7 @@ def _read_csv(path: Path, fs: float, differential: bool) -> list[WaveformPair]:
     return [
         WaveformPair(
             method=path.stem,
-            dataset=path.name,
+            dataset=CSV_DATASET,
             recording=video,
             subject=video,
             fs=fs,

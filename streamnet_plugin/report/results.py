@@ -14,6 +14,9 @@ from streamnet_plugin.types import FloatArray
 SCHEMA = 2
 HIGHER_IS_BETTER = frozenset({"Pearson", "SNR", "MACC"})
 
+WindowKey = tuple[str, str, int]
+"""(dataset, recording, number of the window)."""
+
 
 @dataclass(frozen=True)
 class WindowRow:
@@ -63,6 +66,11 @@ class WindowRow:
     def person(self) -> str:
         """Who it is; datasets number their subjects alike."""
         return f"{self.dataset}/{self.subject}"
+
+    @property
+    def key(self) -> WindowKey:
+        """Which window it is, whoever read it."""
+        return self.dataset, self.recording, self.window
 
 
 @dataclass(frozen=True)

@@ -1,28 +1,63 @@
-"""The table: Markdown, CSV, LaTeX and for the terminal."""
+"""The tables of a comparison: metrics, uncertainty and pairs, in every format.
+
+With an analysis every metric carries its confidence interval; without one, the toolbox's standard
+error.
+"""
 
 from __future__ import annotations
 
-import csv
-import io
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
-from streamnet_plugin.report.results import HIGHER_IS_BETTER, BenchmarkResults, MethodSummary
+from streamnet_plugin.report.cells import (
+    WITHIN_5,
+    Cell,
+    Grid,
+    Mark,
+    analysis_of,
+    common_mae,
+    coverage_at,
+    estimate,
+    interval,
+    interval_cell,
+    intervals_are,
+    metrics_of,
+    number,
+    number_cell,
+    places,
+    ranks,
+    same_windows,
+    withheld_share,
+)
+from streamnet_plugin.report.csvs import to_csv
+from streamnet_plugin.report.pairs import conclusions, pairs_table, verdict
+from streamnet_plugin.report.reference import NO_REFERENCES, ReferenceRow, References
+from streamnet_plugin.report.render import html, latex, markdown, one_line
+from streamnet_plugin.report.results import BenchmarkResults
+from streamnet_plugin.report.uncertainty import picp_cell, uncertainty_table, width_cell
 from streamnet_plugin.wording import count
 
-DASH = "—"
+__all__ = [
+    "caption", "footnotes", "grids", "header", "main_table", "metrics_of", "pairs_table", "ranks",
+    "to_csv", "to_html", "to_latex", "to_markdown", "to_rich", "uncertainty_table",
+]  # fmt: skip
+
 NAMED_WINDOWS = 5
 """So many windows without a result are named below the table, the rest are counted."""
-ERRORS = "Value ± standard error over windows, as the rPPG-Toolbox computes it."
 UNITS = {"MAE": "bpm", "RMSE": "bpm", "MAPE": "%", "SNR": "dB", "MAE (refined)": "bpm"}
-
-
-def metrics_of(results: BenchmarkResults) -> list[str]:
-    """Names of the metrics, in the order of the first summary."""
-    return list(results.summaries[0].values) if results.summaries else []
+NO_RESULT = "No result / windows"
+MAE = "MAE (bpm)"
+GLANCE = {"MAE in": "MAE in\ncommon", "RMSE": "RMSE\n(bpm)", "Pearson": "r", "SNR": "SNR\n(dB)",
+          "Within 5": "Within\n5 bpm (%)"}  # fmt: skip
+"""Beginnings of the columns that the terminal shows too -> what it calls them."""
+NOT_RANKED = (
+    "Best and second are not marked where the methods have results in different windows: only the "
+    "column over the common ones compares."
+)
 
 
 def caption(results: BenchmarkResults) -> str:
@@ -48,7 +83,8 @@ def footnotes(results: BenchmarkResults) -> list[str]:
         f"No result for {f.recording}{f' by {f.method}' if f.method else ''}: {f.reason}"
         for f in results.failures
     ]
-    return notes + _windows_without_result(results)
+    notes += _windows_without_result(results)
+    return notes + (list(results.analysis.notes) if results.analysis else [])
 
 
 def _windows_without_result(results: BenchmarkResults) -> list[str]:
@@ -66,146 +102,189 @@ def _windows_without_result(results: BenchmarkResults) -> list[str]:
 
 
 def header(results: BenchmarkResults) -> list[str]:
-    columns = [f"{m} ({UNITS[m]})" if m in UNITS else m for m in metrics_of(results)]
-    columns = [c.replace("MAE (refined) (bpm)", "MAE refined (bpm)") for c in columns]
-    return ["Method", "Variant", *columns, "HR SD, MC (bpm)", "No result / windows"]
+    """Columns of the main table."""
+    return list(main_table(results).columns)
 
 
-def _cells(s: MethodSummary, metrics: Sequence[str]) -> list[str]:
-    cells = [s.method, s.variant]
-    for metric in metrics:
-        value, error = s.values[metric]
-        if value is None:
-            cells.append(DASH)
-        else:
-            cells.append(f"{value:.2f}" + (f" ± {error:.2f}" if error is not None else ""))
-    cells.append(DASH if s.hr_mc_std is None else f"{s.hr_mc_std:.2f}")
-    cells.append(f"{s.n_no_result} / {s.n_windows + s.n_no_result}")
+def _heading(metric: str) -> str:
+    name = metric.replace("MAE (refined)", "MAE refined")
+    return f"{name} ({UNITS[metric]})" if metric in UNITS else name
+
+
+def grids(results: BenchmarkResults, references: References = NO_REFERENCES) -> list[Grid]:
+    """The tables that there is something to fill with, the main one first."""
+    found = [
+        main_table(results, references), uncertainty_table(results), pairs_table(results)
+    ]  # fmt: skip
+    return [grid for grid in found if grid is not None]
+
+
+def main_table(results: BenchmarkResults, references: References = NO_REFERENCES) -> Grid:
+    """Every method and metric, and published rows below."""
+    columns = [(_heading(m), _metric_cells(results, m)) for m in metrics_of(results)]
+    if not same_windows(results):
+        n, mae = common_mae(results)
+        marks = places(mae)
+        cells = [
+            Cell(number(mae.get(s.method)), mae.get(s.method), marks.get(s.method, ""))
+            for s in results.summaries
+        ]
+        columns.append((f"MAE in {count(n, 'common window')} (bpm)", cells))
+    columns += _other_columns(results)
+    names = [(Cell(s.method), Cell(s.variant)) for s in results.summaries]
+    rows = [(*names[i], *(cells[i] for _, cells in columns)) for i in range(len(results.summaries))]
+    sources = dict.fromkeys(f"Reported by: {row.source}." for row in references.rows)
+    return Grid(
+        name="main",
+        caption=f"{caption(results)} {intervals_are(results)}",
+        columns=("Method", "Variant", *(name for name, _ in columns)),
+        rows=tuple(rows),
+        n_text=2,
+        reported=tuple(_reported(row, [name for name, _ in columns]) for row in references.rows),
+        notes=(
+            *filter(None, [*conclusions(results), ranking_note(results)]),
+            *sources,
+        ),
+    )
+
+
+def ranking_note(results: BenchmarkResults) -> str:
+    """Says so where no best method is marked, though there are several."""
+    return "" if same_windows(results) else NOT_RANKED
+
+
+def _metric_cells(results: BenchmarkResults, metric: str) -> list[Cell]:
+    """One column: values with their interval or standard error, and who is best."""
+    best, second = ranks(results, metric)
+    cells = []
+    for s in results.summaries:
+        found = estimate(results, s, metric)
+        text = interval(found)
+        error = s.values.get(metric, (None, None))[1]
+        if results.analysis is None and found.value is not None and error is not None:
+            text = f"{text} ± {number(error)}"
+        mark: Mark = "best" if s.method in best else "second" if s.method in second else ""
+        cells.append(Cell(text, found.value, mark))
     return cells
 
 
-def ranks(results: BenchmarkResults, metric: str) -> tuple[set[str], set[str]]:
-    """Methods with the best and the second best value of a metric; ties share a place."""
-    values = {s.method: s.values[metric][0] for s in results.summaries}
-    known = {m: round(v, 2) for m, v in values.items() if v is not None}
-    order = sorted(set(known.values()), reverse=metric in HIGHER_IS_BETTER)
-    best, second = (
-        {m for m, v in known.items() if len(order) > place and v == order[place]}
-        for place in (0, 1)
+def _other_columns(results: BenchmarkResults) -> list[tuple[str, list[Cell]]]:
+    """The columns that are no metrics of the toolbox."""
+    lost = [
+        Cell(f"{s.n_no_result} / {s.n_windows + s.n_no_result}", s.n_no_result)
+        for s in results.summaries
+    ]
+    last = (NO_RESULT, lost)
+    if results.analysis is None:
+        spread = [number_cell(s.hr_mc_std) for s in results.summaries]
+        return [("HR SD, MC (bpm)", spread), last]
+    within = [interval_cell(estimate(results, s, WITHIN_5), digits=0) for s in results.summaries]
+    analysed = [analysis_of(results, s.method) for s in results.summaries]
+    withheld = [number_cell(withheld_share(a), 0) for a in analysed]
+    return [("Within 5 bpm (%)", within), ("Withheld (%)", withheld), last]
+
+
+def _reported(row: ReferenceRow, columns: Sequence[str]) -> tuple[Cell, ...]:
+    """A published row in these columns; it is never ranked."""
+    values = {_heading(metric): value for metric, value in row.values.items()}
+    name = f"{row.method}, trained on {row.train}" if row.train else row.method
+    return (
+        Cell(name),
+        Cell("reported, not measured"),
+        *(number_cell(values.get(column)) for column in columns),
     )
-    return best, second
 
 
-def _rows(
-    results: BenchmarkResults,
-    escape: Callable[[str], str],
-    mark_best: Callable[[str], str],
-    mark_second: Callable[[str], str],
-) -> list[list[str]]:
-    metrics = metrics_of(results)
-    places = [ranks(results, metric) for metric in metrics]
-    table = []
-    for s in results.summaries:
-        cells = [escape(cell) for cell in _cells(s, metrics)]
-        for i, (best, second) in enumerate(places, start=2):
-            if s.method in best:
-                cells[i] = mark_best(cells[i])
-            elif s.method in second:
-                cells[i] = mark_second(cells[i])
-        table.append(cells)
-    return table
-
-
-def to_markdown(results: BenchmarkResults) -> str:
+def to_markdown(results: BenchmarkResults, references: References = NO_REFERENCES) -> str:
     """Best in bold, second in italics."""
-
-    def escape(text: str) -> str:
-        return text.replace("|", "\\|")
-
-    lines = [header(results), ["---"] * len(header(results))]
-    lines += _rows(results, escape, lambda c: f"**{c}**", lambda c: f"*{c}*")
-    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    notes = "".join(f"\n- {note}" for note in footnotes(results))
-    return f"{caption(results)} {ERRORS}\n\n{table}\n{notes}\n"
+    main, *others = grids(results, references)
+    notes = [*main.notes, *filter(None, [references.why_not]), *footnotes(results)]
+    parts = [f"{main.caption}\n\n{markdown(main)}\n", *(f"\n- {one_line(n)}" for n in notes), "\n"]
+    for grid in others:
+        parts += [f"\n{grid.caption}\n\n{markdown(grid)}\n"]
+        parts += [*(f"\n- {one_line(n)}" for n in grid.notes), "\n"]
+    return "".join(parts)
 
 
-def to_csv(results: BenchmarkResults) -> str:
-    """One row per method, a column per metric and one for its standard error, full precision."""
-    metrics = metrics_of(results)
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    errors = [column for m in metrics for column in (m, f"{m} SE")]
-    writer.writerow(
-        ["method", "variant", "convention", *errors, "hr_mc_std", "n_windows", "n_no_result",
-         "n_videos", "n_subjects", "seconds"]
-    )  # fmt: skip
-    for s in results.summaries:
-        values = ["" if v is None else v for m in metrics for v in s.values[m]]
-        tail = [s.hr_mc_std, s.n_windows, s.n_no_result, s.n_videos, s.n_subjects, s.seconds]
-        writer.writerow(
-            [s.method, s.variant, results.convention, *values]
-            + ["" if v is None else v for v in tail]
-        )
-    return out.getvalue()
+def to_html(results: BenchmarkResults, references: References = NO_REFERENCES) -> str:
+    """The tables as a fragment of a page, best in <strong>, second in <u>."""
+    return "\n".join(html(grid) for grid in grids(results, references))
 
 
-_LATEX = str.maketrans(
-    {c: f"\\{c}" for c in "&%$#_{}"}
-    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    | {"±": r"$\pm$", DASH: "---"}
-)
-
-
-def to_latex(results: BenchmarkResults) -> str:
-    """A booktabs table, best in bold, second underlined."""
-
-    def escape(text: str) -> str:
-        return text.translate(_LATEX)
-
-    head = [escape(c) for c in header(results)]
-    rows = _rows(results, escape, lambda c: f"\\textbf{{{c}}}", lambda c: f"\\underline{{{c}}}")
-    body = "\n".join(" & ".join(row) + r" \\" for row in rows)
-    return "\n".join(
-        [
-            "% needs \\usepackage{booktabs}",
-            r"\begin{table}",
-            r"\centering",
-            rf"\caption{{{escape(caption(results) + ' ' + ERRORS)}}}",
-            rf"\begin{{tabular}}{{ll{'r' * (len(head) - 2)}}}",
-            r"\toprule",
-            " & ".join(head) + r" \\",
-            r"\midrule",
-            body,
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-            "",
-        ]
-    )
+def to_latex(results: BenchmarkResults, references: References = NO_REFERENCES) -> str:
+    """booktabs tables, best in bold, second underlined."""
+    tables = [latex(grid) for grid in grids(results, references)]
+    return "\n".join(["% needs \\usepackage{booktabs}", *tables])
 
 
 def to_rich(results: BenchmarkResults) -> Table:
-    """For the terminal: values alone, so that a row fits a line; errors are in the files."""
-    notes = ["MAE*: refined HR, free of the FFT's grid. HR SD: over Monte Carlo samples."]
+    """For the terminal: what fits a line of 100 characters; the rest is in the files."""
+    columns = _plain_columns(results) if results.analysis is None else _glance(results)
     table = Table(
-        title=caption(results),
-        caption="\n".join(notes + footnotes(results)),
+        title=Text(caption(results)),
+        caption=Text("\n".join(_terminal_notes(results))),
         title_justify="left",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 0, 0, 0),
     )
-    for i, name in enumerate(header(results)):
-        short = name.replace("No result / windows", "None / n").replace(", MC", "")
-        short = short.replace("MAE refined", "MAE*").replace("Pearson", "r").replace(" (", "\n(")
+    for name in columns:
+        words = name in ("Method", "Variant")
         table.add_column(
-            short, justify="left" if i < 2 else "right", no_wrap=i > 1, overflow="fold"
+            Text(name), justify="left" if words else "right", no_wrap=not words, overflow="fold"
         )
-    for row in _rows(
-        results,
-        lambda c: c.replace("[", "\\["),
-        lambda c: f"[bold green]{c}[/]",
-        lambda c: f"[underline]{c}[/]",
-    ):
-        table.add_row(*(re.sub(r" ± [\d.]+", "", cell) for cell in row))
+    styles: dict[Mark, str] = {"": "", "best": "bold green", "second": "underline"}
+    for cells in zip(*columns.values(), strict=True):
+        table.add_row(*(Text(c.text, styles[c.mark]) for c in cells))
     return table
+
+
+def _terminal_notes(results: BenchmarkResults) -> list[str]:
+    if results.analysis is None:
+        explained = ["MAE*: refined HR, free of the FFT's grid. HR SD: over Monte Carlo samples."]
+    else:
+        explained = [
+            f"MAE [{number(100 * results.analysis.level, 0)} % confidence interval over subjects]. "
+            "PICP and width: of the calibrated 90 % intervals. More in table.md."
+        ]
+    said = [note for note in (verdict(results), ranking_note(results)) if note]
+    return explained + said + footnotes(results)
+
+
+def _plain_columns(results: BenchmarkResults) -> dict[str, list[Cell]]:
+    """The main table with values alone."""
+    columns = {}
+    for name, cells in _by_column(main_table(results)).items():
+        short = GLANCE["MAE in"] if name.startswith("MAE in") else name
+        short = short.replace("No result / windows", "None / n").replace(", MC", "")
+        short = short.replace("MAE refined", "MAE*").replace("Pearson", "r").replace(" (", "\n(")
+        columns[short] = [_value_alone(c) for c in cells]
+    return columns
+
+
+def _glance(results: BenchmarkResults) -> dict[str, list[Cell]]:
+    """Which method is best, how sure that is, and when not to trust it."""
+    main = _by_column(main_table(results))
+    analysed = [analysis_of(results, s.method) for s in results.summaries]
+    at_90 = [coverage_at(a, 0.9) for a in analysed]
+    columns = {"Method": main["Method"]}
+    if MAE in main:
+        columns["MAE (bpm)\n[interval]"] = main[MAE]
+    for name, short in GLANCE.items():
+        found = next((cells for column, cells in main.items() if column.startswith(name)), None)
+        if found is not None:
+            columns[short] = [_value_alone(c) for c in found]
+    return columns | {
+        "PICP\n90 (%)": [_value_alone(picp_cell(c)) for c in at_90],
+        "Width\n(bpm)": [width_cell(c) for c in at_90],
+        "With-\nheld (%)": [number_cell(withheld_share(a), 0) for a in analysed],
+        "None / n": main[NO_RESULT],
+    }
+
+
+def _by_column(grid: Grid) -> dict[str, list[Cell]]:
+    return {name: [row[i] for row in grid.rows] for i, name in enumerate(grid.columns)}
+
+
+def _value_alone(cell: Cell) -> Cell:
+    return replace(cell, text=cell.text.partition(" ± ")[0].partition(" [")[0])

@@ -14,10 +14,18 @@ from typing import Any
 
 from streamnet_plugin.atomic import making, numbered
 from streamnet_plugin.errors import DataError
-from streamnet_plugin.report import tables
+from streamnet_plugin.report import csvs, tables
+from streamnet_plugin.report.reference import References, references_of
 from streamnet_plugin.report.results import BenchmarkResults, Waveform, WindowRow
 
 RESULTS = "results.json"
+ANALYSED = {
+    "pairs.csv": csvs.pairs_csv,
+    "groups.csv": csvs.groups_csv,
+    "lengths.csv": csvs.lengths_csv,
+    "uncertainty.csv": csvs.uncertainty_csv,
+}
+"""The files of an analysis, written only with one."""
 
 
 def write_results(
@@ -27,6 +35,7 @@ def write_results(
     plots: bool = True,
     extra: Callable[[Path], None] = lambda folder: None,
     progress: Callable[[str], None] = lambda name: None,
+    references: References | None = None,
 ) -> Path:
     """Write everything under `folder`, or `folder-2`, `folder-3`, ... if that is taken.
 
@@ -36,6 +45,7 @@ def write_results(
         plots: whether to draw at all.
         extra: writes further files into the folder before it appears.
         progress: called with the name of each file.
+        references: published rows to show below; None takes those that compare.
 
     Returns:
         The folder written.
@@ -45,14 +55,7 @@ def write_results(
     """
 
     def fill(temporary: Path) -> None:
-        texts = {
-            RESULTS: to_json(results),
-            "windows.csv": windows_csv(results.rows),
-            "table.md": tables.to_markdown(results),
-            "table.csv": tables.to_csv(results),
-            "table.tex": tables.to_latex(results),
-        }
-        for name, text in texts.items():
+        for name, text in _texts(results, references).items():
             (temporary / name).write_text(text, encoding="utf-8")
             progress(name)
         if plots:
@@ -60,6 +63,22 @@ def write_results(
         extra(temporary)
 
     return in_new_folder(folder, fill)
+
+
+def _texts(results: BenchmarkResults, references: References | None) -> dict[str, str]:
+    """File name -> content; those of the statistics only where there are any."""
+    shown = references_of(results) if references is None else references
+    texts = {
+        RESULTS: to_json(results),
+        "windows.csv": windows_csv(results.rows),
+        "table.md": tables.to_markdown(results, shown),
+        "table.csv": csvs.to_csv(results),
+        "table.tex": tables.to_latex(results, shown),
+        "table.html": tables.to_html(results, shown),
+    }
+    if results.analysis is not None:
+        texts |= {name: text(results) for name, text in ANALYSED.items()}
+    return texts
 
 
 def in_new_folder(folder: str | Path, fill: Callable[[Path], None], *, place: bool = True) -> Path:
@@ -153,7 +172,8 @@ def _write_plots(
 def n_files(results: BenchmarkResults, plots: bool) -> int:
     """How often `write_results` will call `progress`."""
     drawn = 1 + len({r.method for r in results.rows}) + len({r.recording for r in results.rows})
-    return 5 + (drawn if plots else 0)
+    texts = 6 + (len(ANALYSED) if results.analysis is not None else 0)
+    return texts + (drawn if plots else 0)
 
 
 def file_name(name: str) -> str:

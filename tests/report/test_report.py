@@ -26,7 +26,7 @@ from streamnet_plugin.report.results import (
     Waveform,
     WindowRow,
 )
-from streamnet_plugin.report.writer import read_results, to_json, write_results
+from streamnet_plugin.report.writer import n_files, read_results, to_json, write_results
 
 
 def row(method, subject, pred, label=70.0):
@@ -101,13 +101,13 @@ def test_all_files_are_there_and_pictures_are_pictures(results, tmp_path):
     folder = write_results(results, tmp_path / "r", waves(), progress=seen.append)
     names = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
     assert names == {
-        "results.json", "windows.csv", "table.md", "table.csv", "table.tex",
+        "results.json", "windows.csv", "table.md", "table.csv", "table.tex", "table.html",
         "plots/overview.png", "plots/waveforms-s1.png", "plots/agreement-A_net.png",
         "plots/agreement-B.png", "plots/agreement-C.png",
     }  # fmt: skip
     for path in folder.glob("plots/*.png"):
         assert cv2.imread(str(path)).std() > 5
-    assert len(seen) == len(names)
+    assert len(seen) == len(names) == n_files(replace(results, rows=results.rows[::2]), plots=True)
 
 
 def test_windows_csv_has_every_window_also_those_without_result(results, tmp_path):
@@ -121,10 +121,16 @@ def test_windows_csv_has_every_window_also_those_without_result(results, tmp_pat
     assert rows[0]["groups"] == "setup=steady"
 
 
-def test_best_and_second_in_either_direction(results):
-    assert tables.ranks(results, "MAE") == ({"B"}, {"A_net"})
-    assert tables.ranks(results, "Pearson") == ({"A_net"}, {"B"})
-    text = tables.to_markdown(results)
+@pytest.fixture
+def even(results):
+    """C has no result at all, so that the others have theirs in the same windows."""
+    return replace(results, rows=results.rows[:4])
+
+
+def test_best_and_second_in_either_direction(even):
+    assert tables.ranks(even, "MAE") == ({"B"}, {"A_net"})
+    assert tables.ranks(even, "Pearson") == ({"A_net"}, {"B"})
+    text = tables.to_markdown(even)
     assert "**1.00 ± 0.50**" in text
     assert "*2.00 ± 0.50*" in text
     assert "**0.90**" in text
@@ -152,7 +158,7 @@ def test_csv_has_full_precision(results):
     assert rows[0]["hr_mc_std"] == "1.25"
 
 
-def test_latex_is_escaped_and_balanced(results):
+def test_latex_is_escaped_and_balanced(results, even):
     text = tables.to_latex(results)
     assert r"A\_net" in text
     assert r"Test \& 100 \% set" in text
@@ -160,8 +166,9 @@ def test_latex_is_escaped_and_balanced(results):
     body = text[text.index(r"\midrule") : text.index(r"\bottomrule")]
     columns = {line.replace(r"\&", "").count("&") for line in body.splitlines() if "&" in line}
     assert columns == {len(tables.header(results)) - 1}
-    assert r"\textbf{1.00 $\pm$ 0.50}" in text
-    assert r"\underline{2.00 $\pm$ 0.50}" in text
+    ranked = tables.to_latex(even)
+    assert r"\textbf{1.00 $\pm$ 0.50}" in ranked
+    assert r"\underline{2.00 $\pm$ 0.50}" in ranked
 
 
 def test_a_second_run_destroys_nothing(results, tmp_path):

@@ -1,0 +1,202 @@
+"""Tables before any markup: cells, what they say, and which is best."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from streamnet_plugin.report.results import (
+    HIGHER_IS_BETTER,
+    BenchmarkResults,
+    MethodSummary,
+    WindowKey,
+)
+from streamnet_plugin.statistics.results import Coverage, Interval, MethodAnalysis
+
+DASH = "—"
+INFINITE = "∞"
+WITHIN_5 = "within 5 bpm"
+ERRORS = "Value ± standard error over windows, as the rPPG-Toolbox computes it."
+Mark = Literal["", "best", "second"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: what it says, the number it sorts by, and its place among its column."""
+
+    text: str
+    value: float | None = None
+    mark: Mark = ""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table that any format can render.
+
+    Attributes:
+        name: a short name, e.g. "uncertainty".
+        caption: what the numbers are.
+        columns: names; the first `n_text` are words, the others numbers.
+        rows: measured ones, each as long as `columns`.
+        reported: rows from publications, below a rule, without marks.
+        notes: what belongs below this table.
+    """
+
+    name: str
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    n_text: int
+    reported: tuple[tuple[Cell, ...], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """`value` rounded, a dash where there is none; never "-0.00"."""
+    if value is None or math.isnan(value):
+        return DASH
+    if math.isinf(value):
+        return INFINITE if value > 0 else f"-{INFINITE}"
+    text = f"{value:.{digits}f}"
+    return text.removeprefix("-") if float(text) == 0 else text
+
+
+def interval(found: Interval | None, scale: float = 1.0, digits: int = 2) -> str:
+    """`2.05 [1.10, 3.40]`, all times `scale`; the value alone where it has no interval."""
+    if found is None or found.value is None:
+        return DASH
+    value = number(scale * found.value, digits)
+    if found.low is None or found.high is None:
+        return value
+    return f"{value} [{number(scale * found.low, digits)}, {number(scale * found.high, digits)}]"
+
+
+def p_value(p: float | None) -> str:
+    """Three decimals, `< 0.001` below."""
+    if p is None or math.isnan(p):
+        return DASH
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def interval_cell(found: Interval | None, scale: float = 1.0, digits: int = 2) -> Cell:
+    value = None if found is None or found.value is None else scale * found.value
+    return Cell(interval(found, scale, digits), value)
+
+
+def number_cell(value: float | None, digits: int = 2) -> Cell:
+    return Cell(number(value, digits), value)
+
+
+def intervals_are(results: BenchmarkResults) -> str:
+    """What stands beside the values, in one sentence."""
+    if results.analysis is None:
+        return ERRORS
+    level = number(100 * results.analysis.level, 0)
+    return f"Value [{level} % confidence interval, cluster bootstrap over subjects]."
+
+
+def metrics_of(results: BenchmarkResults) -> list[str]:
+    """Names of the metrics, in order of first appearance."""
+    return list(dict.fromkeys(name for s in results.summaries for name in s.values))
+
+
+def analysis_of(results: BenchmarkResults, method: str) -> MethodAnalysis | None:
+    """What was concluded about a method, None if nothing was."""
+    known = results.analysis.methods if results.analysis else ()
+    return next((m for m in known if m.method == method), None)
+
+
+def estimate(results: BenchmarkResults, s: MethodSummary, metric: str) -> Interval:
+    """A metric with its interval where the analysis has one, else the summary's value alone."""
+    analysed = analysis_of(results, s.method)
+    found = analysed.metrics.get(metric) if analysed else None
+    if found is not None and found.value is not None:
+        return found
+    return Interval(s.values.get(metric, (None, None))[0])
+
+
+def coverage_at(analysed: MethodAnalysis | None, level: float) -> Coverage | None:
+    """The calibrated intervals of one nominal level (0..1), None if there are none."""
+    levels = analysed.uncertainty.levels if analysed and analysed.uncertainty else ()
+    return next((c for c in levels if math.isclose(c.level, level)), None)
+
+
+def withheld_share(analysed: MethodAnalysis | None) -> float | None:
+    """Withheld windows in % of all, None where that is not known."""
+    if analysed is None or not analysed.n_windows:
+        return None
+    return 100 * analysed.n_withheld / analysed.n_windows
+
+
+def mean_spread(results: BenchmarkResults, method: str) -> float | None:
+    """Mean over windows of a method's uncalibrated uncertainty, bpm."""
+    known = [r.spread for r in results.rows if r.method == method and r.spread is not None]
+    finite = [spread for spread in known if math.isfinite(spread)]
+    return sum(finite) / len(finite) if finite else None
+
+
+def measured_windows(results: BenchmarkResults) -> dict[str, dict[WindowKey, float]]:
+    """Absolute error in bpm by window, for every method of the table that has a result at all."""
+    shown = {s.method for s in results.summaries}
+    found: dict[str, dict[WindowKey, float]] = {}
+    for r in results.rows:
+        if r.abs_error is not None and r.method in shown:
+            found.setdefault(r.method, {})[r.key] = r.abs_error
+    return found
+
+
+def same_windows(results: BenchmarkResults) -> bool:
+    """Whether all methods with any result have theirs in the same windows."""
+    keys = [set(errors) for errors in measured_windows(results).values()]
+    return all(other == keys[0] for other in keys[1:])
+
+
+def common_mae(results: BenchmarkResults) -> tuple[int, dict[str, float]]:
+    """(number of windows in which all have a result, MAE in them by method, bpm)."""
+    measured = measured_windows(results)
+    common = set.intersection(*(set(e) for e in measured.values())) if measured else set()
+    if not common:
+        return 0, {}
+    return len(common), {
+        method: sum(errors[key] for key in common) / len(common)
+        for method, errors in measured.items()
+    }
+
+
+def places(values: Mapping[str, float | None], higher: bool = False) -> dict[str, Mark]:
+    """Best and second best by the value as it is printed; ties share a place."""
+    known = {
+        name: round(value, 2)
+        for name, value in values.items()
+        if value is not None and math.isfinite(value)
+    }
+    order = sorted(set(known.values()), reverse=higher)
+    marks: tuple[Mark, Mark] = ("best", "second")
+    named = dict(zip(order, marks, strict=False))
+    return {name: named[value] for name, value in known.items() if value in named}
+
+
+def ranks(results: BenchmarkResults, metric: str) -> tuple[set[str], set[str]]:
+    """Methods with the best and the second best value of a metric; ties share a place.
+
+    None at all where the methods have results in different windows: such values do not compare.
+    """
+    if not same_windows(results):
+        return set(), set()
+    values = {s.method: estimate(results, s, metric).value for s in results.summaries}
+    found = places(values, metric in HIGHER_IS_BETTER)
+    best, second = ({m for m, mark in found.items() if mark == at} for at in ("best", "second"))
+    return best, second
+
+
+def by_error(results: BenchmarkResults) -> list[str]:
+    """Methods from the smallest MAE on, over the common windows where theirs differ."""
+    values: Mapping[str, float | None]
+    if same_windows(results):
+        values = {s.method: estimate(results, s, "MAE").value for s in results.summaries}
+    else:
+        values = common_mae(results)[1]
+    known = {method: value for method, value in values.items() if value is not None}
+    return sorted(known, key=lambda method: known[method])

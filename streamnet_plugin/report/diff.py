@@ -1,0 +1,308 @@
+"""What changed between two results, and whether more than noise."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from streamnet_plugin.report.cells import analysis_of, coverage_at, withheld_share
+from streamnet_plugin.report.merge import refuse_mixed
+from streamnet_plugin.report.results import BenchmarkResults, MethodSummary, WindowKey, WindowRow
+from streamnet_plugin.statistics.results import Interval
+from streamnet_plugin.types import FloatArray
+from streamnet_plugin.wording import count
+
+MIN_SUBJECTS = 6
+"""With fewer, the exact Wilcoxon test has no p below 0.05 (2 / 2^5 = 0.0625)."""
+LEVEL = 0.95
+RESAMPLES = 9999
+SEED = 0
+N_LARGEST = 5
+ROUNDING = 1e-9
+"""bpm; what differs by no more is the same."""
+NOT_SET = "not set"
+PASSING = frozenset({"created", "command", "path"})
+"""Keys of the provenance that differ between any two runs."""
+READ = ("hr_label", "hr_pred", "hr_label_refined", "hr_pred_refined", "snr_db", "macc", "status")
+"""What two runs must have alike in every window to be called identical."""
+Verdict = Literal[
+    "identical", "the same errors", "more than noise", "within noise", "cannot be told"
+]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One key of configuration or provenance, dotted, with its value in either run as text."""
+
+    key: str
+    a: str
+    b: str
+
+
+@dataclass(frozen=True)
+class MetricChange:
+    """One number of a method's row in either table; None where it is not known."""
+
+    metric: str
+    a: float | None
+    b: float | None
+
+
+@dataclass(frozen=True)
+class WindowChange:
+    """One window; true HR and absolute errors in bpm."""
+
+    dataset: str
+    recording: str
+    start_s: float
+    end_s: float
+    hr_label: float | None
+    error_a: float
+    error_b: float
+
+
+@dataclass(frozen=True)
+class MethodDiff:
+    """One method in both runs.
+
+    Attributes:
+        metrics: every number that either table has, over all of that run's windows.
+        n_subjects, n_windows: in which both have a result: what follows rests on these.
+        n_only_a, n_only_b: windows in which only one of them has a result.
+        n_other_label: of the common ones, those whose true HR is not the same.
+        difference: mean over subjects of the change of the absolute error, b - a, bpm: below 0
+            where b is better; its interval is a cluster bootstrap over subjects.
+        p, test: two-sided, that the change is none.
+        verdict: "more than noise" only where the interval leaves out 0.
+        reason: why it cannot be told.
+        largest: the windows that changed most.
+    """
+
+    method: str
+    metrics: tuple[MetricChange, ...]
+    n_subjects: int
+    n_windows: int
+    n_only_a: int
+    n_only_b: int
+    n_other_label: int
+    difference: Interval
+    p: float | None
+    test: str
+    verdict: Verdict
+    reason: str = ""
+    largest: tuple[WindowChange, ...] = ()
+
+
+@dataclass(frozen=True)
+class ResultsDiff:
+    """Two runs; `names` say which is a and which is b.
+
+    Attributes:
+        config: keys of the configuration that differ.
+        origin: what else differs: versions, commit, data, seed, methods' own provenance.
+        methods_only, recordings_only: those that only (a, b) has.
+        methods: one per method that both have.
+    """
+
+    names: tuple[str, str]
+    config: tuple[Change, ...]
+    origin: tuple[Change, ...]
+    methods_only: tuple[tuple[str, ...], tuple[str, ...]]
+    recordings_only: tuple[tuple[str, ...], tuple[str, ...]]
+    methods: tuple[MethodDiff, ...]
+
+
+def diff(
+    a: BenchmarkResults, b: BenchmarkResults, names: tuple[str, str] = ("A", "B")
+) -> ResultsDiff:
+    """What changed from `a` to `b`.
+
+    Raises:
+        ConfigError: they are of different conventions, HR methods or windows.
+    """
+    refuse_mixed(list(zip(names, (a, b), strict=True)))
+    changes = list(_changes(a.provenance, b.provenance))
+    methods = [[s.method for s in results.summaries] for results in (a, b)]
+    recordings = [_recordings(results) for results in (a, b)]
+    return ResultsDiff(
+        names=names,
+        config=tuple(c for c in changes if "config" in c.key.split(".")),
+        origin=tuple(c for c in changes if "config" not in c.key.split(".")),
+        methods_only=_only(*methods),
+        recordings_only=_only(*recordings),
+        methods=tuple(_method_diff(a, b, m) for m in methods[0] if m in methods[1]),
+    )
+
+
+def _only(a: Sequence[str], b: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return tuple(x for x in a if x not in set(b)), tuple(x for x in b if x not in set(a))
+
+
+def _recordings(results: BenchmarkResults) -> list[str]:
+    """`dataset recording`."""
+    return list(dict.fromkeys(" ".join(r.key[:2]).strip() for r in results.rows))
+
+
+def _changes(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Change]:
+    left, right = dict(_flat(a)), dict(_flat(b))
+    for key in dict.fromkeys([*left, *right]):
+        if left.get(key, NOT_SET) != right.get(key, NOT_SET):
+            yield Change(key, left.get(key, NOT_SET), right.get(key, NOT_SET))
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Dotted key -> value as text; lists of mappings are numbered, empty mappings left out."""
+    for name, value in tree.items():
+        if name in PASSING:
+            continue
+        key = f"{prefix}{name}"
+        if isinstance(value, list | tuple) and any(isinstance(v, Mapping) for v in value):
+            value = {str(i): v for i, v in enumerate(value)}
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{key}.")
+        else:
+            yield key, str(list(value) if isinstance(value, tuple) else value)
+
+
+def _method_diff(a: BenchmarkResults, b: BenchmarkResults, method: str) -> MethodDiff:
+    rows_a, rows_b = _windows(a, method), _windows(b, method)
+    scored_a, scored_b = (
+        {k for k, r in rows.items() if r.abs_error is not None} for rows in (rows_a, rows_b)
+    )
+    both = scored_a & scored_b
+    pairs = [(rows_a[k], rows_b[k]) for k in rows_a if k in both]
+    by_subject = _subject_changes(pairs)
+    difference, (p, test) = _interval(by_subject), _test(by_subject)
+    everywhere = [(rows_a[k], rows_b[k]) for k in rows_a if k in rows_b]
+    verdict, reason = _verdict(pairs, difference)
+    if _identical(everywhere):
+        verdict, reason = "identical", ""
+    return MethodDiff(
+        method=method,
+        metrics=tuple(_metric_changes(a, b, method)),
+        n_subjects=len(by_subject),
+        n_windows=len(pairs),
+        n_only_a=len(scored_a - scored_b),
+        n_only_b=len(scored_b - scored_a),
+        n_other_label=sum(x.hr_label != y.hr_label for x, y in pairs),
+        difference=difference,
+        p=p,
+        test=test,
+        verdict=verdict,
+        reason=reason,
+        largest=_largest(pairs),
+    )
+
+
+def _windows(results: BenchmarkResults, method: str) -> dict[WindowKey, WindowRow]:
+    return {r.key: r for r in results.rows if r.method == method}
+
+
+def _change(pair: tuple[WindowRow, WindowRow]) -> float:
+    """Of the absolute error, b - a, bpm."""
+    a, b = pair
+    return (b.abs_error or 0.0) - (a.abs_error or 0.0)
+
+
+def _subject_changes(pairs: Sequence[tuple[WindowRow, WindowRow]]) -> FloatArray:
+    """(S,) mean change of the absolute error of each subject, bpm."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for pair in pairs:
+        found.setdefault((pair[0].key[0], pair[0].subject), []).append(_change(pair))
+    return np.array([np.mean(changes) for changes in found.values()])
+
+
+def _identical(pairs: Sequence[tuple[WindowRow, WindowRow]]) -> bool:
+    """Whether there are windows at all, and everything read in them is the same."""
+    return bool(pairs) and all(
+        getattr(x, name) == getattr(y, name) for x, y in pairs for name in READ
+    )
+
+
+def _verdict(
+    pairs: Sequence[tuple[WindowRow, WindowRow]], difference: Interval
+) -> tuple[Verdict, str]:
+    """What can be said of windows with a result in both, and why where nothing can."""
+    if not pairs:
+        return "cannot be told", difference.reason
+    if not any(x.abs_error != y.abs_error for x, y in pairs):
+        return "the same errors", ""
+    if difference.low is None or difference.high is None:
+        return "cannot be told", difference.reason
+    beyond = difference.low > 0 or difference.high < 0
+    return ("more than noise" if beyond else "within noise"), ""
+
+
+def _interval(changes: FloatArray) -> Interval:
+    """Mean of (S,) subjects' changes and its bootstrap interval over subjects, BCa if it exists."""
+    from scipy.stats import bootstrap
+
+    if not len(changes):
+        return Interval(None, reason="no window has a result in both")
+    mean, n = float(changes.mean()), len(changes)
+    if n < MIN_SUBJECTS:
+        few = f"{count(n, 'subject')}: too few to tell, it takes {MIN_SUBJECTS}"
+        return Interval(mean, reason=few)
+    if np.ptp(changes) <= ROUNDING:
+        return Interval(mean, reason="the change is the same in every subject: no variance")
+    for method in ("BCa", "percentile"):
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")  # a BCa that does not exist is NaN, and seen below
+            ends = bootstrap(
+                (changes,), np.mean, n_resamples=RESAMPLES, confidence_level=LEVEL,
+                method=method, random_state=np.random.default_rng(SEED),
+            ).confidence_interval  # fmt: skip
+        if np.isfinite([ends.low, ends.high]).all():
+            return Interval(mean, float(ends.low), float(ends.high), method)
+    return Interval(mean, reason="the bootstrap has no interval")
+
+
+def _test(changes: FloatArray) -> tuple[float | None, str]:
+    """p of Wilcoxon's signed-rank test on (S,) subjects' changes, and its name."""
+    from scipy.stats import wilcoxon
+
+    if len(changes) < MIN_SUBJECTS or not (abs(changes) > ROUNDING).any():
+        return None, ""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return float(wilcoxon(np.round(changes, 9)).pvalue), "Wilcoxon"
+
+
+def _metric_changes(
+    a: BenchmarkResults, b: BenchmarkResults, method: str
+) -> Iterator[MetricChange]:
+    left, right = (
+        numbers(results, next(s for s in results.summaries if s.method == method))
+        for results in (a, b)
+    )
+    for metric in dict.fromkeys([*left, *right]):
+        yield MetricChange(metric, left.get(metric), right.get(metric))
+
+
+def numbers(results: BenchmarkResults, s: MethodSummary) -> dict[str, float | None]:
+    """Every number of a method's row by name."""
+    found: dict[str, float | None] = {metric: value for metric, (value, _) in s.values.items()}
+    found |= {"HR SD, MC": s.hr_mc_std, "windows without a result": s.n_no_result}
+    analysed = analysis_of(results, s.method)
+    if analysed is None:
+        return found
+    own = {name: i.value for name, i in analysed.metrics.items() if name not in s.values}
+    at_90 = coverage_at(analysed, 0.9)
+    return found | own | {
+        "PICP 90": at_90.picp.value if at_90 else None,
+        "mean width 90": at_90.mean_width if at_90 else None,
+        "withheld (%)": withheld_share(analysed),
+    }  # fmt: skip
+
+
+def _largest(pairs: Sequence[tuple[WindowRow, WindowRow]]) -> tuple[WindowChange, ...]:
+    order = sorted((p for p in pairs if _change(p)), key=lambda p: -abs(_change(p)))
+    return tuple(
+        WindowChange(a.dataset, a.recording, a.start_s, a.end_s, a.hr_label,
+                     a.abs_error or 0.0, b.abs_error or 0.0)
+        for a, b in order[:N_LARGEST]
+    )  # fmt: skip

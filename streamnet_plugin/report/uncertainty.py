@@ -1,0 +1,117 @@
+"""The table of uncertainty: whether each method's intervals hold, and what its doubt is worth."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from streamnet_plugin.report.cells import (
+    INFINITE,
+    Cell,
+    Grid,
+    analysis_of,
+    coverage_at,
+    interval_cell,
+    intervals_are,
+    mean_spread,
+    number_cell,
+    places,
+    same_windows,
+    withheld_share,
+)
+from streamnet_plugin.report.results import BenchmarkResults, MethodSummary
+from streamnet_plugin.statistics.results import Coverage, Interval, UncertaintyQuality
+from streamnet_plugin.wording import count
+
+LEVELS = (0.5, 0.8, 0.9, 0.95)
+"""Nominal coverages of which the table shows the PICP; widths and scores are those of 90 %."""
+SCORES = ("Winkler 90 (bpm)", "Calibration error (%)", "CRPS (bpm)", "AURC (bpm)",
+          "Excess AURC (bpm)")  # fmt: skip
+"""The columns in which the smallest is best; a coverage or a width alone is neither."""
+COLUMNS = (
+    "Method", "Mean spread (bpm)", "HR SD, MC (bpm)",
+    *(f"PICP {100 * level:g} (%)" for level in LEVELS),
+    "Mean width 90 (bpm)", SCORES[0], SCORES[1], "Spearman", *SCORES[2:],
+    "Withheld (%)", "MAE of the kept (bpm)",
+)  # fmt: skip
+CAPTION = (
+    "Uncertainty. Spread: before calibration. PICP: share of true HRs within the calibrated "
+    "interval of that nominal coverage; width and Winkler score: of the finite 90 % intervals. "
+    "Spearman: of spread and absolute error. AURC: area under the risk-coverage curve."
+)
+UNKNOWN = UncertaintyQuality((), None, Interval(None), None, (), None, None)
+
+
+def uncertainty_table(results: BenchmarkResults) -> Grid | None:
+    """One row per method; None where no uncertainty was analysed."""
+    if not any(a.uncertainty for a in (results.analysis.methods if results.analysis else ())):
+        return None
+    rows = [_row(results, s) for s in results.summaries]
+    if same_windows(results):
+        for name in SCORES:
+            _mark(rows, COLUMNS.index(name))
+    return Grid(
+        name="uncertainty",
+        caption=f"{CAPTION} {intervals_are(results)}",
+        columns=COLUMNS,
+        rows=tuple(tuple(row) for row in rows),
+        n_text=1,
+        notes=(*_infinite(results), *_group_warnings(results)),
+    )
+
+
+def _row(results: BenchmarkResults, s: MethodSummary) -> list[Cell]:
+    a = analysis_of(results, s.method)
+    quality = (a.uncertainty if a else None) or UNKNOWN
+    at_90, error = coverage_at(a, 0.9), quality.calibration_error
+    return [
+        Cell(s.method),
+        number_cell(mean_spread(results, s.method)),
+        number_cell(s.hr_mc_std),
+        *(picp_cell(coverage_at(a, level)) for level in LEVELS),
+        width_cell(at_90),
+        number_cell(at_90.winkler if at_90 else None),
+        number_cell(None if error is None else 100 * error),
+        interval_cell(quality.spearman),
+        number_cell(quality.crps),
+        number_cell(quality.aurc),
+        number_cell(quality.excess_aurc),
+        number_cell(withheld_share(a), 0),
+        interval_cell(a.kept_mae if a else None),
+    ]
+
+
+def _mark(rows: list[list[Cell]], column: int) -> None:
+    marks = places({str(i): row[column].value for i, row in enumerate(rows)})
+    for i, row in enumerate(rows):
+        row[column] = replace(row[column], mark=marks.get(str(i), ""))
+
+
+def picp_cell(found: Coverage | None) -> Cell:
+    """Coverage in % with its interval."""
+    return interval_cell(found.picp if found else None, scale=100, digits=0)
+
+
+def width_cell(found: Coverage | None) -> Cell:
+    """Mean width in bpm; infinite where no interval is finite."""
+    if found is not None and found.mean_width is None and found.n_infinite:
+        return Cell(INFINITE)
+    return number_cell(found.mean_width if found else None)
+
+
+def _infinite(results: BenchmarkResults) -> list[str]:
+    """Which intervals are infinite."""
+    return [
+        f"{a.method}: {c.n_infinite} of {count(c.n_windows, 'interval')} at {100 * c.level:g} % "
+        f"{'is' if c.n_infinite == 1 else 'are'} infinite: too few subjects calibrate that level."
+        for a in (results.analysis.methods if results.analysis else ())
+        for c in (a.uncertainty.levels if a.uncertainty else ())
+        if c.n_infinite
+    ]
+
+
+def _group_warnings(results: BenchmarkResults) -> list[str]:
+    return [
+        f"{g.method}, {g.group} {g.value}: {g.warning}"
+        for g in (results.analysis.groups if results.analysis else ())
+        if g.warning
+    ]

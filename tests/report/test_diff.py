@@ -1,0 +1,236 @@
+"""What changed between two results, and whether that is called noise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import rankdata
+
+from streamnet_plugin.errors import ConfigError
+from streamnet_plugin.report import diff as module
+from streamnet_plugin.report.diff import MIN_SUBJECTS, Change, diff
+from streamnet_plugin.report.diff_text import to_markdown, to_text
+
+SUBJECTS = [f"s{i}" for i in range(10)]
+
+
+def errors(changes=(0.0,) * 10, base=3.0):
+    """Two windows a subject, both changed by the subject's change."""
+    return {s: (base + c, base + 1 + c) for s, c in zip(SUBJECTS, changes, strict=True)}
+
+
+@pytest.fixture
+def before(build):
+    return build({"net": errors()})
+
+
+def changed(build, changes):
+    return build({"net": errors(changes)})
+
+
+def test_the_same_is_identical(before):
+    found = diff(before, before)
+    (net,) = found.methods
+    assert (net.verdict, net.largest, net.p) == ("identical", (), None)
+    assert all(m.a == m.b for m in net.metrics)
+    assert found.config == found.origin == ()
+    assert "net: identical in 20 common windows of 10 subjects." in to_text(found)
+    assert "are the same" in to_text(found)
+
+
+def test_the_same_errors_from_other_waveforms_are_not_called_identical(before):
+    rows = tuple(replace(r, snr_db=2.0) for r in before.rows)
+    assert diff(before, replace(before, rows=rows)).methods[0].verdict == "the same errors"
+
+
+def test_a_steady_change_is_more_than_noise(before, build):
+    changes = np.linspace(0.5, 1.5, 10)
+    (net,) = diff(before, changed(build, changes)).methods
+    assert net.verdict == "more than noise"
+    assert net.difference.value == pytest.approx(1.0)
+    assert 0 < net.difference.low < 1 < net.difference.high
+    assert net.p == pytest.approx(2 / 2**10)  # all of one sign: the smallest exact p
+    assert (net.n_subjects, net.n_windows) == (10, 20)
+    (back,) = diff(changed(build, changes), before).methods
+    assert back.difference.value == pytest.approx(-1.0)
+    assert back.verdict == "more than noise"
+
+
+def test_a_change_to_and_fro_is_within_noise(before, build):
+    (net,) = diff(before, changed(build, [1, -1.1, 0.9, -1, 1.2, -1, 1, -0.8, 0.7, -1])).methods
+    assert net.verdict == "within noise"
+    assert net.difference.low < 0 < net.difference.high
+    assert net.p > 0.5
+
+
+def test_windows_of_one_subject_are_not_taken_for_many(build):
+    before = build({"net": {"s0": (3.0,) * 40}})
+    after = build({"net": {"s0": tuple(3.5 + 0.01 * i for i in range(40))}})
+    found = diff(before, after)
+    assert found.methods[0].verdict == "cannot be told"
+    assert found.methods[0].difference.low is None
+    assert "1 subject: too few to tell, it takes 6" in to_text(found)
+
+
+def test_a_subject_with_many_windows_weighs_as_one(build):
+    before = dict.fromkeys(SUBJECTS, (3.0,))
+    after = dict.fromkeys(SUBJECTS, (3.5,)) | {"s0": (13.0,) * 50}
+    many = before | {"s0": (3.0,) * 50}
+    (net,) = diff(build({"net": many}), build({"net": after})).methods
+    assert net.difference.value == pytest.approx((9 * 0.5 + 10) / 10)
+
+
+def test_the_same_change_in_all_has_no_variance_and_no_interval(before, build):
+    (net,) = diff(before, changed(build, [1.0] * 10)).methods
+    assert net.verdict == "cannot be told"
+    assert "no variance" in net.reason
+    assert net.difference.value == pytest.approx(1.0)
+
+
+def test_rounding_is_no_variance(before, build):
+    (net,) = diff(before, changed(build, [0.1 + 1e-16 * i for i in range(10)])).methods
+    assert net.verdict == "cannot be told"
+
+
+def test_changes_that_cancel_within_every_subject_are_not_the_same_errors(build):
+    before = build({"net": dict.fromkeys(SUBJECTS, (3.0, 3.0))})
+    after = build({"net": dict.fromkeys(SUBJECTS, (4.0, 2.0))})
+    (net,) = diff(before, after).methods
+    assert net.verdict == "cannot be told"
+    assert net.p is None
+    assert len(net.largest) == 5
+
+
+def test_only_one_of_ten_subjects_changed(before, build):
+    (net,) = diff(before, changed(build, [5.0] + [0.0] * 9)).methods
+    assert net.verdict == "within noise"
+    assert np.isfinite([net.difference.low, net.difference.high, net.p]).all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.floats(-5, 5).map(lambda x: round(x, 1)), min_size=0, max_size=9))
+def test_whatever_the_changes_nothing_is_claimed_without_an_interval(changes):
+    found = module._interval(np.array(changes))
+    p, _ = module._test(np.array(changes))
+    assert p is None or 0 < p <= 1
+    assert (found.low is None) == (found.high is None)
+    if found.low is None:
+        assert found.reason
+    else:
+        assert len(changes) >= MIN_SUBJECTS
+        assert found.low <= found.high
+        assert min(changes) - 1e-9 <= found.low
+        assert found.high <= max(changes) + 1e-9
+
+
+def test_interval_and_p_against_own_resampling():
+    x = np.array([0.3, -0.4, 1.2, 0.8, 2.1, -0.2, 0.9, 1.1, 0.15, -0.7, 0.6, 1.7])
+    found = module._interval(x)
+    rng = np.random.default_rng(5)
+    means = rng.choice(x, (40_000, len(x))).mean(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    assert found.low == pytest.approx(low, abs=0.06)  # BCa moves it a little
+    assert found.high == pytest.approx(high, abs=0.06)
+    ranks = rankdata(abs(x))
+    signs = np.array(np.meshgrid(*[[0, 1]] * len(x))).reshape(len(x), -1)
+    sums = ranks @ signs  # every way in which signs can fall
+    centre = ranks.sum() / 2
+    exact = np.mean(abs(sums - centre) >= abs(ranks[x > 0].sum() - centre) - 1e-9)
+    assert module._test(x)[0] == pytest.approx(exact)
+
+
+def test_only_common_windows_are_paired_and_the_rest_is_counted(before):
+    lost = [replace(r, abs_error=None, hr_pred=None) for r in before.rows[:3]]
+    fewer = replace(before, rows=(*lost, *before.rows[3:-2]))
+    found = diff(before, fewer, ("old", "new"))
+    (net,) = found.methods
+    assert (net.n_windows, net.n_only_a, net.n_only_b) == (15, 5, 0)
+    assert net.verdict == "the same errors"
+    assert found.recordings_only == (("PURE s9-01",), ())
+    text = to_text(found)
+    assert "5 windows with a result only in the first" in text
+    assert "Recordings only in old: PURE s9-01." in text
+
+
+def test_the_five_largest_changes_are_listed(before, build):
+    found = diff(before, changed(build, np.arange(10) / 10))
+    (net,) = found.methods
+    assert [w.recording for w in net.largest] == ["s9-01", "s9-01", "s8-01", "s8-01", "s7-01"]
+    first = net.largest[0]
+    assert first.error_b - first.error_a == pytest.approx(0.9)
+    assert first.error_a in (3.0, 4.0)
+    assert first.hr_label == 70.0
+    assert "PURE s9-01, 0-10 s" in to_markdown(found)
+
+
+def test_another_truth_is_told(before):
+    rows = (replace(before.rows[0], hr_label=71.0), *before.rows[1:])
+    found = diff(before, replace(before, rows=rows))
+    assert found.methods[0].n_other_label == 1
+    assert "the true HR is not the same in 1 common window" in to_text(found)
+
+
+def test_nothing_in_common(before, build):
+    other = build({"net": {"x": (1.0,)}, "POS": {"x": (1.0,)}}, dataset="UBFC-rPPG")
+    found = diff(before, other)
+    assert found.methods[0].verdict == "cannot be told"
+    assert "no window has a result in both" in to_text(found)
+    assert found.methods_only == ((), ("POS",))
+    none = diff(before, build({"POS": {"x": (1.0,)}}))
+    assert none.methods == ()
+    assert "No method is in both." in to_markdown(none)
+
+
+def test_configuration_and_origin(before):
+    def made(lr, torch, seed, **more):
+        return {
+            "config": {"TRAIN": {"LR": lr, "BETAS": [0.9, 0.99]}, "DEVICE": "cpu", **more},
+            "versions": {"torch": torch, "numpy": "2"}, "seed": seed, "created": str(seed),
+            "command": f"run {seed}", "git_commit": "abc", "data_fingerprint": "f",
+        }  # fmt: skip
+
+    a = replace(before, provenance=made(0.1, "2.4", 1))
+    b = replace(before, provenance=made(0.2, "2.5", 2, NEW=True))
+    found = diff(a, b)
+    assert found.config == (
+        Change("config.TRAIN.LR", "0.1", "0.2"), Change("config.NEW", "not set", "True")
+    )  # fmt: skip
+    assert {c.key: (c.a, c.b) for c in found.origin} == {
+        "versions.torch": ("2.4", "2.5"), "seed": ("1", "2")
+    }  # fmt: skip
+    assert "| config.TRAIN.LR | 0.1 | 0.2 |" in to_markdown(found)
+
+
+def test_provenance_of_merged_results_is_numbered(before):
+    def merged(lr):
+        entry = {"source": "x", "provenance": {"config": {"LR": lr}, "created": str(lr)}}
+        return replace(before, provenance={"sources": [entry, {"source": "y"}]})
+
+    assert diff(merged(1), merged(2)).config == (
+        Change("sources.0.provenance.config.LR", "1", "2"),
+    )
+
+
+def test_every_number_of_both_tables_is_compared(analysed, before, build):
+    found = {m.metric: (m.a, m.b) for m in diff(analysed, analysed).methods[0].metrics}
+    assert found["MAE"] == (1.0, 1.0)
+    assert found["within 5 bpm"] == (85.0, 85.0)
+    assert found["PICP 90"] == (0.88, 0.88)
+    assert found["withheld (%)"] == (25.0, 25.0)
+    old = replace(analysed, analysis=None)
+    found = {m.metric: (m.a, m.b) for m in diff(old, analysed).methods[0].metrics}
+    assert found["PICP 90"] == (None, 0.88)
+    text = to_text(diff(before, changed(build, [1.0] * 10)))
+    assert "MAE" in text
+    assert "3.50" in text
+    assert "4.50" in text
+
+
+@pytest.mark.parametrize("name", ["convention", "hr_method", "window"])
+def test_what_does_not_compare_is_refused_by_name(before, name):
+    with pytest.raises(ConfigError, match="other in new"):
+        diff(before, replace(before, **{name: "other"}), ("old", "new"))
