@@ -10,14 +10,21 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from streamnet_plugin.atomic import making, numbered
 from streamnet_plugin.errors import DataError
 from streamnet_plugin.report import tables
+from streamnet_plugin.report.html import Reference, write_report
 from streamnet_plugin.report.results import BenchmarkResults, Waveform, WindowRow
 
+if TYPE_CHECKING:
+    from streamnet_plugin.report.figures import Picture
+
 RESULTS = "results.json"
+REPORT = "report.html"
+FIGURES = "figures"
+"""What `progress` is told when the figures of a comparison are drawn."""
 
 
 def write_results(
@@ -27,15 +34,19 @@ def write_results(
     plots: bool = True,
     extra: Callable[[Path], None] = lambda folder: None,
     progress: Callable[[str], None] = lambda name: None,
+    report: bool = False,
+    references: Sequence[Reference] = (),
 ) -> Path:
     """Write everything under `folder`, or `folder-2`, `folder-3`, ... if that is taken.
 
     Args:
         results: what to write.
-        waveforms: what to plot per video.
-        plots: whether to draw at all.
+        waveforms: what to show per video.
+        plots: whether to draw files of their own.
         extra: writes further files into the folder before it appears.
-        progress: called with the name of each file.
+        progress: called with the name of each file, and once for all figures.
+        report: whether to write the HTML report.
+        references: published rows to show in it.
 
     Returns:
         The folder written.
@@ -55,8 +66,14 @@ def write_results(
         for name, text in texts.items():
             (temporary / name).write_text(text, encoding="utf-8")
             progress(name)
+        pictures = None
         if plots:
-            _write_plots(results, waveforms, temporary / "plots", progress)
+            pictures = _write_plots(results, waveforms, temporary / "plots", progress)
+        if report:
+            write_report(
+                results, temporary / REPORT, waveforms, references=references, pictures=pictures
+            )
+            progress(REPORT)
         extra(temporary)
 
     return in_new_folder(folder, fill)
@@ -128,19 +145,12 @@ def _write_plots(
     waveforms: Sequence[Waveform],
     folder: Path,
     progress: Callable[[str], None],
-) -> None:
-    from streamnet_plugin.report import plots  # matplotlib is slow to import
+) -> dict[str, Picture]:
+    """Files of every figure and every video; what the figures are, for the report."""
+    from streamnet_plugin.report import figures, plots  # matplotlib is slow to import
 
-    folder.mkdir()
-    plots.overview(results, folder / "overview.png")
-    progress("overview.png")
-    by_method: dict[str, list[WindowRow]] = defaultdict(list)
-    for row in results.rows:
-        by_method[row.method].append(row)
-    for method, rows in by_method.items():
-        name = f"agreement-{file_name(method)}.png"
-        plots.agreement(rows, method, folder / name)
-        progress(name)
+    pictures = figures.save_figures(results, folder)
+    progress(FIGURES)
     by_video: dict[str, list[Waveform]] = defaultdict(list)
     for waveform in waveforms:
         by_video[waveform.recording].append(waveform)
@@ -148,12 +158,13 @@ def _write_plots(
         name = f"waveforms-{file_name(recording)}.png"
         plots.waveforms(items, folder / name)
         progress(name)
+    return pictures
 
 
-def n_files(results: BenchmarkResults, plots: bool) -> int:
+def n_files(results: BenchmarkResults, plots: bool, report: bool = False) -> int:
     """How often `write_results` will call `progress`."""
-    drawn = 1 + len({r.method for r in results.rows}) + len({r.recording for r in results.rows})
-    return 5 + (drawn if plots else 0)
+    drawn = 1 + len({r.recording for r in results.rows})
+    return 5 + (drawn if plots else 0) + report
 
 
 def file_name(name: str) -> str:
