@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ PALETTE = (
 )  # fmt: skip
 """Okabe and Ito's; dark grey for their black (ink), ochre for the yellow that white swallows."""
 MARKERS, DASHES = "osD^vPX<", ("-", (0, (5, 2)), (0, (1.5, 1.5)))
+LONG_NAME = 28
+"""Letters of a method's name beside which an axis of one column still has room."""
 MANY_POINTS = 3000
 """Above, points are drawn as pixels even in vector files."""
 STYLE: Any = {
@@ -184,7 +186,7 @@ def forest(results: BenchmarkResults) -> Drawn | None:
     if not known:
         return None
     looks = _looks(results)
-    figure, axes = _axes(SINGLE, 0.7 + 0.25 * len(known))
+    figure, axes = _axes(_width(_maes(results), LONG_NAME), 0.7 + 0.25 * len(known))
     for y, (method, mae) in enumerate(known):
         _point(axes, y, mae, looks[method], across=True)
         axes.annotate(
@@ -220,9 +222,7 @@ def critical_difference(results: BenchmarkResults) -> Drawn | None:
     levels = _levels(cliques)
     top = -0.5 - 0.45 * (max(levels, default=-1) + 1)
     half = (len(order) + 1) // 2
-    longest = max(len(method) for method in test.ranks)
-    width = SINGLE if longest <= 14 else DOUBLE
-    figure, axes = _axes(width, 0.75 - 0.2 * top + 0.2 * half)
+    figure, axes = _axes(_width(test.ranks, LONG_NAME // 2), 0.75 - 0.2 * top + 0.2 * half)
     _ruler(axes, len(order), test.critical_difference)
     for level, ranks in zip(levels, cliques, strict=True):
         y = -0.5 - 0.45 * level
@@ -324,13 +324,13 @@ def calibration(results: BenchmarkResults) -> Drawn | None:
             curves[m.method] = known
     if not curves:
         return None
-    figure, axes = _axes(SINGLE, 2.6 + _legend_height(len(curves)))
+    figure, axes = _axes(SINGLE, 2.6 + _legend_height(curves))
     lowest = min(c[0] for known in curves.values() for c in known)
     axes.plot([lowest - 5, 100], [lowest - 5, 100], color=MUTED, linewidth=0.8)
     looks = _looks(results)
     for shift, (method, known) in zip(_dodge(len(curves), 4.0), curves.items(), strict=True):
         look = looks[method]
-        axes.plot([x + shift for x, _ in known], [picp.value for _, picp in known],
+        axes.plot([x + shift for x, _ in known], [picp.value or 0.0 for _, picp in known],
                   color=look.color, linestyle=look.dash, alpha=0.8)  # fmt: skip
         for x, picp in known:
             _point(axes, x + shift, picp, look)
@@ -358,7 +358,7 @@ def risk_coverage(results: BenchmarkResults) -> Drawn | None:
     }
     if not curves:
         return None
-    figure, axes = _axes(SINGLE, 2.4 + _legend_height(len(curves)))
+    figure, axes = _axes(SINGLE, 2.4 + _legend_height(curves))
     looks = _looks(results)
     told = []
     for method, quality in curves.items():
@@ -443,7 +443,7 @@ def _by_place(
     looks = _looks(results)
     wide = len(places) * len(methods) > 24 or max(map(len, places)) * len(places) > 50
     width = DOUBLE if wide else SINGLE
-    figure, axes = _axes(width, 2.3 + _legend_height(len(methods), width))
+    figure, axes = _axes(width, 2.3 + _legend_height(methods, width))
     for shift, method in zip(_dodge(len(methods), 0.7), methods, strict=True):
         for x, place in enumerate(places):
             if (value := known.get((place, method))) is not None:
@@ -478,6 +478,11 @@ def _axes(width: float, height: float) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.add_subplot()
+
+
+def _width(names: Iterable[str], longest: int) -> float:
+    """Two columns where a name is longer than so many letters."""
+    return DOUBLE if max(map(len, names)) > longest else SINGLE
 
 
 def _done(name: str, title: str, alt: str, figure: Figure) -> Drawn:
@@ -522,8 +527,10 @@ def _columns(width: float, methods: Sequence[str]) -> int:
     return max(1, min(len(methods), int(width / (0.35 + 0.07 * max(map(len, methods))))))
 
 
-def _legend_height(n: int, width: float = SINGLE) -> float:
-    return 0.15 * (1 + n // (4 if width == SINGLE else 8))
+def _legend_height(methods: Iterable[str], width: float = SINGLE) -> float:
+    """Inches that the legend takes below the axes."""
+    names = list(methods)
+    return 0.15 * (1 + -(-len(names) // _columns(width, names)))
 
 
 def _dodge(n: int, width: float) -> list[float]:

@@ -56,17 +56,30 @@ def best_first(results: BenchmarkResults) -> list[str]:
 
     Where methods have results in different windows, only windows common to all count.
     """
+    common = common_windows(results)
+    if common is not None:
+        maes = common[1]
+    else:
+        estimates = {s.method: mae_of(results, s.method).value for s in results.summaries}
+        maes = {m: mae for m, mae in estimates.items() if mae is not None}
+    return sorted(maes, key=lambda m: maes[m])
+
+
+def common_windows(results: BenchmarkResults) -> tuple[int, dict[str, float]] | None:
+    """How many windows have a result of every method, and every method's MAE in them, bpm.
+
+    None where all methods have results in the same windows, or have no window in common.
+    """
     errors: dict[str, dict[tuple[str, str, int], float]] = {}
     for r in results.rows:
         if r.abs_error is not None:
             errors.setdefault(r.method, {})[r.dataset, r.recording, r.window] = r.abs_error
     common = set.intersection(*map(set, errors.values())) if errors else set()
-    if common and any(set(mine) != common for mine in errors.values()):
-        maes = {m: sum(mine[key] for key in common) / len(common) for m, mine in errors.items()}
-    else:
-        estimates = {s.method: mae_of(results, s.method).value for s in results.summaries}
-        maes = {m: mae for m, mae in estimates.items() if mae is not None}
-    return sorted(maes, key=lambda m: maes[m])
+    if not common or all(set(mine) == common for mine in errors.values()):
+        return None
+    return len(common), {
+        m: sum(mine[key] for key in common) / len(common) for m, mine in errors.items()
+    }
 
 
 def mae_of(results: BenchmarkResults, method: str) -> Interval:
@@ -145,15 +158,22 @@ def _who(results: BenchmarkResults, order: Sequence[str]) -> Answer:
     if not order:
         return Answer(question, "None", "No method has a result in any window.")
     mae = mae_of(results, order[0])
-    tied = [m for m in order[1:] if _same(mae_of(results, m), mae)]
-    names = joined([order[0], *tied])
+    names = joined(_leaders(results, order))
     subjects = count(_subjects(results), "subject")
     if len(order) == 1:
         return Answer(
             question, names, f"MAE {told(mae)}, {subjects}; there is no other to compare."
         )
-    what = f"MAE {told(mae)}, the smallest of {len(order)} methods, {subjects}."
+    common = common_windows(results)
+    where = f" in the {count(common[0], 'window')} in which all have a result" if common else ""
+    what = f"MAE {told(mae)}, {subjects}; the smallest of {len(order)} methods{where}."
     return Answer(question, names, what)
+
+
+def _leaders(results: BenchmarkResults, order: Sequence[str]) -> list[str]:
+    """The best method, and those with the same MAE as printed."""
+    mae = mae_of(results, order[0])
+    return [order[0], *(m for m in order[1:] if _same(mae_of(results, m), mae))]
 
 
 def _same(a: Interval, b: Interval) -> bool:
@@ -234,6 +254,9 @@ def _trust(results: BenchmarkResults, order: Sequence[str], cautions: Sequence[s
         return Answer(question, "Not at all", cautions[0] if cautions else "There is no result.")
     if not cautions:
         return Answer(question, "No warning", "Nothing stands against these figures.")
+    withheld, n = withheld_of(results, order[0])
+    if withheld == n:
+        return Answer(question, "Nowhere: every window is withheld", " ".join(cautions[:2]))
     serious = [*_groups(results, order[0]), *_too_low(results, order[0])]
     short = count(len(cautions), "caution")
     if serious:
@@ -250,7 +273,9 @@ def _sentences(results: BenchmarkResults, order: Sequence[str]) -> Iterator[str]
         yield "No method has a result in any window, so nothing can be compared."
         return
     best = order[0]
-    yield f"{best} has the smallest error: MAE {told(mae_of(results, best))}."
+    leaders = _leaders(results, order)
+    verb = "has" if len(leaders) == 1 else "share"
+    yield f"{joined(leaders)} {verb} the smallest error: MAE {told(mae_of(results, best))}."
     if len(order) > 1 and results.analysis is not None:
         pair = pair_of(results, order[1], best)
         if pair is not None and pair.difference.value is not None:
@@ -276,11 +301,8 @@ def _intervals_told(results: BenchmarkResults, method: str) -> str:
     if c is None or c.picp.value is None:
         return ""
     nominal, picp = f"{100 * c.level:.0f} %", told(_percent(c.picp), "%").replace(".00", "")
-    promise = {
-        -1: "less than they promise", 0: "as they promise", 1: "more than they promise",
-    }[_side(c)]  # fmt: skip
     width = "" if c.mean_width is None else f" are {c.mean_width:.1f} bpm wide on average and"
-    return f"Its {nominal} intervals{width} cover the true HR in {picp} of windows, {promise}."
+    return f"Its {nominal} intervals{width} cover the true HR in {picp} of windows, {_promise(c)}."
 
 
 def _percent(x: Interval) -> Interval:
@@ -288,11 +310,19 @@ def _percent(x: Interval) -> Interval:
     return replace(x, value=value, low=low, high=high)
 
 
-def _side(c: Coverage) -> int:
-    """-1 where the coverage is below nominal by more than its interval, 1 where above."""
-    if c.picp.high is not None and c.picp.high < c.level:
-        return -1
-    return 1 if c.picp.low is not None and c.picp.low > c.level else 0
+def _promise(c: Coverage) -> str:
+    """Whether the coverage is what was promised, within its own interval."""
+    if c.picp.low is None or c.picp.high is None:
+        reason = f": {c.picp.reason}" if c.picp.reason else ""
+        return f"which cannot be judged without an interval{reason}"
+    if _too_narrow(c):
+        return "less than they promise"
+    return "more than they promise" if c.picp.low > c.level else "as they promise"
+
+
+def _too_narrow(c: Coverage) -> bool:
+    """The coverage is below nominal by more than its interval."""
+    return c.picp.high is not None and c.picp.high < c.level
 
 
 def _withheld_told(results: BenchmarkResults, method: str) -> str:
@@ -358,7 +388,7 @@ def _groups(results: BenchmarkResults, method: str) -> list[str]:
 
 def _too_low(results: BenchmarkResults, method: str) -> list[str]:
     c = coverage_of(analysis_of(results, method))
-    if c is None or c.picp.value is None or _side(c) >= 0:
+    if c is None or c.picp.value is None or not _too_narrow(c):
         return []
     return [
         f"{method}: its {100 * c.level:.0f} % intervals cover only {100 * c.picp.value:.0f} % of "

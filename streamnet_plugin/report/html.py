@@ -16,6 +16,7 @@ from streamnet_plugin.report.findings import (
     SIGNIFICANT,
     analysis_of,
     best_first,
+    common_windows,
     corrected,
     coverage_of,
     find,
@@ -203,12 +204,14 @@ def _table(results: BenchmarkResults, references: Sequence[Reference]) -> dict[s
         lost = f"{s.n_no_result} / {s.n_windows + s.n_no_result}"
         cells.append(Cell(lost, s.n_no_result))
         rows.append({"name": s.method, "variant": s.variant, "cells": cells, "reference": ""})
-    rows = _marked(rows, metrics)
+    comparable = common_windows(results) is None
+    if comparable:
+        rows = _marked(rows, metrics)
     order = {method: place for place, method in enumerate(best_first(results))}
     rows.sort(key=lambda row: order.get(row["name"], len(order)))
     for number, reference in enumerate(references, start=1):
         rows.append(_reported(reference, metrics, len(columns), number))
-    return {"columns": columns, "rows": rows}
+    return {"columns": columns, "rows": rows, "comparable": comparable}
 
 
 def _metrics(results: BenchmarkResults) -> list[str]:
