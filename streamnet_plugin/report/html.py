@@ -192,7 +192,11 @@ def _table(results: BenchmarkResults, references: Sequence[Reference]) -> dict[s
     uncertain = any(coverage_of(analysis_of(results, s.method)) for s in results.summaries)
     if uncertain:
         columns += ["PICP of the 90 % interval (%)", "Width of the 90 % interval (bpm)"]
-    columns += ["Withheld (%)", "No result / windows"]
+    columns.append("Withheld (%)")
+    kept = any(m.kept_mae for m in (results.analysis.methods if results.analysis else ()))
+    if kept:
+        columns.append("MAE of the rest (bpm)")
+    columns.append("No result / windows")
     rows: list[dict[str, Any]] = []
     for s in results.summaries:
         cells = [_estimate(results, s, m) for m in metrics]
@@ -201,6 +205,10 @@ def _table(results: BenchmarkResults, references: Sequence[Reference]) -> dict[s
         withheld, n = withheld_of(results, s.method)
         share = 100 * withheld / n if n else None
         cells.append(Cell("—" if share is None else f"{share:.0f}", share))
+        if kept:
+            analysed = analysis_of(results, s.method)
+            rest = analysed.kept_mae if analysed else None
+            cells.append(Cell("—") if rest is None else _interval_cell(rest))
         lost = f"{s.n_no_result} / {s.n_windows + s.n_no_result}"
         cells.append(Cell(lost, s.n_no_result))
         rows.append({"name": s.method, "variant": s.variant, "cells": cells, "reference": ""})

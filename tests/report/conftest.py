@@ -24,6 +24,7 @@ from streamnet_plugin.statistics.results import (
     MethodAnalysis,
     PairTest,
     RankTest,
+    Repeatability,
     UncertaintyQuality,
 )
 
@@ -183,6 +184,12 @@ def _method(m, rows, n_subjects, mae, rng):
                                  n_subjects, len(known)),
         uncertainty=UncertaintyQuality(
             levels, 0.02, _around(0.5), None, curve, 0.7 * mae, 0.2 * mae
+        ),
+        repeatability=(
+            Repeatability(
+                "windows of a recording", _around(mae), _around(2.77 * mae), _around(0.8),
+                n_subjects, len(known),
+            ),
         ),
         n_withheld=withheld,
         kept_mae=_around(0.8 * mae) if withheld else None,

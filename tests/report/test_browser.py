@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -29,7 +30,8 @@ def _missing(what):
 
 
 @pytest.fixture(scope="module")
-def browser():
+def tab():
+    """A page of a browser, what it complained of, and what it asked for."""
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
@@ -37,10 +39,16 @@ def browser():
     path = next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
         _missing("Chromium")
+    complaints, requests = [], []
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield started
-        started.close()
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        page = browser.new_page()
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("dialog", lambda dialog: (complaints.append("a dialog"), dialog.dismiss()))
+        page.on("request", lambda request: requests.append(request.url))
+        yield page, complaints, requests
+        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -50,25 +58,21 @@ def report(analysed, waves, tmp_path_factory):
 
 
 @pytest.fixture
-def visit(browser):
+def visit(tab):
     """Opens a page; whatever it complains of, and whatever it asks for beside itself, fails."""
-    contexts, complaints, requests = [], [], []
+    page, complaints, requests = tab
+    complaints.clear()
+    requests.clear()
+    opened = []
 
-    def open_page(url, **options):
-        context = browser.new_context(**options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("dialog", lambda dialog: (complaints.append("a dialog"), dialog.dismiss()))
-        page.on("request", lambda request: requests.append(request.url))
+    def open_page(url, width=1280, colours="light"):
+        page.set_viewport_size({"width": width, "height": 844})
+        page.emulate_media(media="screen", color_scheme=colours)
         page.goto(url)
+        opened.append(url)
         return page
 
     yield open_page
-    opened = [context.pages[0].url.partition("#")[0] for context in contexts]
-    for context in contexts:
-        context.close()
     assert complaints == []
     assert requests == opened
 
@@ -110,6 +114,21 @@ def test_a_column_sorts_both_ways_also_from_the_keyboard(visit, report):
     assert column(page, 1) == ["GREEN", "POS", "STREAMNet"]
     page.locator("#table thead button", has_text="Withheld").click()
     assert column(page, 10) == ["0", "0", "33"]
+
+
+def test_numbers_sort_as_numbers_and_what_is_missing_comes_last(visit, analysed, tmp_path):
+    published = SimpleNamespace(method="Z", train="", values={"MAE": 100.0}, source="a paper")
+    path = write_report(analysed, tmp_path / "r.html", pictures={}, references=[published])
+    page = visit(path.as_uri())
+    reported = "Z\nreported, not measured [1]"
+    snr = page.locator("#table thead button", has_text="SNR")
+    snr.click()
+    assert column(page, 1) == ["GREEN", "POS", "STREAMNet", reported]
+    assert column(page, 6)[0].startswith("−")
+    snr.click()
+    assert column(page, 1) == ["STREAMNet", "POS", "GREEN", reported]
+    page.locator("#table thead button", has_text="MAE").first.click()
+    assert column(page, 1)[-1] == reported  # 100 is more than 9.7
 
 
 def test_search_narrows_the_recordings_and_enter_takes_the_first(visit, report):
@@ -185,7 +204,7 @@ def test_spectra_are_those_of_the_package(visit, report):
 
 @pytest.mark.parametrize("place", ["top", "bottom"])
 def test_a_phone_scrolls_in_one_direction_only(visit, report, place):
-    page = visit(report, viewport={"width": 390, "height": 844})
+    page = visit(report, width=390)
     if place == "bottom":
         page.locator("#provenance").scroll_into_view_if_needed()
     assert page.evaluate("document.documentElement.scrollWidth") == 390
@@ -199,7 +218,7 @@ def test_a_phone_scrolls_in_one_direction_only(visit, report, place):
 
 
 def test_dark_by_system_and_by_choice(visit, report):
-    page = visit(report, color_scheme="dark")
+    page = visit(report, colours="dark")
     dark = background(page)
     ink = page.locator("#figure-forest text").first.evaluate("e => getComputedStyle(e).fill")
     assert lightness(dark) < 150 < 600 < lightness(ink)
@@ -207,11 +226,11 @@ def test_dark_by_system_and_by_choice(visit, report):
     assert lightness(background(page)) > 600
     page.locator("#theme").click()
     assert background(page) == dark
-    assert lightness(background(visit(report, color_scheme="light"))) > 600
+    assert lightness(background(visit(report, colours="light"))) > 600
 
 
 def test_paper_is_white_open_and_without_controls(visit, report):
-    page = visit(report, color_scheme="dark")
+    page = visit(report, colours="dark")
     page.emulate_media(media="print", color_scheme="dark")
     assert background(page) == "rgb(255, 255, 255)"
     for controls in page.locator(".controls").all():

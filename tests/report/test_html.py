@@ -124,7 +124,7 @@ def test_the_table_has_intervals_coverage_and_what_is_missing(analysed, page):
     assert table[0] == [
         "Method", "Variant", "MAE (bpm)", "RMSE (bpm)", "Pearson", "SNR (dB)", "within 3 bpm (%)",
         "PICP of the 90 % interval (%)", "Width of the 90 % interval (bpm)", "Withheld (%)",
-        "No result / windows",
+        "MAE of the rest (bpm)", "No result / windows",
     ]  # fmt: skip
     assert [row[0] for row in table[1:]] == ["STREAMNet", "POS", "GREEN"]
     mae = analysed.analysis.methods[1].metrics["MAE"]
@@ -132,7 +132,9 @@ def test_the_table_has_intervals_coverage_and_what_is_missing(analysed, page):
     assert f"{mae.low:.2f} to {mae.high:.2f}" in table[2][2]
     assert table[2][7].startswith("88")
     assert table[2][9] == "33"
-    assert table[3][10] == "3 / 18"
+    kept = analysed.analysis.methods[1].kept_mae
+    assert table[2][10].startswith(f"{kept.value:.2f}")
+    assert table[3][10:] == ["—", "3 / 18"]
 
 
 def test_best_and_second_are_marked_where_methods_compare(analysed):
@@ -165,6 +167,9 @@ def test_tests_failures_and_provenance_are_there(page):
     assert pairs[1][3:6] == ["0.010", "0.210", "no"]
     assert pairs[2][3:6] == ["0.010", "0.030", "yes"]
     assert "Friedman's test over 6 subjects: χ² = 9.00, p = 0.011." in page.text
+    repeated = next(t for t in page.tables if "ICC" in t[0])
+    assert repeated[1][:2] == ["STREAMNet", "windows of a recording"]
+    assert repeated[1][4].startswith("0.80")
     failures = next(t for t in page.tables if t[0][0] == "Recording")
     assert failures[1][:4] == ["subject9", "every", "the video is cut", "copy it again."]
     for fact in ("streamnet benchmark", "0123456789abcdef", "abc123", '"numpy": "2.0.0"'):
