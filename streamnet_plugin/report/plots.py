@@ -1,4 +1,7 @@
-"""Figures of a benchmark, as PNG. Colours are Okabe and Ito's, told apart by the colour-blind."""
+"""Waveforms as PNG. Colours are Okabe and Ito's, told apart by the colour-blind.
+
+The figures of a comparison are in `figures`.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from streamnet_plugin.report.results import BenchmarkResults, Waveform, WindowRow
-from streamnet_plugin.wording import count
+from streamnet_plugin.report.results import Waveform
 
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#777777"
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#777777"
 DPI = 150
 
 
@@ -26,62 +28,6 @@ def _figure(width: float, height: float) -> Figure:
 def _plain(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25, linewidth=0.6)
-
-
-def overview(results: BenchmarkResults, path: Path) -> None:
-    """MAE of every method with its standard error, the best on top."""
-    known = [(s, s.values["MAE"]) for s in results.summaries if s.values["MAE"][0] is not None]
-    known.sort(key=lambda item: -(item[1][0] or 0.0))
-    figure = _figure(7, 1.2 + 0.4 * max(1, len(known)))
-    axes = figure.add_subplot()
-    for y, (s, (value, error)) in enumerate(known):
-        colour = ORANGE if s.variant == "network" else BLUE
-        axes.errorbar(value or 0.0, y, xerr=error or 0.0, fmt="o", color=colour, capsize=3)
-        axes.annotate(f"{value:.2f}", (value or 0.0, y), (0, 6), textcoords="offset points",
-                      ha="center", fontsize=8)  # fmt: skip
-    axes.set_yticks(range(len(known)), [s.method for s, _ in known])
-    axes.set_xlabel("MAE of HR (bpm), ± standard error")
-    axes.set_xlim(left=0)
-    axes.set_title(f"{results.title}, {results.convention}, {results.window}", fontsize=9)
-    _plain(axes)
-    figure.savefig(path, dpi=DPI)
-
-
-def agreement(rows: Sequence[WindowRow], method: str, path: Path) -> None:
-    """Bland-Altman plot and scatter of one method, side by side; says so if there is nothing."""
-    good = [
-        (r.hr_label, r.hr_pred) for r in rows if r.hr_label is not None and r.hr_pred is not None
-    ]
-    figure = _figure(9, 4.2)
-    left, right = figure.subplots(1, 2)
-    figure.suptitle(f"{method}: {count(len(good), 'window')}")
-    if not good:
-        for axes in (left, right):
-            axes.text(0.5, 0.5, "no window has a result", ha="center", transform=axes.transAxes)
-            axes.set_axis_off()
-        figure.savefig(path, dpi=DPI)
-        return
-    label, pred = np.array(good, dtype=float).T
-    difference, mean = pred - label, (pred + label) / 2
-    left.scatter(mean, difference, s=18, color=BLUE, alpha=0.7)
-    bias = difference.mean()
-    left.axhline(bias, color=ORANGE, label=f"bias {bias:.2f}")
-    if len(good) > 1:
-        limit = 1.96 * difference.std(ddof=1)
-        for y in (bias - limit, bias + limit):
-            left.axhline(y, color=ORANGE, linestyle="--")
-        left.plot([], [], color=ORANGE, linestyle="--", label=f"± 1.96 SD = {limit:.2f}")
-    left.set_xlabel("mean of true and read HR (bpm)")
-    left.set_ylabel("read - true HR (bpm)")
-    left.legend(fontsize=8)
-    right.scatter(label, pred, s=18, color=BLUE, alpha=0.7)
-    ends = [min(label.min(), pred.min()) - 3, max(label.max(), pred.max()) + 3]
-    right.plot(ends, ends, color=GREY, linewidth=1)
-    right.set_xlabel("true HR (bpm)")
-    right.set_ylabel("read HR (bpm)")
-    for axes in (left, right):
-        _plain(axes)
-    figure.savefig(path, dpi=DPI)
 
 
 def waveforms(items: Sequence[Waveform], path: Path, seconds: float = 10.0) -> None:

@@ -10,13 +10,17 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from streamnet_plugin.atomic import making, numbered
 from streamnet_plugin.errors import DataError
 from streamnet_plugin.report import csvs, tables
+from streamnet_plugin.report.html import write_report
 from streamnet_plugin.report.reference import References, references_of
 from streamnet_plugin.report.results import BenchmarkResults, Waveform, WindowRow
+
+if TYPE_CHECKING:
+    from streamnet_plugin.report.figures import Picture
 
 RESULTS = "results.json"
 ANALYSED = {
@@ -26,6 +30,9 @@ ANALYSED = {
     "uncertainty.csv": csvs.uncertainty_csv,
 }
 """The files of an analysis, written only with one."""
+REPORT = "report.html"
+FIGURES = "figures"
+"""What `progress` is told when the figures of a comparison are drawn."""
 
 
 def write_results(
@@ -35,17 +42,19 @@ def write_results(
     plots: bool = True,
     extra: Callable[[Path], None] = lambda folder: None,
     progress: Callable[[str], None] = lambda name: None,
+    report: bool = False,
     references: References | None = None,
 ) -> Path:
     """Write everything under `folder`, or `folder-2`, `folder-3`, ... if that is taken.
 
     Args:
         results: what to write.
-        waveforms: what to plot per video.
-        plots: whether to draw at all.
+        waveforms: what to show per video.
+        plots: whether to draw files of their own.
         extra: writes further files into the folder before it appears.
-        progress: called with the name of each file.
-        references: published rows to show below; None takes those that compare.
+        progress: called with the name of each file, and once for all figures.
+        report: whether to write the HTML report.
+        references: published rows to show; None takes those that compare.
 
     Returns:
         The folder written.
@@ -55,19 +64,25 @@ def write_results(
     """
 
     def fill(temporary: Path) -> None:
-        for name, text in _texts(results, references).items():
+        shown = references_of(results) if references is None else references
+        for name, text in _texts(results, shown).items():
             (temporary / name).write_text(text, encoding="utf-8")
             progress(name)
+        pictures = None
         if plots:
-            _write_plots(results, waveforms, temporary / "plots", progress)
+            pictures = _write_plots(results, waveforms, temporary / "plots", progress)
+        if report:
+            write_report(
+                results, temporary / REPORT, waveforms, references=shown.rows, pictures=pictures
+            )
+            progress(REPORT)
         extra(temporary)
 
     return in_new_folder(folder, fill)
 
 
-def _texts(results: BenchmarkResults, references: References | None) -> dict[str, str]:
+def _texts(results: BenchmarkResults, shown: References) -> dict[str, str]:
     """File name -> content; those of the statistics only where there are any."""
-    shown = references_of(results) if references is None else references
     texts = {
         RESULTS: to_json(results),
         "windows.csv": windows_csv(results.rows),
@@ -147,19 +162,12 @@ def _write_plots(
     waveforms: Sequence[Waveform],
     folder: Path,
     progress: Callable[[str], None],
-) -> None:
-    from streamnet_plugin.report import plots  # matplotlib is slow to import
+) -> dict[str, Picture]:
+    """Files of every figure and every video; what the figures are, for the report."""
+    from streamnet_plugin.report import figures, plots  # matplotlib is slow to import
 
-    folder.mkdir()
-    plots.overview(results, folder / "overview.png")
-    progress("overview.png")
-    by_method: dict[str, list[WindowRow]] = defaultdict(list)
-    for row in results.rows:
-        by_method[row.method].append(row)
-    for method, rows in by_method.items():
-        name = f"agreement-{file_name(method)}.png"
-        plots.agreement(rows, method, folder / name)
-        progress(name)
+    pictures = figures.save_figures(results, folder)
+    progress(FIGURES)
     by_video: dict[str, list[Waveform]] = defaultdict(list)
     for waveform in waveforms:
         by_video[waveform.recording].append(waveform)
@@ -167,13 +175,14 @@ def _write_plots(
         name = f"waveforms-{file_name(recording)}.png"
         plots.waveforms(items, folder / name)
         progress(name)
+    return pictures
 
 
-def n_files(results: BenchmarkResults, plots: bool) -> int:
+def n_files(results: BenchmarkResults, plots: bool, report: bool = False) -> int:
     """How often `write_results` will call `progress`."""
-    drawn = 1 + len({r.method for r in results.rows}) + len({r.recording for r in results.rows})
+    drawn = 1 + len({r.recording for r in results.rows})
     texts = 6 + (len(ANALYSED) if results.analysis is not None else 0)
-    return texts + (drawn if plots else 0)
+    return texts + (drawn if plots else 0) + report
 
 
 def file_name(name: str) -> str:

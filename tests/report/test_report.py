@@ -98,16 +98,18 @@ def test_json_is_strict(results):
 
 def test_all_files_are_there_and_pictures_are_pictures(results, tmp_path):
     seen = []
-    folder = write_results(results, tmp_path / "r", waves(), progress=seen.append)
+    figures = ("forest", "bland-altman-A_net", "bland-altman-B", "bland-altman-C")
+    folder = write_results(results, tmp_path / "r", waves(), progress=seen.append, report=True)
     names = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
     assert names == {
         "results.json", "windows.csv", "table.md", "table.csv", "table.tex", "table.html",
-        "plots/overview.png", "plots/waveforms-s1.png", "plots/agreement-A_net.png",
-        "plots/agreement-B.png", "plots/agreement-C.png",
+        "report.html", "plots/waveforms-s1.png",
+        *(f"plots/{name}.{kind}" for kind in ("png", "pdf", "svg") for name in figures),
     }  # fmt: skip
     for path in folder.glob("plots/*.png"):
         assert cv2.imread(str(path)).std() > 5
-    assert len(seen) == len(names) == n_files(replace(results, rows=results.rows[::2]), plots=True)
+    one_video_less = replace(results, rows=tuple(r for r in results.rows if r.recording == "s1"))
+    assert len(seen) == n_files(one_video_less, plots=True, report=True)
 
 
 def test_windows_csv_has_every_window_also_those_without_result(results, tmp_path):

@@ -113,13 +113,6 @@ def test_methods_in_different_windows_are_ranked_on_the_common_ones_only(build):
     assert [(r["n_common_windows"], r["MAE common"]) for r in rows] == [("3", "1.0"), ("3", "2.0")]
 
 
-def test_csvs_are_compared_video_by_video_whatever_they_are_called(build):
-    results = build({"a": {"s": (1.0, 2.0)}, "b": {"s": (3.0, 2.0)}})
-    rows = tuple(replace(r, dataset=f"{r.method}.csv") for r in results.rows)
-    assert tables.ranks(replace(results, rows=rows), "MAE") == ({"a"}, {"b"})
-    other = tuple(replace(r, dataset=r.method) for r in results.rows)
-    assert tables.ranks(replace(results, rows=other), "MAE") == (set(), set())
-
 
 def test_a_method_without_any_result_does_not_empty_the_common_windows(build):
     results = build({"a": {"s": (1.0, 2.0)}, "b": {"s": (3.0, 2.0)}, "c": {"s": (None, None)}})

@@ -1,0 +1,160 @@
+"""What the report's viewer shows of every recording, small enough to stand in the page.
+
+Waveforms are 16-bit integers of their own scale, base64: 2.7 bytes a sample, and an error of at
+most 1/65534 of the largest.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from streamnet_plugin.report.results import BenchmarkResults, Waveform, WindowRow
+from streamnet_plugin.types import FloatArray
+
+MISSING = -32768
+"""Stands for a sample that is not finite."""
+LARGEST = 32767
+LEVEL = "90"
+"""Nominal coverage of the interval that the HR track shows, a key of `WindowRow.half_widths`."""
+
+
+def index(
+    results: BenchmarkResults,
+    waveforms: Sequence[Waveform],
+    methods: Sequence[str],
+    shown: Sequence[str],
+    band: tuple[float, float],
+) -> dict[str, Any]:
+    """What the viewer needs before a recording is chosen.
+
+    Args:
+        methods: by number, as `recordings` writes them.
+        shown: those to show at first.
+        band: of the spectrum, Hz.
+    """
+    about: dict[str, WindowRow] = {}
+    for row in results.rows:
+        about.setdefault(row.recording, row)
+    return {
+        "methods": list(methods),
+        "shown": [methods.index(m) for m in shown],
+        "band": list(band),
+        "recordings": [
+            _about(name, about.get(name)) for name in _names(results, waveforms)
+        ],
+    }  # fmt: skip
+
+
+def _names(results: BenchmarkResults, waveforms: Sequence[Waveform]) -> list[str]:
+    names = [*(r.recording for r in results.rows), *(w.recording for w in waveforms)]
+    return list(dict.fromkeys(names))
+
+
+def _about(name: str, row: WindowRow | None) -> dict[str, Any]:
+    if row is None:
+        return {"id": name, "subject": "", "groups": ""}
+    groups = ", ".join(f"{key}: {value}" for key, value in row.groups.items())
+    return {"id": name, "subject": row.subject, "dataset": row.dataset, "groups": groups}
+
+
+def recordings(
+    results: BenchmarkResults, waveforms: Sequence[Waveform], methods: Sequence[str]
+) -> Iterator[str]:
+    """JSON of every recording, in the order of the index; safe inside a script element."""
+    rows: dict[str, list[WindowRow]] = {}
+    for row in results.rows:
+        rows.setdefault(row.recording, []).append(row)
+    waves: dict[str, list[Waveform]] = {}
+    for wave in waveforms:
+        waves.setdefault(wave.recording, []).append(wave)
+    for name in _names(results, waveforms):
+        yield script_json(_recording(rows.get(name, []), waves.get(name, []), methods))
+
+
+def _recording(
+    rows: Sequence[WindowRow], waves: Sequence[Waveform], methods: Sequence[str]
+) -> dict[str, Any]:
+    """Rows as lists; a true waveform that several methods share stands there once."""
+    labels: list[str] = []
+    return {
+        "rows": [_row(row, methods.index(row.method)) for row in rows if row.method in methods],
+        "waves": [
+            _wave(wave, methods.index(wave.method), labels)
+            for wave in waves
+            if wave.method in methods and len(wave.t) > 1
+        ],
+        "labels": labels,
+    }
+
+
+def _row(row: WindowRow, method: int) -> dict[str, Any]:
+    refined = row.hr_pred_refined is not None and row.hr_label_refined is not None
+    read = row.hr_pred_refined if refined else row.hr_pred
+    true = row.hr_label_refined if row.hr_label_refined is not None else row.hr_label
+    half = row.half_widths.get(LEVEL) if read is not None else None
+    return {
+        "m": method,
+        "w": row.window,
+        "t": [row.start_s, row.end_s],
+        "true": _short(true),
+        "read": _short(read),
+        "error": _short(row.abs_error),
+        "half": _short(half),
+        "infinite": read is not None and LEVEL in row.half_widths and half is None,
+        "why": row.withheld or row.reason,
+        "withheld": bool(row.withheld),
+    }
+
+
+def _wave(wave: Waveform, method: int, labels: list[str]) -> dict[str, Any]:
+    label = packed(wave.label)
+    if label not in labels:
+        labels.append(label)
+    band = [packed(edge) for edge in wave.band] if wave.band is not None else None
+    return {
+        "m": method,
+        "t0": float(wave.t[0]),
+        "dt": float((wave.t[-1] - wave.t[0]) / (len(wave.t) - 1)),
+        "pred": packed(wave.pred),
+        "label": labels.index(label),
+        "band": band,
+    }
+
+
+def packed(x: FloatArray) -> str:
+    """`<scale>:<base64 of little-endian int16>`; x = integer * scale, `MISSING` is NaN.
+
+    Args:
+        x: (T,)
+    """
+    x = np.asarray(x, dtype=np.float64)
+    finite = np.isfinite(x)
+    largest = float(np.abs(x[finite]).max(initial=0.0))
+    scale = largest / LARGEST if largest > 0 else 1.0
+    whole = np.full(x.shape, MISSING, dtype="<i2")
+    whole[finite] = np.rint(x[finite] / scale)
+    return f"{scale!r}:{base64.b64encode(whole.tobytes()).decode('ascii')}"
+
+
+def unpacked(text: str) -> FloatArray:
+    """The inverse of `packed`."""
+    scale, _, data = text.partition(":")
+    whole = np.frombuffer(base64.b64decode(data), dtype="<i2").astype(np.float64)
+    whole[whole == MISSING] = np.nan
+    return whole * float(scale)
+
+
+def script_json(tree: Mapping[str, Any]) -> str:
+    """JSON that no string can break out of a script element with."""
+    text = json.dumps(tree, separators=(",", ":"), allow_nan=False)
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _short(value: float | None) -> float | None:
+    """Two decimals are enough to look at."""
+    return None if value is None or not np.isfinite(value) else round(float(value), 2)

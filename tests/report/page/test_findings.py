@@ -1,0 +1,185 @@
+"""The summary says what the results say, and says when they do not tell."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from streamnet_plugin.report.findings import best_first, common_windows, find, pair_of, told
+from streamnet_plugin.statistics.results import Analysis, Interval, PairTest
+
+NOTHING = Interval(None, reason="one subject")
+
+
+@pytest.fixture
+def complete(analysed):
+    """Every method has a result in every window."""
+    rows = tuple(r for r in analysed.rows if r.recording != "subject2")
+    return replace(analysed, rows=rows)
+
+
+def without(results, **changes):
+    return replace(results, analysis=replace(results.analysis, **changes))
+
+
+def pairs(results, **by_other):
+    """Tests of STREAMNet against others: name -> (difference, corrected p)."""
+    found = tuple(
+        PairTest("STREAMNet", other, 6, Interval(d, d - 1, d + 1), 0.001, p, Interval(0.5), "W")
+        for other, (d, p) in by_other.items()
+    )
+    return without(results, pairs=found)
+
+
+def answers(results):
+    return find(results).answers
+
+
+def changed(results, method, **changes):
+    methods = (replace(m, **changes) if m.method == method else m for m in results.analysis.methods)
+    return without(results, methods=tuple(methods))
+
+
+def test_the_smallest_error_is_the_best(complete):
+    order = best_first(complete)
+    assert order == ["STREAMNet", "POS", "GREEN"]
+    mae = complete.analysis.methods[0].metrics["MAE"]
+    assert answers(complete)[0].short == "STREAMNet"
+    assert told(mae) in answers(complete)[0].detail
+    assert "5 subjects" in answers(complete)[0].detail
+
+
+def test_methods_with_other_windows_compare_on_the_common_ones(analysed):
+    easy = [r for r in analysed.rows if r.method == "GREEN" and r.abs_error is not None]
+    best = min(easy, key=lambda r: r.abs_error)
+    others = [r for r in analysed.rows if r.method != "GREEN"]
+    rows = (*others, replace(best, abs_error=0.01))
+    n, maes = common_windows(replace(analysed, rows=rows))
+    assert n == 1
+    assert maes["GREEN"] == 0.01
+    results = replace(analysed, rows=rows)
+    assert best_first(results)[0] == "GREEN"
+    assert "in the 1 window in which all have a result" in answers(results)[0].detail
+
+
+def test_equal_errors_share_the_place(complete):
+    mae = Interval(1.004, 0.5, 1.5)
+    tied = changed(complete, "STREAMNet", metrics={"MAE": mae})
+    tied = changed(tied, "POS", metrics={"MAE": replace(mae, value=0.996)})
+    assert answers(tied)[0].short == "POS and STREAMNet"
+    assert "share the smallest error" in find(tied).sentences[0]
+
+
+@pytest.mark.parametrize(
+    ("others", "short"),
+    [
+        ({"POS": (-1.0, 0.01), "GREEN": (-2.0, 0.0001)}, "Yes, against all 2 others"),
+        ({"POS": (-1.0, 0.2), "GREEN": (-2.0, 0.01)}, "Only against 1 of 2"),
+        ({"POS": (-1.0, 0.2), "GREEN": (-2.0, 0.05)}, "No"),
+        ({"POS": (1.0, 0.01), "GREEN": (2.0, 0.01)}, "No"),
+        ({"GREEN": (-2.0, 0.01)}, "Only against 1 of 2"),
+    ],
+)
+def test_significance_in_a_few_words(complete, others, short):
+    assert answers(pairs(complete, **others))[1].short == short
+
+
+def test_the_largest_p_and_the_subjects_are_named(complete):
+    detail = answers(pairs(complete, POS=(-1.0, 0.012), GREEN=(-2.0, 0.004)))[1].detail
+    assert "POS and GREEN" in detail
+    assert "p ≤ 0.012" in detail
+    assert "Holm-corrected, W, 6 subjects" in detail
+
+
+def test_the_other_way_round_is_named(complete):
+    detail = answers(pairs(complete, POS=(1.0, 0.01), GREEN=(-2.0, 0.01)))[1].detail
+    assert "Over subjects POS is significantly better" in detail
+
+
+def test_a_pair_is_found_from_either_side(complete):
+    results = pairs(complete, POS=(-1.0, 0.01))
+    turned = pair_of(results, "POS", "STREAMNet")
+    assert (turned.difference.value, turned.difference.low, turned.difference.high) == (1, 0, 2)
+    assert turned.effect.value == -0.5
+    assert pair_of(results, "POS", "GREEN") is None
+
+
+def test_too_few_subjects_are_said_and_no_p_is_made_up(complete):
+    untested = tuple(
+        PairTest("STREAMNet", m, 1, NOTHING, None, None, NOTHING, reason="1 subject is too few")
+        for m in ("POS", "GREEN")
+    )
+    found = find(without(complete, pairs=untested))
+    assert found.answers[1].short == "Cannot be told with 5 subjects"
+    assert found.answers[1].detail == "1 subject is too few."
+    assert not any("p =" in s for s in found.sentences)
+
+
+def test_old_results_are_not_tested(complete):
+    found = find(replace(complete, analysis=None))
+    assert found.answers[0].short == "STREAMNet"
+    assert found.answers[1].short == "Not tested"
+    assert any("no statistics" in s for s in found.sentences)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        (0.80, 0.95, "as they promise"),
+        (0.70, 0.89, "less than they promise"),
+        (0.91, 0.99, "more than they promise"),
+        (None, None, "cannot be judged"),
+    ],
+)
+def test_coverage_against_its_promise(complete, low, high, words):
+    quality = complete.analysis.methods[0].uncertainty
+    levels = tuple(
+        replace(c, picp=Interval(0.9, low, high)) if c.level == 0.9 else c for c in quality.levels
+    )
+    results = changed(complete, "STREAMNet", uncertainty=replace(quality, levels=levels))
+    sentence = next(s for s in find(results).sentences if "90 % intervals" in s)
+    assert words in sentence
+    low_caution = any("cover only 90 %" in c for c in find(results).cautions)
+    assert low_caution == (words == "less than they promise")
+
+
+def test_withheld_windows_are_counted(complete):
+    results = changed(complete, "STREAMNet", n_withheld=5, kept_mae=Interval(0.5, 0.4, 0.6))
+    sentence = find(results).sentences[-1]
+    assert "5 of its 15 windows (33 %) are better withheld" in sentence
+    assert "0.50 bpm (0.40 to 0.60)" in sentence
+
+
+def test_all_withheld_is_trusted_nowhere(complete):
+    results = changed(complete, "STREAMNet", n_withheld=15, kept_mae=NOTHING)
+    assert answers(results)[2].short.startswith("Nowhere")
+    assert "none stays" in find(results).sentences[-1]
+
+
+def test_cautions_begin_with_what_holds_for_all_and_then_the_best(analysed):
+    found = find(replace(analysed, notes=("subject1: dark.", *analysed.notes)))
+    assert found.answers[2].short == "Where setup is talking"
+    assert found.cautions[0].startswith("Synthetic faces")
+    assert found.cautions[1].startswith("STREAMNet where setup is talking")
+    assert "1 recording could not be used and is in no figure." in found.cautions
+    assert "GREEN: 3 of 18 windows have no result and are not in its MAE." in found.cautions
+    assert found.cautions[-1] == "subject1: dark."
+
+
+def test_infinite_intervals_are_a_caution(complete):
+    quality = complete.analysis.methods[0].uncertainty
+    levels = tuple(replace(c, n_infinite=4, n_windows=15) for c in quality.levels)
+    results = changed(complete, "STREAMNet", uncertainty=replace(quality, levels=levels))
+    assert any("in 4 of 15 windows the 90 % interval is infinite" in c
+               for c in find(results).cautions)  # fmt: skip
+
+
+def test_nothing_to_say_is_said(analysed):
+    empty = replace(
+        analysed, rows=(), summaries=(), failures=(), notes=(), analysis=Analysis(0.95, ())
+    )
+    found = find(empty)
+    assert [a.short for a in found.answers] == ["None", "Cannot be told", "Not at all"]
+    assert found.cautions == ()
+    assert len(found.sentences) == 1

@@ -1,0 +1,84 @@
+"""The data of the viewer: small, exact enough, and safe inside a page."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from streamnet_plugin.report.viewer import index, packed, recordings, script_json, unpacked
+
+numbers = st.floats(-1e6, 1e6) | st.just(float("nan"))
+
+
+@given(arrays(np.float64, st.integers(0, 50), elements=numbers))
+def test_packed_waveforms_come_back(x):
+    back = unpacked(packed(x))
+    assert np.array_equal(np.isnan(back), np.isnan(x))
+    largest = np.nanmax(np.abs(x), initial=0.0)
+    error = np.nanmax(np.abs(back - x), initial=0.0)
+    assert error <= largest / 65534 * 1.001 + 1e-300
+
+
+def test_a_sample_takes_two_bytes():
+    x = np.sin(np.arange(1800))
+    assert len(packed(x)) < 1800 * 2 * 4 / 3 + 40
+
+
+@given(st.dictionaries(st.text(), st.text()))
+def test_no_string_leaves_its_script_element(tree):
+    text = script_json(tree)
+    assert "<" not in text
+    assert json.loads(text) == tree
+
+
+def trees(results, waves, methods=("STREAMNet", "POS", "GREEN")):
+    return [json.loads(r) for r in recordings(results, waves, list(methods))]
+
+
+def test_the_index_finds_recordings(analysed, waves):
+    found = index(analysed, waves, ["STREAMNet", "POS", "GREEN"], ["POS"], (0.6, 3.3))
+    assert found["shown"] == [1]
+    assert found["band"] == [0.6, 3.3]
+    assert [r["id"] for r in found["recordings"]] == [f"subject{i}" for i in range(1, 7)]
+    assert found["recordings"][1] == {
+        "id": "subject2", "subject": "s2", "dataset": "UBFC-rPPG", "groups": "setup: talking"
+    }  # fmt: skip
+
+
+def test_every_recording_has_its_windows_and_waveforms(analysed, waves):
+    found = trees(analysed, waves)
+    assert len(found) == 6
+    rows = [r for r in analysed.rows if r.recording == "subject3"]
+    assert len(found[2]["rows"]) == len(rows) == 9
+    for tree, row in zip(found[2]["rows"], rows, strict=True):
+        assert tree["read"] == round(row.hr_pred_refined, 2)
+        assert tree["half"] == round(row.half_widths["90"], 2)
+        assert tree["withheld"] == bool(row.withheld)
+    wave = next(w for w in waves if (w.method, w.recording) == ("STREAMNet", "subject3"))
+    tree = found[2]["waves"][0]
+    assert np.allclose(unpacked(tree["pred"]), wave.pred, atol=1e-3)
+    assert np.allclose(unpacked(found[2]["labels"][tree["label"]]), wave.label, atol=1e-3)
+    assert np.allclose(unpacked(tree["band"][1]), wave.band[1], atol=1e-3)
+    assert abs(tree["dt"] - 1 / 30) < 1e-9
+
+
+def test_a_shared_truth_is_kept_once(analysed, waves):
+    assert all(len(tree["labels"]) == 1 for tree in trees(analysed, waves))
+
+
+def test_no_result_and_infinite_intervals_are_told_apart(analysed, waves):
+    lost = [r for r in trees(analysed, waves)[1]["rows"] if r["m"] == 2]
+    assert [(r["read"], r["half"], r["infinite"]) for r in lost] == [(None, None, False)] * 3
+    assert {r["why"] for r in lost} == {"the waveform is constant"}
+    rows = tuple(replace(r, half_widths={"90": None}) for r in analysed.rows)
+    endless = trees(replace(analysed, rows=rows), waves)[0]["rows"]
+    assert all(r["infinite"] and r["half"] is None for r in endless)
+
+
+def test_recordings_without_waveforms_keep_their_windows(analysed):
+    assert all(tree["waves"] == [] and tree["rows"] for tree in trees(analysed, []))
