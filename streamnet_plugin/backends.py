@@ -3,7 +3,7 @@
 Entry points of the group `rppg.backends` name a function that runs a protocol inside a foreign
 toolbox and hands back the waveforms it read there, scored by us:
 
-    (config, *, checkout, overrides, data_root, output, plots, progress) -> BenchmarkRun
+    (config, *, checkout, overrides, data_root, output, plots, report, progress) -> BenchmarkRun
 """
 
 from __future__ import annotations

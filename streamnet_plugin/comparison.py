@@ -100,6 +100,7 @@ def benchmark(
     methods: Sequence[str] | None = None,
     jobs: int = 2,
     plots: bool = True,
+    report: bool | None = None,
     backend: str = "builtin",
     checkout: str | Path | None = None,
     progress: Reporter | None = None,
@@ -113,7 +114,8 @@ def benchmark(
         output: results folder; if it exists, `-2`, `-3`, ... is appended. None writes nothing.
         methods: names; None takes the configuration's.
         jobs: videos preprocessed at a time.
-        plots: whether to draw.
+        plots: whether to draw files of their own.
+        report: whether to write report.html; None if plots are drawn.
         backend: "builtin", or a foreign one such as "toolbox"; that takes a YAML, and no methods.
         checkout: of a foreign backend's toolbox; None for what its environment variable names.
         progress: hears of every step.
@@ -137,6 +139,7 @@ def benchmark(
             data_root=data_root,
             output=output,
             plots=plots,
+            report=report,
             progress=progress,
         )
         return done
@@ -173,6 +176,7 @@ def benchmark(
         split=split,
         output=output,
         plots=plots,
+        report=report,
         progress=progress,
     )
 
@@ -213,9 +217,14 @@ def scoring_of(config: Config) -> Scoring:
         ),
         baseline=config.EVALUATION.BASELINE or None,
     )
+    check_calibrator(scoring)
+    return scoring
+
+
+def check_calibrator(scoring: Scoring) -> None:
+    """`ConfigError` where a calibrator is given that was made from other windows."""
     if scoring.uncertainty.calibrators is not None:
         check_fits(scoring.uncertainty.calibrators, str(scoring.convention), scoring.window)
-    return scoring
 
 
 def report_pairs(
@@ -230,6 +239,7 @@ def report_pairs(
     split: Mapping[str, Sequence[str]] | None = None,
     output: str | Path | None = None,
     plots: bool = True,
+    report: bool | None = None,
     progress: Reporter | None = None,
 ) -> BenchmarkRun:
     """Score waveforms and write a results folder; `output` None writes nothing.
@@ -271,15 +281,19 @@ def report_pairs(
     )
     if output is None:
         return BenchmarkRun(results, None)
-    progress.start("Report", n_files(results, plots))
-    drawn = [w for p in pairs if plots and (w := plot_waveform(p, convention)) is not None]
+    report = plots if report is None else report
+    progress.start("Report", n_files(results, plots, report))
+    shown = pairs if plots or report else ()
+    drawn = [w for p in shown if (w := plot_waveform(p, convention)) is not None]
 
     def extra(folder: Path) -> None:
         save_pairs(folder, pairs)
         if split is not None:
             write_split(split, folder / SPLIT)
 
-    folder = write_results(results, output, drawn, plots, extra=extra, progress=progress.step)
+    folder = write_results(
+        results, output, drawn, plots, report=report, extra=extra, progress=progress.step
+    )
     return BenchmarkRun(results, folder)
 
 

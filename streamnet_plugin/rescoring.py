@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from streamnet_plugin.comparison import BenchmarkRun, Scoring, report_pairs
+from streamnet_plugin.comparison import BenchmarkRun, Scoring, check_calibrator, report_pairs
 from streamnet_plugin.errors import ConfigError, DataError
 from streamnet_plugin.evaluation.conventions import get_convention
 from streamnet_plugin.evaluation.windows import HrMethod
@@ -20,6 +20,7 @@ from streamnet_plugin.progress import Reporter
 from streamnet_plugin.report.provenance import provenance
 from streamnet_plugin.report.writer import check_writable
 from streamnet_plugin.scoring import WaveformPair, load_pairs
+from streamnet_plugin.uncertainty.calibration import Wanted
 
 GROUP = "rppg.outputs"
 """Entry points: file ending without its dot -> reader (path) -> iterable of WaveformPair."""
@@ -38,6 +39,9 @@ def rescore(
     differential: bool = False,
     output: str | Path | None = None,
     plots: bool = True,
+    report: bool | None = None,
+    uncertainty: Wanted | None = None,
+    baseline: str | None = None,
     progress: Reporter | None = None,
 ) -> BenchmarkRun:
     """Metrics of saved waveforms, several sources in one table.
@@ -52,7 +56,10 @@ def rescore(
         fs: Hz, of a CSV (30 if not given); other sources know theirs.
         differential: a CSV's waveforms are normalised first differences.
         output: results folder; None writes nothing.
-        plots: whether to draw.
+        plots: whether to draw files of their own.
+        report: whether to write report.html; None if plots are drawn.
+        uncertainty: how intervals are calibrated and windows withheld.
+        baseline: compare each method with this one; None compares every pair.
         progress: hears of every step.
 
     Raises:
@@ -62,7 +69,14 @@ def rescore(
         OutputError: the results cannot be written.
     """
     paths = [Path(source) for source in sources]
-    scoring = Scoring(get_convention(convention), _hr_method(hr_method), _window(window_s))
+    scoring = Scoring(
+        get_convention(convention),
+        _hr_method(hr_method),
+        _window(window_s),
+        uncertainty or Wanted(),
+        baseline,
+    )
+    check_calibrator(scoring)
     _check_given(paths, fs, differential)
     if output is not None:
         check_writable(output)
@@ -78,6 +92,7 @@ def rescore(
         notes=_notes(pairs),
         output=output,
         plots=plots,
+        report=report,
         progress=progress,
     )
     return run

@@ -31,6 +31,7 @@ def benchmark(
     data_root: DataRoot | None = None,
     output: str | Path | None = None,
     plots: bool = True,
+    report: bool | None = None,
     progress: Reporter | None = None,
 ) -> BenchmarkRun:
     """Run a protocol inside the toolbox; failures are the videos that its loaders lost.
@@ -47,6 +48,7 @@ def benchmark(
         data_root=data_root,
         output=output,
         plots=plots,
+        report=report,
         progress=progress,
     )
     if done.run is None:

@@ -34,6 +34,9 @@ def toolbox(
         Path | None, typer.Option("--output", "-o", help="Results folder; never overwritten.")
     ] = None,
     plots: Annotated[bool, typer.Option(help="Draw the plots of our results folder.")] = True,
+    report: Annotated[
+        bool | None, typer.Option(help="Write report.html there; default: if plots are drawn.")
+    ] = None,
     allow_failures: AllowFailures = False,
 ) -> None:
     """Run an unmodified rPPG-Toolbox checkout, with STREAM-Net and other plugins by name.
@@ -63,6 +66,7 @@ def toolbox(
             fast_loader=fast_loader,
             output=output,
             plots=plots,
+            report=report,
             progress=bars,
         )
     sys.stdout.flush()

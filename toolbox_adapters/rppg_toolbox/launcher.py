@@ -93,6 +93,7 @@ def run_toolbox(
     fast_loader: bool = False,
     output: str | Path | None = None,
     plots: bool = True,
+    report: bool | None = None,
     progress: Reporter | None = None,
 ) -> ToolboxRun:
     """Do what `python main.py --config_file X` does in a checkout, which is left untouched.
@@ -109,6 +110,7 @@ def run_toolbox(
         fast_loader: read UBFC-rPPG and PURE through our cache instead of the toolbox's loaders.
         output: results folder; None for `EVALUATION.OUTPUT`, or beside the toolbox's outputs.
         plots: whether to draw our plots.
+        report: whether to write report.html; None if plots are drawn.
         progress: hears of our own steps.
 
     Raises:
@@ -134,7 +136,7 @@ def run_toolbox(
         finally:
             sys.argv = arguments
         return ToolboxRun(
-            _report(session, config_path, output, plots, progress), tuple(session.lost)
+            _report(session, config_path, output, plots, report, progress), tuple(session.lost)
         )
 
 
@@ -313,6 +315,7 @@ def _report(
     config_path: Path,
     output: str | Path | None,
     plots: bool,
+    report: bool | None,
     progress: Reporter | None,
 ) -> BenchmarkRun | None:
     config, pairs = session.config, session.capture.pairs
@@ -345,6 +348,7 @@ def _report(
         notes=("Waveforms read inside the rPPG-Toolbox.", *_unheard(config, pairs)),
         output=folder,
         plots=plots,
+        report=report,
         progress=progress,
     )
 
