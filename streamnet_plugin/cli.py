@@ -108,6 +108,30 @@ Overrides = Annotated[
     list[str] | None, typer.Argument(help="KEY=VALUE, e.g. EVALUATION.CONVENTION=neurips-2023")
 ]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Results folder; never overwritten.")]
+Report = Annotated[
+    bool | None,
+    typer.Option(help="Write report.html, which opens offline; default: if plots are drawn."),
+]
+Baseline = Annotated[
+    str | None,
+    typer.Option("--baseline", help="Test every method against this one; default: every pair."),
+]
+CalibratorPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--calibrator",
+        help="Intervals from a file of `streamnet calibrate`; default: every subject's from the "
+        "other subjects.",
+    ),
+]
+TargetMae = Annotated[
+    float | None,
+    typer.Option("--target-mae", help="Withhold windows until the others have this MAE, bpm."),
+]
+Keep = Annotated[
+    float | None,
+    typer.Option("--keep", help="Withhold the most unsure windows until this share is left, 0-1."),
+]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Videos preprocessed at a time.")]
 
 
@@ -122,6 +146,7 @@ def benchmark(
     ] = None,
     jobs: Jobs = 2,
     plots: Annotated[bool, typer.Option(help="Draw the plots.")] = True,
+    report: Report = None,
     backend: Annotated[
         str, typer.Option(help="builtin, or toolbox: inside an rPPG-Toolbox checkout.")
     ] = "builtin",
@@ -143,6 +168,10 @@ def benchmark(
 
         streamnet benchmark benchmark/demo EVALUATION.CONVENTION=neurips-2023
 
+        streamnet benchmark my.yaml UNCERTAINTY.CALIBRATOR=calibrator.json
+
+        streamnet benchmark my.yaml UNCERTAINTY.TARGET_MAE=3
+
         streamnet benchmark infer/pure-unsupervised --backend toolbox --path rPPG-Toolbox
     """
     from rich.console import Console
@@ -160,6 +189,7 @@ def benchmark(
             methods=method,
             jobs=jobs,
             plots=plots,
+            report=report,
             backend=backend,
             checkout=path,
             progress=bars,
@@ -261,6 +291,10 @@ def evaluate(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Also write a results folder.")
     ] = None,
+    calibrator: CalibratorPath = None,
+    target_mae: TargetMae = None,
+    keep: Keep = None,
+    baseline: Baseline = None,
     allow_failures: AllowFailures = False,
 ) -> None:
     """Score saved waveforms: HR errors, SNR and MACC as the rPPG-Toolbox computes them.
@@ -285,6 +319,8 @@ def evaluate(
             hr_method=hr_method,
             differential=differential,
             output=output,
+            uncertainty=wanted_uncertainty(calibrator, target_mae, keep),
+            baseline=baseline,
             progress=bars,
         )
     Console().print(to_rich(done.results))
@@ -308,6 +344,11 @@ def compare(
     hr_method: Annotated[str, typer.Option("--hr", help="FFT or Peak.")] = "FFT",
     output: Output = Path("streamnet-comparison"),
     plots: Annotated[bool, typer.Option(help="Draw the plots.")] = True,
+    report: Report = None,
+    calibrator: CalibratorPath = None,
+    target_mae: TargetMae = None,
+    keep: Keep = None,
+    baseline: Baseline = None,
     allow_failures: AllowFailures = False,
 ) -> None:
     """Put saved outputs of any models into one table: every file is a method.
@@ -331,11 +372,110 @@ def compare(
             hr_method=hr_method,
             output=output,
             plots=plots,
+            report=report,
+            uncertainty=wanted_uncertainty(calibrator, target_mae, keep),
+            baseline=baseline,
             progress=bars,
         )
     Console().print(to_rich(done.results))
     typer.echo(f"Results: {done.folder}")
     report_failures(list(done.results.failures), allow_failures)
+
+
+def wanted_uncertainty(
+    calibrator: Path | None, target_mae: float | None, keep: float | None
+) -> Any:
+    """The options as a `Wanted`; `ConfigError` for a target that is none."""
+    from streamnet_plugin.uncertainty.calibration import Wanted, load_calibrators
+
+    if target_mae is not None and not 0 < target_mae < float("inf"):
+        raise ConfigError(f"a target MAE of {target_mae:g} bpm", remedy="give e.g. 3.")
+    if keep is not None and not 0 < keep <= 1:
+        raise ConfigError(f"a share of {keep:g} to keep", remedy="give a number up to 1, e.g. 0.8.")
+    calibrators = None if calibrator is None else load_calibrators(calibrator)
+    return Wanted(calibrators=calibrators, target_mae=target_mae, keep=keep)
+
+
+Folders = Annotated[
+    list[Path], typer.Argument(metavar="RESULTS...", help="Results folders, scored alike.")
+]
+
+
+@app.command()
+def report(
+    results: Folders,
+    output: Output = Path("streamnet-report"),
+    plots: Annotated[bool, typer.Option(help="Draw files of the figures, too.")] = True,
+    baseline: Baseline = None,
+) -> None:
+    """Write the report of saved results again, or one report of several runs.
+
+    Examples:
+
+        streamnet report streamnet-results
+
+        streamnet report run-a run-b -o together --baseline POS
+    """
+    from rich.console import Console
+
+    from streamnet_plugin.report.tables import to_rich
+    from streamnet_plugin.report.writer import REPORT
+    from streamnet_plugin.reporting import report as run
+
+    with progress_bars() as bars:
+        done = run(*results, output=output, plots=plots, baseline=baseline, progress=bars)
+    Console().print(to_rich(done.results))
+    assert done.folder is not None
+    typer.echo(f"Report: {done.folder / REPORT}")
+
+
+@app.command()
+def diff(
+    a: Annotated[Path, typer.Argument(help="A results folder.")],
+    b: Annotated[Path, typer.Argument(help="Another one, scored alike.")],
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+) -> None:
+    """Say what changed between two results, and whether by more than noise.
+
+    Example:
+
+        streamnet diff streamnet-results streamnet-results-2
+    """
+    from streamnet_plugin.report.diff_text import to_markdown, to_text
+    from streamnet_plugin.reporting import difference
+
+    found = difference(a, b)
+    typer.echo(to_markdown(found) if markdown else to_text(found))
+
+
+@app.command()
+def calibrate(
+    results: Folders,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path(
+        "calibrator.json"
+    ),
+) -> None:
+    """Calibrate the intervals of all methods on these results, for use on other data.
+
+    Examples:
+
+        streamnet calibrate results-pure -o pure.json
+
+        streamnet benchmark benchmark/ubfc UNCERTAINTY.CALIBRATOR=pure.json
+    """
+    from streamnet_plugin.reporting import make_calibrator
+    from streamnet_plugin.uncertainty.conformal import LEVELS, percent, subjects_needed
+
+    made = make_calibrator(*results, output=output)
+    for name, calibrator in made.methods.items():
+        lacking = [
+            f"{percent(level)} % needs {subjects_needed(level)}"
+            for level in LEVELS
+            if subjects_needed(level) > calibrator.n_subjects
+        ]
+        note = f"; infinite intervals where {', '.join(lacking)}" if lacking else ""
+        typer.echo(f"{name}: {count(calibrator.n_subjects, 'subject')}{note}")
+    typer.echo(f"Written: {output}")
 
 
 @app.command()

@@ -398,6 +398,7 @@ def _method(name: str, config: Config) -> Method:
         "checkpoint": config.INFERENCE.MODEL_PATH or None,
         "mc_samples": config.UNCERTAINTY.MC_SAMPLES,
         "mc_rate": config.UNCERTAINTY.MC_RATE,
+        "mc_precision": config.UNCERTAINTY.MC_PRECISION,
         "seed": config.UNCERTAINTY.SEED,
         "device": config.DEVICE,
         "stated": config.MODEL.STREAMNET.stated(config.test_data.PREPROCESS.RESIZE),

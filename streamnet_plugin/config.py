@@ -196,14 +196,17 @@ class Evaluation(_Node):
 class Uncertainty(_Node):
     """`UNCERTAINTY`: Monte Carlo dropout, calibration and withholding, ours.
 
-    MC_RATE null means the trained rates. CALIBRATOR is a file that `streamnet calibrate` wrote;
-    without it, every subject's intervals are calibrated on the other subjects of the same run,
-    leaving out one at a time or, with FOLDS, a part. Windows are withheld where there is no pulse,
-    and beyond that until the others reach TARGET_MAE (bpm), or until a share of KEEP is left.
+    MC_RATE null means the trained rates. MC_PRECISION "auto" draws samples in bfloat16 where the
+    processor multiplies it natively; the reading itself is always float32. CALIBRATOR is a file
+    that `streamnet calibrate` wrote; without it, every subject's intervals are calibrated on the
+    other subjects of the same run, leaving out one at a time or, with FOLDS, a part. Windows are
+    withheld where there is no pulse, and beyond that until the others reach TARGET_MAE (bpm), or
+    until a share of KEEP is left.
     """
 
     MC_SAMPLES: int = Field(30, ge=0)
     MC_RATE: float | None = Field(None, ge=0, lt=1)
+    MC_PRECISION: Literal["auto", "float32", "bfloat16"] = "auto"
     SEED: int = Field(100, ge=0)
     CALIBRATOR: str = ""
     FOLDS: int = Field(0, ge=0)

@@ -8,6 +8,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from streamnet_plugin.data.groups import with_groups
 from streamnet_plugin.data.pure import NAME as PURE
 from streamnet_plugin.data.pure import find_pure, read_pure_label
 from streamnet_plugin.data.ubfc import NAME as UBFC
@@ -41,13 +42,13 @@ def find_recordings(dataset: str, root: str | Path) -> list[Recording]:
 
     Raises:
         ConfigError: no dataset of that name; lists the known ones.
-        DataError: nothing to find there.
+        DataError: nothing to find there, or a `groups.csv` that is damaged.
     """
     if dataset not in FINDERS:
         raise ConfigError(
             f"no dataset is named {dataset!r}", remedy="use one of " + ", ".join(FINDERS) + "."
         )
-    return FINDERS[dataset](root)
+    return with_groups(FINDERS[dataset](root), root)
 
 
 def read_label(recording: Recording) -> BvpTrace | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from streamnet_plugin.errors import ConfigError, NoResultError
 from streamnet_plugin.model.checkpoint import load_checkpoint
 from streamnet_plugin.model.streamnet import STREAMNet
 from streamnet_plugin.types import FaceVideo, FloatArray, Prediction
-from streamnet_plugin.uncertainty.mc_dropout import sample_clip
+from streamnet_plugin.uncertainty.mc_dropout import Precision, fast_precision, sample_clip
 from streamnet_plugin.wording import count
 
 CLIP_FRAMES = 180
@@ -27,6 +27,8 @@ class STREAMNetMethod:
         checkpoint: weights; None for the shipped ones.
         mc_samples: Monte Carlo dropout samples per video, 0 for none.
         mc_rate: dropout rate while sampling; None for the trained rates.
+        mc_precision: "float32", "bfloat16", or "auto", which takes bfloat16 where the processor
+            multiplies it natively.
         seed: of the samples.
         device: a torch device.
         stated: what the network must be, see `load_checkpoint`.
@@ -46,8 +48,10 @@ class STREAMNetMethod:
         device: str = "cpu",
         stated: Mapping[str, Any] | None = None,
         clip_frames: int = CLIP_FRAMES,
+        mc_precision: str = "auto",
     ) -> None:
         self.device = usable_device(device)
+        self.mc_precision = usable_precision(mc_precision, self.device)
         self.clip_frames = clip_frames
         model, self.metadata = load_checkpoint(checkpoint, stated=stated)
         self.model = model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -56,7 +60,11 @@ class STREAMNetMethod:
     @property
     def provenance(self) -> dict[str, Any]:
         """Which weights speak, for the results file."""
-        return {"config": self.model.config.to_dict(), **self.metadata}
+        return {
+            "config": self.model.config.to_dict(),
+            "mc_precision": self.mc_precision,
+            **self.metadata,
+        }
 
     @torch.no_grad()
     def predict(self, video: FaceVideo) -> Prediction:
@@ -86,6 +94,7 @@ class STREAMNetMethod:
             mc_rate=self.mc_rate,
             seed=self.seed,
             clip_frames=self.clip_frames,
+            mc_precision=self.mc_precision,
         )
         return Prediction(bvp, differential=True, samples=samples)
 
@@ -99,6 +108,17 @@ def usable_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def usable_precision(name: str, device: torch.device) -> Precision:
+    """The precision of that name; `ConfigError` for another than float32, bfloat16, auto."""
+    if name == "auto":
+        return fast_precision(device)
+    if name not in get_args(Precision):
+        raise ConfigError(
+            f"no precision is named {name!r}", remedy="use float32, bfloat16 or auto."
+        )
+    return cast(Precision, name)
+
+
 @torch.no_grad()
 def read_waveform(
     model: STREAMNet,
@@ -110,6 +130,7 @@ def read_waveform(
     seed: int = 0,
     first_clip: int = 0,
     clip_frames: int = CLIP_FRAMES,
+    mc_precision: Precision = "float32",
 ) -> tuple[FloatArray, FloatArray | None]:
     """The network's output for a row of frames, in clips of at most `clip_frames`.
 
@@ -117,7 +138,7 @@ def read_waveform(
         model: in evaluation mode.
         n_frames: T, at least one segment.
         frames: (start, stop) -> (n, 6, H, W) float32.
-        mc_samples, mc_rate, seed: see `sample_clip`.
+        mc_samples, mc_rate, seed, mc_precision: see `sample_clip`.
         first_clip: number of the first of these clips in its video, for the samples' seeds.
         clip_frames: frames computed at a time.
 
@@ -133,7 +154,13 @@ def read_waveform(
         bvp[start:stop] = _numpy(model(x))
         if mc_samples:
             drawn = sample_clip(
-                model, x, mc_samples, seed=seed, clip_index=first_clip + index, rate=mc_rate
+                model,
+                x,
+                mc_samples,
+                seed=seed,
+                clip_index=first_clip + index,
+                rate=mc_rate,
+                precision=mc_precision,
             )
             samples[:, start:stop] = _numpy(drawn, mc_samples)
     return bvp, samples if mc_samples else None

@@ -79,6 +79,18 @@ def merge(
     return merged if analyse is None else replace(merged, analysis=analyse(merged))
 
 
+def merged_names(sources: Sequence[tuple[Path, BenchmarkResults]]) -> dict[tuple[int, str], str]:
+    """(number of the source, method) -> what `merge` calls it; without those counted elsewhere."""
+    if len(sources) == 1:
+        return {(0, s.method): s.method for s in sources[0][1].summaries}
+    labels = source_labels([path for path, _ in sources])
+    kept, copies = _without_copies(
+        _parts(list(zip(labels, (results for _, results in sources), strict=True)))
+    )
+    names = _names(kept, copies)
+    return {(labels.index(part.source), part.summary.method): names[_who(part)] for part in kept}
+
+
 def source_labels(paths: Sequence[Path]) -> list[str]:
     """`parent/folder` of each path, with as many parents more as tell them apart."""
     folders = [p.parent if p.name == RESULTS else p for p in (path.resolve() for path in paths)]

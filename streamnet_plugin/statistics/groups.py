@@ -40,14 +40,15 @@ def coverage_interval(
 ) -> Interval | None:
     """Share of windows, 0..1, whose calibrated interval holds the true refined HR.
 
-    An infinite interval (None in `half_widths`) holds it. None if no window has an interval.
+    None if no window has an interval, or all are infinite (None in `half_widths`): these hold
+    whatever is true. Among finite ones, an infinite one counts as holding it.
     """
     calibrated = [
         row
         for row in rows
         if nominal in row.half_widths and known(row.hr_pred_refined) and known(row.hr_label_refined)
     ]
-    if not calibrated:
+    if all(row.half_widths[nominal] is None for row in calibrated):
         return None
     error = np.abs(column(calibrated, "hr_pred_refined") - column(calibrated, "hr_label_refined"))
     half = np.array([_or_infinite(row.half_widths[nominal]) for row in calibrated])

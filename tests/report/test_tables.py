@@ -113,7 +113,6 @@ def test_methods_in_different_windows_are_ranked_on_the_common_ones_only(build):
     assert [(r["n_common_windows"], r["MAE common"]) for r in rows] == [("3", "1.0"), ("3", "2.0")]
 
 
-
 def test_a_method_without_any_result_does_not_empty_the_common_windows(build):
     results = build({"a": {"s": (1.0, 2.0)}, "b": {"s": (3.0, 2.0)}, "c": {"s": (None, None)}})
     assert tables.ranks(results, "MAE") == ({"a"}, {"b"})

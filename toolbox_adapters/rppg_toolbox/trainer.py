@@ -23,7 +23,7 @@ from streamnet_plugin.checks import network_findings
 from streamnet_plugin.config import Config
 from streamnet_plugin.errors import ConfigError, OutputError
 from streamnet_plugin.model.checkpoint import load_checkpoint, shipped_checkpoint
-from streamnet_plugin.model.method import n_clips, read_waveform, usable_device
+from streamnet_plugin.model.method import n_clips, read_waveform, usable_device, usable_precision
 from streamnet_plugin.model.streamnet import STREAMNet, STREAMNetConfig
 from streamnet_plugin.training.loop import EpochReport, TrainSettings, fit, mean_loss
 from streamnet_plugin.types import FloatArray
@@ -188,6 +188,9 @@ class STREAMNetTrainer:
                     lambda start, stop, frames=frames: frames[start:stop],  # type: ignore[misc]
                     mc_samples=keys.MC_SAMPLES,
                     mc_rate=keys.MC_RATE,
+                    mc_precision=usable_precision(
+                        keys.MC_PRECISION, next(model.parameters()).device
+                    ),
                     seed=keys.SEED,
                     first_clip=number * n_clips(len(frames), model.config.segment_length),
                 )

@@ -24,7 +24,7 @@ JPEG_QUALITY = 95
 MANIFEST = "synthetic.json"
 # PURE's clock: nanoseconds of a Unix time.
 EPOCH_NS = 1_392_643_993_000_000_000
-DEMO_VERSION = 1
+DEMO_VERSION = 2
 """Raised whenever the demo recordings change."""
 
 
@@ -184,6 +184,10 @@ def demo_settings() -> list[SynthSettings]:
         {"hr_bpm": 118.0, "skin_tone": 4, "motion": "small_rotation", "head": 21},
         {"hr_bpm": 54.0, "skin_tone": 5, "motion": "medium_rotation", "head": 22, "light": 0.8},
         {"hr_bpm": 86.0, "skin_tone": 6, "motion": "slow_translation", "head": 23, "light": 0.7},
+        {"hr_bpm": 71.0, "skin_tone": 4, "motion": "talking", "head": 18},
+        {"hr_bpm": 132.0, "skin_tone": 2, "motion": "steady", "head": 19, "light": 0.6},
+        {"hr_bpm": 66.0, "skin_tone": 1, "motion": "small_rotation", "head": 20},
+        {"hr_bpm": 104.0, "skin_tone": 5, "motion": "slow_translation", "head": 21},
     ]
     return [
         SynthSettings(seed=2_000_000 + i, illumination_drift=0.02, noise=2.0, **common, **case)

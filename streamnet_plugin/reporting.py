@@ -1,0 +1,147 @@
+"""Results saved before: reported again, several together, compared with each other, calibrated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from streamnet_plugin.analysis import analyse_run
+from streamnet_plugin.comparison import BenchmarkRun
+from streamnet_plugin.errors import ConfigError, DataError
+from streamnet_plugin.evaluation.conventions import Convention, get_convention
+from streamnet_plugin.progress import Reporter, Silent
+from streamnet_plugin.report.diff import ResultsDiff, diff
+from streamnet_plugin.report.merge import merge, merged_names, refuse_mixed
+from streamnet_plugin.report.results import BenchmarkResults
+from streamnet_plugin.report.writer import check_writable, n_files, read_results, write_results
+from streamnet_plugin.scoring import PAIRS_FILE, WaveformPair, load_pairs, plot_waveform, save_pairs
+from streamnet_plugin.uncertainty.calibration import (
+    CalibratorFile,
+    make_calibrators,
+    save_calibrators,
+)
+
+
+def report(
+    *folders: str | Path,
+    output: str | Path = "streamnet-report",
+    plots: bool = True,
+    baseline: str | None = None,
+    progress: Reporter | None = None,
+) -> BenchmarkRun:
+    """Conclude from saved results again, those of several runs together, and write the report.
+
+    Args:
+        folders: results folders, all scored alike. A method that several of them have carries its
+            folder's name too.
+        output: the new results folder; an older one is not touched.
+        plots: whether to draw files of their own, too.
+        baseline: compare each method with this one; None compares every pair.
+        progress: hears of every step.
+
+    Raises:
+        DataError: results cannot be read.
+        ConfigError: no folder, or results of different conventions, HR methods or windows.
+        OutputError: the report cannot be written.
+    """
+    progress = progress or Silent()
+    sources = [(Path(folder), read_results(folder)) for folder in folders]
+    check_writable(output)
+    progress.start("Merging", 2)
+    merged = merge(sources)
+    pairs, without = _pairs(sources)
+    progress.step("results read")
+    convention = convention_of(merged)
+    merged = replace(
+        merged,
+        analysis=analyse_run(
+            pairs,
+            merged.rows,
+            convention,
+            "Peak" if merged.hr_method == "Peak" else "FFT",
+            baseline=baseline,
+        ),
+        notes=(*merged.notes, *(f"{path} has no waveforms to show." for path in without)),
+    )
+    progress.step("analysed")
+    progress.start("Report", n_files(merged, plots, True))
+    folder = write_results(
+        merged,
+        output,
+        [w for pair in pairs if (w := plot_waveform(pair, convention)) is not None],
+        plots,
+        report=True,
+        extra=lambda place: save_pairs(place, pairs),
+        progress=progress.step,
+    )
+    return BenchmarkRun(merged, folder)
+
+
+def convention_of(results: BenchmarkResults) -> Convention:
+    """The convention that results name, e.g. "toolbox-2025 (0.6-3.3 Hz)"."""
+    return get_convention(results.convention.partition(" ")[0])
+
+
+def _pairs(
+    sources: Sequence[tuple[Path, BenchmarkResults]],
+) -> tuple[list[WaveformPair], list[Path]]:
+    """The waveforms of all sources under their names in the merged table; who has none."""
+    names = merged_names(sources)
+    found: dict[tuple[str, str, str], WaveformPair] = {}
+    without = []
+    for number, (path, _) in enumerate(sources):
+        if not (path / PAIRS_FILE).is_file():
+            without.append(path)
+            continue
+        for pair in load_pairs(path):
+            name = names.get((number, pair.method))
+            if name is not None:
+                key = (name, pair.dataset, pair.recording)
+                found.setdefault(key, replace(pair, method=name))
+    return list(found.values()), without
+
+
+def difference(a: str | Path, b: str | Path) -> ResultsDiff:
+    """What changed between two results folders, and whether by more than noise.
+
+    Raises:
+        DataError: results cannot be read.
+        ConfigError: they were not scored alike.
+    """
+    return diff(read_results(a), read_results(b), (str(a), str(b)))
+
+
+def make_calibrator(*folders: str | Path, output: str | Path = "calibrator.json") -> CalibratorFile:
+    """Calibrate every method on all subjects of results, for data that are not among them.
+
+    Raises:
+        DataError: results cannot be read, or have no window to calibrate on.
+        ConfigError: no folder, or results that were not scored alike.
+        OutputError: the file cannot be written.
+    """
+    if not folders:
+        raise ConfigError("there are no results to calibrate on", remedy="name a results folder.")
+    read = [(str(folder), read_results(folder)) for folder in folders]
+    refuse_mixed(read)
+    rows = tuple({(*row.key, row.method): row for _, r in read for row in r.rows}.values())
+    first = read[0][1]
+    try:
+        methods = make_calibrators(rows)
+    except DataError as error:
+        raise DataError(error.what, path=Path(folders[0]), remedy=error.remedy) from error
+    made = CalibratorFile(
+        methods=methods,
+        convention=first.convention,
+        window=first.window,
+        source={
+            name: {
+                "title": results.title,
+                "data_fingerprint": results.provenance.get("data_fingerprint"),
+                "git_commit": results.provenance.get("git_commit"),
+            }
+            for name, results in read
+        },
+    )
+    save_calibrators(made, output)
+    return made
