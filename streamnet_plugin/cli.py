@@ -479,6 +479,52 @@ def calibrate(
 
 
 @app.command()
+def uncertainty(
+    config: Annotated[str, typer.Argument(help="A YAML, or a shipped one.")] = "benchmark/demo",
+    overrides: Overrides = None,
+    rates: Annotated[
+        str, typer.Option(help="Dropout rates, each for all layers, separated by commas.")
+    ] = "0.1,0.2,0.3,0.4,0.5",
+    data_root: DataRoot = None,
+    output: Output = Path("streamnet-uncertainty"),
+    jobs: Jobs = 2,
+    allow_failures: AllowFailures = False,
+) -> None:
+    """Sample the network at several dropout rates: table and figure of its uncertainty.
+
+    Examples:
+
+        streamnet uncertainty --rates 0.1,0.2,0.3
+
+        streamnet uncertainty benchmark/ubfc --data-root /data/UBFC UNCERTAINTY.MC_SAMPLES=50
+    """
+    from streamnet_plugin.data_root import parse_data_roots
+    from streamnet_plugin.rates import rates_table, uncertainty_by_rate
+    from streamnet_plugin.report.render import text
+
+    try:
+        chosen = [float(part) for part in rates.split(",")]
+    except ValueError as error:
+        raise ConfigError(
+            f"the rates {rates!r} are no numbers", remedy="give e.g. --rates 0.1,0.2."
+        ) from error
+    with progress_bars() as bars:
+        done = uncertainty_by_rate(
+            config,
+            chosen,
+            overrides=overrides or (),
+            data_root=parse_data_roots(data_root or ()),
+            output=output,
+            jobs=jobs,
+            progress=bars,
+        )
+    grid = rates_table(done)
+    typer.echo(f"{grid.caption}\n\n{text(grid)}")
+    typer.echo(f"Results: {done.folder}")
+    report_failures(list(done.failures), allow_failures)
+
+
+@app.command()
 def methods() -> None:
     """List the registered methods and the package each comes from.
 

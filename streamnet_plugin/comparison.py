@@ -153,12 +153,12 @@ def benchmark(
     scoring = scoring_of(parsed)
     if output is not None:
         check_writable(output)  # before minutes are spent on results
-    chosen = [_method(name, parsed) for name in parsed.methods]
+    chosen = [make_method(name, parsed) for name in parsed.methods]
     prepared = prepare(parsed, jobs=jobs, progress=progress)
     split = subjects_by_section(parsed.sections, _test_section(parsed), prepared.videos)
     check_split(split)
     videos = _scored_videos(prepared.videos, parsed)
-    pairs, failures, seconds = _predict_all(chosen, videos, parsed, progress)
+    pairs, failures, seconds = predict_all(chosen, videos, parsed, progress)
     demo = parsed.test_data.DATA_PATH == DEMO
     return report_pairs(
         pairs,
@@ -325,7 +325,7 @@ def prepare(
     data = with_data_root(config, data_root).test_data
     remedy = ""
     if data.DATA_PATH == DEMO:
-        folder = _demo(progress)
+        folder = _demo(progress, jobs)
         data = data.model_copy(update={"DATA_PATH": str(folder)})
         remedy = f"delete {folder}; the demo recordings are made anew."
     settings = preprocess_settings(data, config.EVALUATION.LABEL_ALIGNMENT)
@@ -387,12 +387,12 @@ def preprocess_settings(data: Data, align: Alignment) -> PreprocessSettings:
     )
 
 
-def _demo(progress: Reporter) -> Path:
+def _demo(progress: Reporter, jobs: int) -> Path:
     progress.start("Demo recordings", len(demo_settings()))
-    return write_demo(cache_root() / f"demo-{DEMO_VERSION}", progress.step)
+    return write_demo(cache_root() / f"demo-{DEMO_VERSION}", progress.step, jobs)
 
 
-def _method(name: str, config: Config) -> Method:
+def make_method(name: str, config: Config) -> Method:
     """A method with those of the configuration's options that it takes."""
     options: dict[str, Any] = {
         "checkpoint": config.INFERENCE.MODEL_PATH or None,
@@ -412,13 +412,20 @@ def _method(name: str, config: Config) -> Method:
     return method
 
 
-def _predict_all(
-    methods: Sequence[Method], videos: Sequence[FaceVideo], config: Config, progress: Reporter
+def predict_all(
+    methods: Sequence[Method],
+    videos: Sequence[FaceVideo],
+    config: Config,
+    progress: Reporter,
+    how: str = "",
 ) -> tuple[list[WaveformPair], list[FailureRow], dict[str, float]]:
-    """Every method on every video; a method that fails on one has no result there, by name."""
+    """Every method on every video; a method that fails on one has no result there, by name.
+
+    `how` stands beside the method's name in the progress.
+    """
     pairs, failures, seconds = [], [], {}
     for method in methods:
-        progress.start(method.name, len(videos))
+        progress.start(f"{method.name} {how}".rstrip(), len(videos))
         start = time.perf_counter()
         for video in videos:
             pair, reason = _predict(method, video, config)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-import signal
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import delayed
 
 from streamnet_plugin.atomic import remove_leftovers
 from streamnet_plugin.data import cache
@@ -23,6 +21,7 @@ from streamnet_plugin.data.face import Box, alike, crop, enlarged, find_faces, m
 from streamnet_plugin.data.ubfc import LABELS as UBFC_LABELS
 from streamnet_plugin.data.video import FrameSource, open_frames
 from streamnet_plugin.errors import DataError, FaceAwayError, NoFaceError, StreamnetError
+from streamnet_plugin.parallel import be_one_of_several, processes
 from streamnet_plugin.types import BvpTrace, FaceVideo, FloatArray, FrameArray, Recording
 from streamnet_plugin.wording import count
 
@@ -119,22 +118,14 @@ def preprocess_all(
     remove_leftovers(cache_dir)
     work = (delayed(_one)(r, settings, cache_dir, jobs > 1) for r in recordings)
     results: list[FaceVideo | Failure] = []
-    with warnings.catch_warnings():
-        # Interrupted, joblib says that its workers stopped early; that is what was asked for.
-        warnings.simplefilter("ignore", UserWarning)
-        done = Parallel(n_jobs=jobs, return_as="generator")(work)
-        try:
-            for recording, result in zip(recordings, done, strict=True):
-                if isinstance(result, StreamnetError):
-                    raise result
-                results.append(result)
-                for note in result.notes if isinstance(result, FaceVideo) else ():
-                    log.warning("%s: %s", recording.path, note)
-                progress(recording.id)
-        except BaseException:
-            done.close()  # kills the workers, and waits for them to be gone
-            remove_leftovers(cache_dir)
-            raise
+    with processes(work, jobs, lambda: remove_leftovers(cache_dir)) as done:
+        for recording, result in zip(recordings, done, strict=True):
+            if isinstance(result, StreamnetError):
+                raise result
+            results.append(result)
+            for note in result.notes if isinstance(result, FaceVideo) else ():
+                log.warning("%s: %s", recording.path, note)
+            progress(recording.id)
     return PreprocessReport(
         videos=tuple(r for r in results if isinstance(r, FaceVideo)),
         failures=tuple(r for r in results if isinstance(r, Failure)),
@@ -145,9 +136,8 @@ def _one(
     recording: Recording, settings: PreprocessSettings, cache_dir: Path, alone: bool
 ) -> FaceVideo | Failure | StreamnetError:
     """Errors come back as values: an exception would cost the whole batch."""
-    if alone:  # one of several processes
-        cv2.setNumThreads(1)  # more would only compete
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which stops us
+    if alone:
+        be_one_of_several()
     try:
         return preprocess_recording(recording, settings, cache_dir)
     except DataError as error:

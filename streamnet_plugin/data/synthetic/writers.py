@@ -12,11 +12,13 @@ from typing import Any, Literal
 
 import cv2
 import numpy as np
+from joblib import delayed
 
 from streamnet_plugin.atomic import appearing, discard, remove_leftovers
 from streamnet_plugin.data.synthetic.motion import SETUPS
 from streamnet_plugin.data.synthetic.scene import SynthClip, SynthSettings, render
 from streamnet_plugin.errors import ConfigError, DataError, OutputError
+from streamnet_plugin.parallel import be_one_of_several, processes
 
 log = logging.getLogger(__name__)
 Codec = Literal["raw", "mjpg"]
@@ -195,21 +197,45 @@ def demo_settings() -> list[SynthSettings]:
     ]
 
 
-def write_demo(out: str | Path, progress: Callable[[str], None] = lambda name: None) -> Path:
-    """The demo set in the UBFC-rPPG format; whole recordings are kept, damaged ones made anew."""
+def write_demo(
+    out: str | Path, progress: Callable[[str], None] = lambda name: None, jobs: int = 1
+) -> Path:
+    """The demo set in the UBFC-rPPG format; whole recordings are kept, damaged ones made anew.
+
+    Args:
+        out: the folder.
+        progress: called with the name of each recording.
+        jobs: recordings made at a time.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
     remove_leftovers(Path(out))
-    for i, settings in enumerate(demo_settings()):
-        folder = Path(out) / f"subject{i + 1}"
-        try:
-            write_ubfc(folder, settings, codec="mjpg")
-        except OutputError:
-            if not folder.is_dir():
-                raise
-            log.warning("%s: damaged demo recording, made anew", folder)
-            discard(folder)
-            write_ubfc(folder, settings, codec="mjpg")
-        progress(folder.name)
+    wanted = {Path(out) / f"subject{i + 1}": s for i, s in enumerate(demo_settings())}
+    missing = sum(not folder.exists() for folder in wanted)
+    jobs = max(1, min(jobs, missing))
+    work = (delayed(_demo_recording)(*item, jobs > 1) for item in wanted.items())
+    with processes(work, jobs, lambda: remove_leftovers(Path(out))) as done:
+        for folder, damaged in done:
+            if damaged:
+                log.warning("%s: damaged demo recording, made anew", folder)
+            progress(folder.name)
     return Path(out)
+
+
+def _demo_recording(folder: Path, settings: SynthSettings, alone: bool) -> tuple[Path, bool]:
+    """One recording of the demo, and whether a damaged one had to go for it."""
+    if alone:
+        be_one_of_several()
+    try:
+        write_ubfc(folder, settings, codec="mjpg")
+    except OutputError:
+        if not folder.is_dir():
+            raise
+        discard(folder)
+        write_ubfc(folder, settings, codec="mjpg")
+        return folder, True
+    return folder, False
 
 
 def write_video(
