@@ -30,7 +30,7 @@ from streamnet_plugin.signal.pulse import clean_bvp
 from streamnet_plugin.types import FloatArray, Prediction
 from streamnet_plugin.uncertainty.abstention import doubt
 from streamnet_plugin.uncertainty.quality import crps
-from streamnet_plugin.uncertainty.spectral import spectral_signs, spectral_spread
+from streamnet_plugin.uncertainty.spectral import joint_spread, spectral_signs, spectral_spread
 
 PAIRS_FILE = "waveforms.npz"
 
@@ -124,7 +124,8 @@ def _unsure(
     """The row of a window that has a result, with what speaks for and against that."""
     part = slice(part.start, min(part.stop, pair.covered or part.stop))
     bvp = clean_bvp(pair.pred[part], pair.fs, *band, pair.differential)
-    spread = spectral_spread(spectral_signs(bvp, pair.fs, band), band)
+    spectral = spectral_spread(spectral_signs(bvp, pair.fs, band), band)
+    mc_sd = None if r.mc is None else r.mc.std
     colour = None
     if pair.rgb is not None:
         colour = rhythm_colour(pair.rgb[part], pair.fs, r.hr_pred_refined, band)
@@ -134,8 +135,8 @@ def _unsure(
         score = _known(float(crps(r.mc.hrs[None], np.array([r.hr_label_refined]))[0]))
     return replace(
         row,
-        spread=spread,
-        withheld=doubt(spread, r.mc.std if r.mc else None, colour),
+        spread=joint_spread(spectral, mc_sd),
+        withheld=doubt(spectral, len(bvp) / pair.fs, mc_sd, colour),
         hr_mc_crps=score,
         bvp_mc_var=None if samples is None else _known(float(samples.var(axis=0, ddof=1).mean())),
     )

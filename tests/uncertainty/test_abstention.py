@@ -60,15 +60,19 @@ def test_a_subject_with_many_windows_counts_once():
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        ((3.0, 1.0, BLOOD), ""),
-        ((3.0, None, None), ""),
-        ((None, 1.0, None), ""),
-        ((10.1, None, BLOOD), abstention.NO_PULSE),
-        ((float("nan"), None, BLOOD), abstention.NO_PULSE),
-        ((3.0, 5.1, BLOOD), abstention.SAMPLES),
-        ((3.0, 1.0, LIGHT), abstention.FLICKER),
-        ((3.0, 1.0, RhythmColour(-1.0, 0.05)), ""),
-        ((3.0, 1.0, RhythmColour(float("-inf"), float("nan"))), ""),
+        ((3.0, 10, 1.0, BLOOD), ""),
+        ((3.0, 10, None, None), ""),
+        ((None, 10, 1.0, None), ""),
+        ((8.1, 10, None, BLOOD), abstention.NO_PULSE),
+        ((8.1, 8, None, BLOOD), ""),
+        ((7.1, 60, None, BLOOD), abstention.NO_PULSE),
+        ((6.9, 60, None, BLOOD), ""),
+        ((1.0, 4.9, None, BLOOD), abstention.TOO_SHORT),
+        ((float("nan"), 10, None, BLOOD), abstention.NO_PULSE),
+        ((3.0, 10, 5.1, BLOOD), abstention.SAMPLES),
+        ((3.0, 10, 1.0, LIGHT), abstention.FLICKER),
+        ((3.0, 10, 1.0, RhythmColour(-1.0, 0.05)), ""),
+        ((3.0, 10, 1.0, RhythmColour(float("-inf"), float("nan"))), ""),
     ],
 )
 def test_doubts(given, reason):
