@@ -214,6 +214,12 @@ def predict(
     weights: Annotated[
         Path | None, typer.Option("--weights", help="Network weights; default: the shipped ones.")
     ] = None,
+    calibrator: Annotated[
+        Path | None,
+        typer.Option(
+            "--calibrator", help="File of `streamnet calibrate`: gives a calibrated 90 % interval."
+        ),
+    ] = None,
 ) -> None:
     """Read the heart rate of your own video, with its spread; write the BVP and a plot.
 
@@ -229,7 +235,13 @@ def predict(
 
     with progress_bars() as bars:
         reading = run(
-            video, method=method, output=output or True, fps=fps, weights=weights, progress=bars
+            video,
+            method=method,
+            output=output or True,
+            fps=fps,
+            weights=weights,
+            calibrator=calibrator,
+            progress=bars,
         )
     typer.echo(reading.describe())
     if not reading.trusted:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ import numpy as np
 
 from streamnet_plugin.data.datasets import find_recordings
 from streamnet_plugin.data.preprocess import PreprocessSettings, preprocess_recording
-from streamnet_plugin.errors import DataError, NoResultError
-from streamnet_plugin.evaluation.conventions import get_convention
+from streamnet_plugin.errors import ConfigError, DataError, NoResultError
+from streamnet_plugin.evaluation.conventions import Convention, get_convention
 from streamnet_plugin.evaluation.windows import mc_heart_rate
 from streamnet_plugin.paths import cache_root
 from streamnet_plugin.progress import Reporter, Silent
@@ -25,6 +26,10 @@ from streamnet_plugin.signal.light import RhythmColour, rhythm_colour
 from streamnet_plugin.signal.pulse import clean_bvp
 from streamnet_plugin.signal.spectrum import refined_spectrum
 from streamnet_plugin.types import FloatArray
+from streamnet_plugin.uncertainty.abstention import MAX_MC_SD_BPM, doubt, is_flicker, max_spread
+from streamnet_plugin.uncertainty.calibration import load_calibrators
+from streamnet_plugin.uncertainty.conformal import Calibrator
+from streamnet_plugin.uncertainty.spectral import joint_spread, spectral_signs, spectral_spread
 
 log = logging.getLogger(__name__)
 
@@ -32,19 +37,16 @@ MIN_DURATION_S = 8.0
 """Below this a spectrum cannot tell neighbouring heart rates apart: 8 s resolve 7.5 bpm."""
 
 MC_SAMPLES = 30
+INTERVAL = 0.9
+"""Nominal coverage of the interval that a calibrator gives."""
 CROP_PX = 72
 """Crops of one's own video: what every shipped network can be fed from. A method that wants them
 larger has an attribute `crop_px`."""
 FS = 30.0
 TRUST_MIN_SNR_DB = 0.0
 """The pulse must hold at least half of the band's power."""
-TRUST_MIN_COLOUR = 0.25
-"""Of a rhythm that is clear in the brightness, green must vary more than red by this share: blood
-has 0.8, synthetic faces 0.5 and more, flickering light up to 0.14 (overexposed skin)."""
 TRUST_MAX_DISAGREEMENT_BPM = 8.0
 """Both halves of the video must read about the same heart rate."""
-TRUST_MAX_HR_SD_BPM = 5.0
-"""Monte Carlo samples that disagree by more than this do not show one pulse."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,9 @@ class PulseReading:
         hr_bpm: heart rate over the whole video, bpm (refined spectral peak).
         hr_std_bpm: its Monte Carlo standard deviation, None for methods without dropout.
         hr_low_bpm, hr_high_bpm: 5th and 95th percentile of the samples, None likewise.
+        half_width_bpm: of the calibrated 90 % interval around `hr_bpm`; infinite where too few
+            subjects calibrate it, None without a calibrator.
+        spread_bpm: the uncalibrated spread that this comes from.
         evidence: how clearly a pulse stands out in the waveform's spectrum.
         trusted: whether the reading should be believed; `doubts` says why not.
         doubts: the reasons against it.
@@ -77,6 +82,8 @@ class PulseReading:
     t: FloatArray
     bvp: FloatArray
     folder: Path | None = None
+    spread_bpm: float | None = None
+    half_width_bpm: float | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -92,6 +99,8 @@ class PulseReading:
                 f" +/- {self.hr_std_bpm:.1f} bpm (Monte Carlo SD; "
                 f"90 % of samples in {self.hr_low_bpm:.1f}-{self.hr_high_bpm:.1f})"
             )
+        if self.half_width_bpm is not None:
+            spread += f", 90 % interval {self._interval()}"
         if self.trusted:
             lines.append(f"HR {self.hr_bpm:.1f} bpm{spread}  [{self.method}]")
         else:
@@ -107,6 +116,13 @@ class PulseReading:
         lines.append("For research; not a medical device.")
         return "\n".join(lines)
 
+    def _interval(self) -> str:
+        half = self.half_width_bpm
+        assert half is not None
+        if not np.isfinite(half):
+            return "unknown (too few subjects in the calibrator)"
+        return f"{max(0.0, self.hr_bpm - half):.1f}-{self.hr_bpm + half:.1f} bpm"
+
 
 def predict(
     video: str | Path,
@@ -116,6 +132,7 @@ def predict(
     fps: float | None = None,
     weights: str | Path | None = None,
     seed: int = 0,
+    calibrator: str | Path | None = None,
     progress: Reporter | None = None,
 ) -> PulseReading:
     """Read the heart rate of a video of one face.
@@ -127,15 +144,20 @@ def predict(
         fps: frame rate in Hz where the file does not say it.
         weights: a network's weights; None for the shipped ones.
         seed: of the Monte Carlo samples.
+        calibrator: a file of `streamnet calibrate`, made with whole videos like this one in the
+            convention toolbox-2025; gives an interval that holds for people and cameras like its.
         progress: hears of every step.
 
     Raises:
         DataError: not a video, no face, damaged.
         NoResultError: shorter than MIN_DURATION_S, or nothing moves in it.
         UnknownMethodError: no such method.
+        ConfigError: the calibrator does not know the method, or another convention.
     """
     path, progress = Path(video), progress or Silent()
     reader = get_method(method, **_options(method, weights, seed))
+    convention = get_convention("toolbox-2025")
+    calibrated = None if calibrator is None else _calibrator(calibrator, reader.name, convention)
     recordings = find_recordings("video", path)
     if len(recordings) != 1:
         raise DataError(
@@ -156,7 +178,6 @@ def predict(
         )
     prediction = reader.predict(face)
     progress.step("waveform read")
-    convention = get_convention("toolbox-2025")
     bvp = clean_bvp(prediction.bvp, face.fs, *convention.band, prediction.differential)
     if not bvp.std() > 0:
         raise NoResultError("the waveform is constant: there is no pulse in it", path=path)
@@ -168,6 +189,8 @@ def predict(
         if prediction.samples is None
         else mc_heart_rate(prediction.samples, face.fs, convention, prediction.differential)
     )
+    spectral = spectral_spread(spectral_signs(bvp, face.fs, convention.band), convention.band)
+    spread = joint_spread(spectral, mc.std if mc else None)
     reading = PulseReading(
         video=path,
         method=reader.name,
@@ -176,8 +199,10 @@ def predict(
         hr_low_bpm=mc.q05 if mc else None,
         hr_high_bpm=mc.q95 if mc else None,
         evidence=evidence,
-        doubts=_doubts(evidence, colour, mc.std if mc else None),
-        notes=face.notes,
+        doubts=_doubts(evidence, colour, mc.std if mc else None, spectral, seconds),
+        spread_bpm=spread,
+        half_width_bpm=calibrated.half_width(spread, INTERVAL) if calibrated else None,
+        notes=(*face.notes, *(_calibration_notes(calibrator) if calibrator else ())),
         t=np.arange(len(bvp)) / face.fs,
         bvp=bvp / bvp.std(),
     )
@@ -194,7 +219,36 @@ def _options(method: str, weights: str | Path | None, seed: int) -> dict[str, An
     return {k: v for k, v in wanted.items() if takes_option(method, k)}
 
 
-def _doubts(evidence: PulseEvidence, colour: RhythmColour, hr_sd: float | None) -> tuple[str, ...]:
+def _calibrator(path: str | Path, method: str, convention: Convention) -> Calibrator:
+    file = load_calibrators(path)
+    if file.convention != str(convention):
+        raise ConfigError(
+            f"this calibrator was made with {file.convention}, predict reads with {convention}",
+            path=path,
+            remedy="make one from results of that convention.",
+        )
+    if method not in file.methods:
+        raise ConfigError(
+            f"this calibrator does not know {method}",
+            path=path,
+            remedy=f"it knows {', '.join(file.methods)}.",
+        )
+    return file.methods[method]
+
+
+def _calibration_notes(path: str | Path) -> Iterator[str]:
+    """What the interval rests on."""
+    window = load_calibrators(path).window
+    yield f"the interval was calibrated on {window}, and holds for people and cameras like there"
+
+
+def _doubts(
+    evidence: PulseEvidence,
+    colour: RhythmColour,
+    hr_sd: float | None,
+    spectral_bpm: float,
+    seconds: float,
+) -> tuple[str, ...]:
     """What speaks against the reading."""
     doubts = []
     if evidence.snr_db < TRUST_MIN_SNR_DB:
@@ -206,12 +260,17 @@ def _doubts(evidence: PulseEvidence, colour: RhythmColour, hr_sd: float | None) 
         doubts.append(
             f"the two halves of the video disagree by {evidence.disagreement_bpm:.0f} bpm"
         )
-    if colour.brightness_snr_db > TRUST_MIN_SNR_DB and colour.colour < TRUST_MIN_COLOUR:
+    if not doubts and doubt(spectral_bpm, seconds):
+        doubts.append(
+            f"beats, spectrum and parts of the video disagree (spread {spectral_bpm:.1f} bpm, "
+            f"at most {max_spread(seconds):.1f} expected)"
+        )
+    if is_flicker(colour):
         doubts.append(
             "the brightness of all colours varies alike at this rate: the light flickers, or the "
             "video has lost its colours"
         )
-    if hr_sd is not None and hr_sd > TRUST_MAX_HR_SD_BPM:
+    if hr_sd is not None and hr_sd > MAX_MC_SD_BPM:
         doubts.append(f"the network's samples disagree (SD {hr_sd:.1f} bpm)")
     return tuple(doubts)
 

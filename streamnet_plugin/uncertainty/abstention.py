@@ -44,6 +44,11 @@ def is_flicker(colour: RhythmColour) -> bool:
     return colour.brightness_snr_db > MIN_BRIGHTNESS_SNR_DB and colour.colour < MIN_COLOUR
 
 
+def max_spread(seconds: float) -> float:
+    """The largest spectral spread, bpm, that still is a pulse in a window of that length."""
+    return max(MAX_SPREAD_BPM, SPREAD_SECONDS / seconds)
+
+
 def doubt(
     spectral_bpm: float | None,
     seconds: float,
@@ -60,8 +65,7 @@ def doubt(
     """
     if seconds < MIN_WINDOW_S:
         return TOO_SHORT
-    limit = max(MAX_SPREAD_BPM, SPREAD_SECONDS / seconds)
-    if spectral_bpm is not None and not spectral_bpm <= limit:  # NaN is no pulse
+    if spectral_bpm is not None and not spectral_bpm <= max_spread(seconds):  # NaN is no pulse
         return NO_PULSE
     if mc_sd_bpm is not None and mc_sd_bpm > MAX_MC_SD_BPM:
         return SAMPLES
