@@ -19,7 +19,7 @@ from streamnet_plugin.scoring import score
 from streamnet_plugin.types import FaceVideo, Recording
 
 METHODS = ("STREAMNet", "GREEN", "ICA", "CHROM", "LGI", "POS", "OMIT")  # PBV fails on easy ones too
-N_FRAMES, FS, WINDOW_S = 600, 30.0, 10.0
+N_FRAMES, FS, WINDOW_S = 300, 30.0, 10.0
 ANY_PULSE = np.sin(2 * np.pi * 1.2 * np.arange(N_FRAMES) / FS)
 VIDEOS = 5
 
