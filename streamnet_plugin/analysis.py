@@ -101,7 +101,8 @@ def _repeated_draws(
         pair = by_recording.get((row.dataset, row.recording))
         if pair is None or row.reason:
             continue
-        part = slice(round(row.start_s * pair.fs), round(row.end_s * pair.fs))
+        end = round(row.end_s * pair.fs)
+        part = slice(round(row.start_s * pair.fs), min(end, pair.covered or end))
         draws = [group.mean(axis=0) for group in np.array_split(_samples(pair)[:, part], MC_GROUPS)]
         clean = clean_bvp(np.array(draws), pair.fs, *convention.band, pair.differential)
         hr.append([refined_hr(x, pair.fs, convention.band) for x in clean])

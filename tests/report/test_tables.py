@@ -110,14 +110,8 @@ def test_intervals_that_hold_too_little_over_all_windows_are_said_below_the_tabl
     low = replace(methods[0], uncertainty=replace(methods[0].uncertainty, levels=levels))
     changed = replace(analysed, analysis=replace(analysed.analysis, methods=(low, methods[1])))
     said = [note for note in tables.footnotes(changed) if "90 % intervals hold" in note]
-    assert (
-        said
-        == [
-            "A_net: its 90 % intervals hold the true HR in only 70 [50, 89] % of all windows; do not "
-            "rely on them."
-        ]
-        * warned
-    )
+    note = "A_net: its 90 % intervals hold the true HR in only 70 [50, 89] % of all windows; "
+    assert said == [f"{note}do not rely on them."] * warned
 
 
 def test_an_infinite_width_is_shown_as_such(analysed):
