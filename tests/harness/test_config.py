@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
+from streamnet_plugin import comparison
+from streamnet_plugin.comparison import make_method, scoring_of
 from streamnet_plugin.config import Config, dump_config, load_config, parse_config
-from streamnet_plugin.errors import ConfigError
+from streamnet_plugin.errors import ConfigError, DataError
+from streamnet_plugin.uncertainty.calibration import CalibratorFile, Wanted, save_calibrators
+from streamnet_plugin.uncertainty.conformal import calibrate
 
 
 def demo(**changes):
@@ -145,3 +150,66 @@ def test_every_yaml_of_the_toolbox_is_valid_here():
 def test_an_override_in_the_configurations_place_is_told():
     with pytest.raises(ConfigError, match=r"name the configuration first.*demo TEST\.DATA\.FS=25"):
         load_config("TEST.DATA.FS=25")
+
+
+def test_the_keys_of_uncertainty_reach_the_scoring(tmp_path):
+    plain = scoring_of(demo())
+    assert plain.uncertainty == Wanted(seed=100)
+    assert plain.baseline is None
+    made = CalibratorFile(
+        {"POS": calibrate(np.ones(3), np.ones(3), ["a", "b", "c"])},
+        str(plain.convention),
+        plain.window,
+    )
+    save_calibrators(made, tmp_path / "c.json")
+    scoring = scoring_of(
+        demo(
+            **{
+                "UNCERTAINTY.CALIBRATOR": tmp_path / "c.json",
+                "UNCERTAINTY.FOLDS": 3,
+                "UNCERTAINTY.TARGET_MAE": 2.5,
+                "UNCERTAINTY.KEEP": 0.7,
+                "UNCERTAINTY.SEED": 4,
+                "EVALUATION.BASELINE": "POS",
+            }
+        )
+    )
+    assert scoring.baseline == "POS"
+    wanted = scoring.uncertainty
+    assert (wanted.folds, wanted.target_mae, wanted.keep, wanted.seed) == (3, 2.5, 0.7, 4)
+    assert list(wanted.calibrators.methods) == ["POS"]
+    for key, value in {"EVALUATION.CONVENTION": "neurips-2023",
+                       "INFERENCE.EVALUATION_WINDOW.WINDOW_SIZE": 5}.items():  # fmt: skip
+        with pytest.raises(ConfigError, match="the calibrator was made with"):
+            scoring_of(demo(**{"UNCERTAINTY.CALIBRATOR": tmp_path / "c.json", key: value}))
+    with pytest.raises(DataError, match="no calibrator file"):
+        scoring_of(demo(**{"UNCERTAINTY.CALIBRATOR": tmp_path / "none.json"}))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("FOLDS", -1), ("TARGET_MAE", 0), ("TARGET_MAE", ".inf"), ("TARGET_MAE", ".nan"),
+        ("KEEP", 0), ("KEEP", 1.01), ("MC_PRECISION", "float16"), ("MC_RATE", 1.0),
+    ],
+)  # fmt: skip
+def test_keys_of_uncertainty_that_mean_nothing_are_refused(key, value):
+    with pytest.raises(ConfigError, match=f"UNCERTAINTY.{key}"):
+        demo(**{f"UNCERTAINTY.{key}": value})
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_precision_of_samples_reaches_the_network(precision):
+    method = make_method("STREAMNet", demo(**{"UNCERTAINTY.MC_PRECISION": precision}))
+    assert method.provenance["mc_precision"] == precision
+
+
+def test_a_baseline_that_is_not_compared_is_told_before_any_work(dataset_trees, monkeypatch):
+    monkeypatch.setattr(comparison, "prepare", lambda *a, **k: pytest.fail("work was begun"))
+    with pytest.raises(ConfigError, match=r"'GREEN' is none of the methods.*POS, CHROM"):
+        comparison.benchmark(
+            overrides=["EVALUATION.BASELINE=GREEN"],
+            data_root=dataset_trees["UBFC-rPPG"],
+            methods=["POS", "CHROM"],
+            output=None,
+        )

@@ -1,6 +1,8 @@
-"""One's own video: light that flickers is no pulse, and a stated frame rate is believed."""
+"""One's own video: flicker is no pulse, a stated frame rate is believed, a calibrator used."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -10,8 +12,10 @@ from typer.testing import CliRunner
 from streamnet_plugin import cli
 from streamnet_plugin.data.synthetic import easy, render
 from streamnet_plugin.data.synthetic.writers import write_video
-from streamnet_plugin.errors import NoFaceError
+from streamnet_plugin.errors import ConfigError, DataError, NoFaceError
 from streamnet_plugin.prediction import predict
+from streamnet_plugin.uncertainty.calibration import CalibratorFile, save_calibrators
+from streamnet_plugin.uncertainty.conformal import calibrate
 
 SMALL = {"width": 320, "height": 240, "duration_s": 12.0}
 
@@ -64,3 +68,76 @@ def test_remedies_are_those_of_predict(tmp_path):
     with pytest.raises(NoFaceError) as error:
         predict(write_video(tmp_path / "dark.avi", settings), "POS")
     assert "DO_" not in str(error.value)
+
+
+def calibrator_of(path, method="POS", n=12, **changes):
+    """A file of `n` subjects with errors as large as their spread + 1 bpm: q is 1."""
+    made = CalibratorFile(
+        {method: calibrate(np.full(n, 3.0), np.full(n, 2.0), [f"s{i}" for i in range(n)])},
+        "toolbox-2025 (0.6-3.3 Hz)",
+        "whole videos",
+    )
+    save_calibrators(replace(made, **changes), path)
+    return path
+
+
+@pytest.fixture
+def own_video(ubfc_subject):
+    return ubfc_subject / "vid.avi"
+
+
+def test_a_calibrator_gives_an_interval_around_the_reading(own_video, tmp_path):
+    plain = predict(own_video, "POS")
+    assert plain.half_width_bpm is None
+    assert "interval" not in plain.describe()
+    reading = predict(own_video, "POS", calibrator=calibrator_of(tmp_path / "c.json"))
+    assert reading.hr_bpm == plain.hr_bpm
+    assert reading.spread_bpm == plain.spread_bpm > 0
+    assert reading.half_width_bpm == pytest.approx(reading.spread_bpm + 1)
+    low, high = (reading.hr_bpm + sign * reading.half_width_bpm for sign in (-1, 1))
+    assert f"90 % interval {low:.1f}-{high:.1f} bpm" in reading.describe()
+    assert "Note: the interval was calibrated on whole videos" in reading.describe()
+
+
+def test_too_few_subjects_in_the_calibrator_make_no_number(own_video, tmp_path):
+    few = calibrator_of(tmp_path / "c.json", n=5)
+    reading = predict(own_video, "POS", calibrator=few)
+    assert reading.half_width_bpm == float("inf")
+    assert "90 % interval unknown (too few subjects in the calibrator)" in reading.describe()
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"convention": "neurips-2023 (0.75-2.5 Hz)"}, "neurips-2023 .*, predict reads with toolb"),
+        ({"method": "STREAMNet"}, "does not know POS.*it knows STREAMNet"),
+    ],
+)
+def test_a_calibrator_of_something_else_is_refused(tmp_path, changes, says):
+    """Before the video is looked at."""
+    path = calibrator_of(tmp_path / "c.json", **changes)
+    with pytest.raises(ConfigError, match=says) as error:
+        predict(tmp_path / "no.avi", "POS", calibrator=path)
+    assert error.value.path == path
+    path.write_text("{}")
+    with pytest.raises(DataError, match="no calibrator file"):
+        predict(tmp_path / "no.avi", "POS", calibrator=path)
+
+
+def test_the_command_takes_a_calibrator(own_video, tmp_path):
+    path = calibrator_of(tmp_path / "c.json")
+    result = CliRunner().invoke(
+        cli.app,
+        [
+            "predict",
+            str(own_video),
+            "-m",
+            "POS",
+            "--calibrator",
+            str(path),
+            "-o",
+            str(tmp_path / "p"),
+        ],
+    )
+    assert result.exit_code == 0
+    assert "90 % interval" in result.output

@@ -8,6 +8,11 @@ import pytest
 from streamnet_plugin.errors import ConfigError, DataError
 from streamnet_plugin.report.tables import footnotes
 from streamnet_plugin.rescoring import rescore
+from streamnet_plugin.uncertainty.calibration import (
+    CalibratorFile,
+    Wanted,
+    make_calibrators,
+)
 
 T = np.arange(900) / 30
 PULSE = np.sin(2 * np.pi * 1.2 * T)
@@ -98,3 +103,77 @@ def test_one_is_not_many(tmp_path):
     half = np.where(T < 10, 1.0, PULSE)
     notes = footnotes(rescore(csv_of(tmp_path / "net.csv", a=half), window_s=10).results)
     assert "net: 1 window without a result is left out." in notes
+
+
+def read(hr, noise=0.3, seed=0):
+    """A noisy pulse of that heart rate, bpm, as long as the true one of 72 bpm."""
+    return np.sin(2 * np.pi * hr / 60 * T) + noise * np.random.default_rng(seed).normal(size=len(T))
+
+
+def test_two_csvs_are_compared_video_by_video(tmp_path):
+    """A video's name says who it shows; what only one has is in no pair, and named."""
+    a = csv_of(tmp_path / "a.csv", **{f"v{i}": read(72 + i, seed=i) for i in range(7)})
+    b = csv_of(tmp_path / "b.csv", **{f"v{i}": read(72 + 3 * i, seed=i) for i in range(1, 9)})
+    results = rescore(a, b).results
+    (pair,) = results.analysis.pairs
+    assert (pair.a, pair.b, pair.n_subjects) == ("a", "b", 6)
+    common = [f"v{i}" for i in range(1, 7)]
+    maes = {
+        m: np.mean([r.abs_error for r in results.rows if r.method == m and r.recording in common])
+        for m in "ab"
+    }
+    assert pair.difference.value == pytest.approx(maes["a"] - maes["b"])
+    assert pair.p is not None
+    notes = footnotes(results)
+    assert any(n.startswith("Not the same videos: 6 are common to all methods") for n in notes)
+    assert "a has no result of 2 recordings (v7, v8)" in notes
+    assert "b has no result of 1 recording (v0)" in notes
+
+
+def test_a_bad_source_among_good_ones_is_named(good, tmp_path):
+    bad = tmp_path / "bad.csv"
+    for content, says in {
+        "video,pred\na,1\n": "no column 'label'",
+        "video,pred,label\na,x,1\n": "numbers",
+        "": "numbers",
+    }.items():
+        bad.write_text(content)
+        with pytest.raises(DataError, match=says) as error:
+            rescore(good, bad, output=tmp_path / "r")
+        assert error.value.path == bad
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_baseline_that_is_none_of_the_sources_is_refused(good, tmp_path):
+    other = csv_of(tmp_path / "other.csv", a=PULSE, b=read(80))
+    assert [(p.a, p.b) for p in rescore(good, other, baseline="net").results.analysis.pairs] == [
+        ("other", "net")
+    ]
+    with pytest.raises(ConfigError, match=r"'POS' is none of the methods.*net, other"):
+        rescore(good, other, baseline="POS", output=tmp_path / "r")
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize(("seconds", "short"), [(4.9, True), (5.0, False), (None, False)])
+def test_windows_too_short_to_tell_a_pulse_from_noise_are_withheld(good, seconds, short):
+    rows = rescore(good, window_s=seconds).results.rows
+    whole = [r for r in rows if seconds is None or r.end_s - r.start_s > seconds - 0.1]
+    assert whole
+    assert {r.withheld for r in whole} == ({"too short"} if short else {""})
+
+
+def test_a_last_window_that_is_too_short_is_withheld_alone(good):
+    rows = rescore(good, window_s=13.0).results.rows
+    assert [r.withheld for r in rows] == ["", "", "too short"] * 2
+
+
+def test_a_calibrator_of_other_windows_or_another_band_is_refused(tmp_path):
+    many = csv_of(tmp_path / "net.csv", **{f"v{i}": read(72 + i, seed=i) for i in range(3)})
+    results = rescore(many).results
+    made = CalibratorFile(make_calibrators(results.rows), results.convention, results.window)
+    wanted = Wanted(calibrators=made)
+    assert all(row.half_widths for row in rescore(many, uncertainty=wanted).results.rows)
+    with pytest.raises(ConfigError, match="windows 'whole videos', this run has '10 s windows'"):
+        rescore(many, window_s=10, uncertainty=wanted)
+    with pytest.raises(ConfigError, match="this run has 'neurips-2023"):
+        rescore(many, convention="neurips-2023", uncertainty=wanted)
