@@ -108,9 +108,9 @@ class Raising:
 
 
 def test_a_method_that_raises_or_gives_nan_costs_nothing_else(dataset, monkeypatch):
-    real = comparison._method
+    real = comparison.make_method
     monkeypatch.setattr(
-        comparison, "_method", lambda n, c: Raising() if n == "GREEN" else real(n, c)
+        comparison, "make_method", lambda n, c: Raising() if n == "GREEN" else real(n, c)
     )
     run = benchmark(data_root=dataset, output=None, methods=["GREEN", "POS"])
     bad, good = run.results.summaries
@@ -358,6 +358,6 @@ def test_the_split_is_kept_with_the_numbers(dataset, tmp_path):
 def test_a_demo_recording_that_cannot_be_read_says_what_to_delete(monkeypatch, tmp_path):
     folder = tmp_path / "demo-1"
     (folder / "subject1").mkdir(parents=True)
-    monkeypatch.setattr(comparison, "_demo", lambda progress: folder)
+    monkeypatch.setattr(comparison, "_demo", lambda *_: folder)
     with pytest.raises(DataError, match=f"delete {folder}; the demo recordings are made anew"):
         benchmark(output=None, methods=["POS"])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from streamnet_plugin import cli
+from streamnet_plugin import cli, prediction
 from streamnet_plugin.data.synthetic import easy, render
 from streamnet_plugin.data.synthetic.writers import write_video
 from streamnet_plugin.errors import ConfigError, DataError, NoFaceError
@@ -71,9 +71,10 @@ def test_remedies_are_those_of_predict(tmp_path):
 
 
 def calibrator_of(path, method="POS", n=12, **changes):
-    """A file of `n` subjects with errors as large as their spread + 1 bpm: q is 1."""
+    """A file of `n` subjects with scores 1, 2, ..., n: at 90 %, q of 12 of them is 12."""
+    scores = np.arange(1.0, n + 1)
     made = CalibratorFile(
-        {method: calibrate(np.full(n, 3.0), np.full(n, 2.0), [f"s{i}" for i in range(n)])},
+        {method: calibrate(3 * scores, np.full(n, 2.0), [f"s{i}" for i in range(n)])},
         "toolbox-2025 (0.6-3.3 Hz)",
         "whole videos",
     )
@@ -86,17 +87,25 @@ def own_video(ubfc_subject):
     return ubfc_subject / "vid.avi"
 
 
-def test_a_calibrator_gives_an_interval_around_the_reading(own_video, tmp_path):
-    plain = predict(own_video, "POS")
-    assert plain.half_width_bpm is None
-    assert "interval" not in plain.describe()
-    reading = predict(own_video, "POS", calibrator=calibrator_of(tmp_path / "c.json"))
-    assert reading.hr_bpm == plain.hr_bpm
-    assert reading.spread_bpm == plain.spread_bpm > 0
-    assert reading.half_width_bpm == pytest.approx(reading.spread_bpm + 1)
+@pytest.mark.parametrize("method", ["POS", "STREAMNet"])
+def test_a_calibrator_gives_an_interval_around_the_reading(
+    own_video, tmp_path, monkeypatch, method
+):
+    monkeypatch.setattr(prediction, "MC_SAMPLES", 2)
+    reading = predict(own_video, method, calibrator=calibrator_of(tmp_path / "c.json", method))
+    assert (reading.hr_std_bpm is None) == (method == "POS")
+    assert reading.half_width_bpm == pytest.approx(12 * (reading.spread_bpm + 1))
     low, high = (reading.hr_bpm + sign * reading.half_width_bpm for sign in (-1, 1))
+    assert low > 0
     assert f"90 % interval {low:.1f}-{high:.1f} bpm" in reading.describe()
     assert "Note: the interval was calibrated on whole videos" in reading.describe()
+
+
+def test_without_a_calibrator_there_is_no_interval(own_video):
+    reading = predict(own_video, "POS")
+    assert reading.half_width_bpm is None
+    assert reading.spread_bpm > 0
+    assert "interval" not in reading.describe()
 
 
 def test_too_few_subjects_in_the_calibrator_make_no_number(own_video, tmp_path):
