@@ -9,7 +9,7 @@ import numpy as np
 
 from streamnet_plugin.errors import StreamnetError
 from streamnet_plugin.evaluation.conventions import Convention
-from streamnet_plugin.evaluation.windows import HrMethod
+from streamnet_plugin.evaluation.windows import HrMethod, clean_waveform
 from streamnet_plugin.report.results import WindowRow
 from streamnet_plugin.scoring import WaveformPair, score_pair
 from streamnet_plugin.signal.heart_rate import refined_hr
@@ -101,7 +101,8 @@ def _repeated_draws(
         pair = by_recording.get((row.dataset, row.recording))
         if pair is None or row.reason:
             continue
-        part = slice(round(row.start_s * pair.fs), round(row.end_s * pair.fs))
+        end = round(row.end_s * pair.fs)
+        part = slice(round(row.start_s * pair.fs), min(end, pair.covered or end))
         draws = [group.mean(axis=0) for group in np.array_split(_samples(pair)[:, part], MC_GROUPS)]
         clean = clean_bvp(np.array(draws), pair.fs, *convention.band, pair.differential)
         hr.append([refined_hr(x, pair.fs, convention.band) for x in clean])
@@ -137,8 +138,8 @@ def _beats(pair: WaveformPair, convention: Convention) -> BeatErrors:
     n = min(len(pair.pred), len(pair.label), pair.covered or len(pair.label))
     try:
         pred, label = (
-            clean_bvp(x[:n], pair.fs, *convention.band, pair.differential)
-            for x in (pair.pred, pair.label)
+            clean_waveform(what, x[:n], pair.fs, convention.band, pair.differential)
+            for what, x in (("prediction", pair.pred), ("label", pair.label))
         )
     except (ValueError, StreamnetError) as error:
         return BeatErrors(reason=f"the waveform cannot be used: {error}")

@@ -154,6 +154,7 @@ def benchmark(
     if output is not None:
         check_writable(output)  # before minutes are spent on results
     chosen = [make_method(name, parsed) for name in parsed.methods]
+    check_baseline(scoring.baseline, [method.name for method in chosen])
     prepared = prepare(parsed, jobs=jobs, progress=progress)
     split = subjects_by_section(parsed.sections, _test_section(parsed), prepared.videos)
     check_split(split)
@@ -225,6 +226,15 @@ def check_calibrator(scoring: Scoring) -> None:
     """`ConfigError` where a calibrator is given that was made from other windows."""
     if scoring.uncertainty.calibrators is not None:
         check_fits(scoring.uncertainty.calibrators, str(scoring.convention), scoring.window)
+
+
+def check_baseline(baseline: str | None, methods: Sequence[str]) -> None:
+    """`ConfigError` where the methods are to be compared with one that is not among them."""
+    if baseline is not None and baseline not in methods:
+        raise ConfigError(
+            f"the baseline {baseline!r} is none of the methods",
+            remedy=f"set EVALUATION.BASELINE to one of {', '.join(methods)}.",
+        )
 
 
 def report_pairs(

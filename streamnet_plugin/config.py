@@ -210,7 +210,7 @@ class Uncertainty(_Node):
     SEED: int = Field(100, ge=0)
     CALIBRATOR: str = ""
     FOLDS: int = Field(0, ge=0)
-    TARGET_MAE: float | None = Field(None, gt=0)
+    TARGET_MAE: float | None = Field(None, gt=0, allow_inf_nan=False)
     KEEP: float | None = Field(None, gt=0, le=1)
 
 

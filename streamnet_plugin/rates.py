@@ -34,6 +34,12 @@ PAPER_VARIANCE = (0.0049, 0.0113)
 """Mean variance over the rates that the paper tried."""
 RATES = (0.1, 0.2, 0.3, 0.4, 0.5)
 TRAINED = "trained"
+ROUNDING_BPM = 1e-6
+"""Samples whose heart rates differ by less are the same: without it, rounding errors at rate 0
+would be ranked and correlated."""
+
+
+NO_WINDOW = Interval(None, reason="no window has a result")
 
 
 @dataclass(frozen=True)
@@ -113,7 +119,8 @@ def uncertainty_by_rate(
         method = make_method(parsed.MODEL.NAME, at_rate)
         pairs, failed, _ = predict_all([method], prepared.videos, at_rate, progress, _named(rate))
         failures += [f for f in failed if f not in failures]
-        if pairs and all(pair.samples is None for pair in pairs):
+        read = [pair for pair in pairs if len(pair.pred)]
+        if read and all(pair.samples is None for pair in read):
             raise ConfigError(
                 f"{method.name} has no dropout to sample", remedy="set MODEL.NAME: STREAMNet."
             )
@@ -121,7 +128,8 @@ def uncertainty_by_rate(
         windows, _ = score(pairs, scoring.convention, scoring.window_s, scoring.hr_method)
         rows.append(_row(rate, windows))
     if not any(row.n_windows for row in rows):
-        raise DataError("no window has a result at any rate")
+        why = f"; the first reason: {failures[0].reason}" if failures else ""
+        raise DataError(f"no window has a result at any rate{why}")
     source = provenance(
         parsed.model_dump(mode="json"),
         parsed.UNCERTAINTY.SEED,
@@ -144,6 +152,7 @@ def _row(rate: float | None, windows: Sequence[WindowRow]) -> RateRow:
     truth = np.array([w.hr_label_refined for w in good], dtype=np.float64)
     mean = np.array([w.hr_mc_mean for w in good], dtype=np.float64)
     sd = np.array([w.hr_mc_std for w in good], dtype=np.float64)
+    sd[sd < ROUNDING_BPM] = 0.0
     people = [w.person for w in good]
     error = np.abs(mean - truth)
     return RateRow(
@@ -152,7 +161,7 @@ def _row(rate: float | None, windows: Sequence[WindowRow]) -> RateRow:
         hr_sd=_mean(sd.tolist()),
         mae=_mean(error.tolist()),
         crps=_mean([w.hr_mc_crps for w in good]),
-        spearman=spread_error_correlation(sd, error, people),
+        spearman=spread_error_correlation(sd, error, people) if good else NO_WINDOW,
         n_windows=len(good),
         n_subjects=len(set(people)),
     )

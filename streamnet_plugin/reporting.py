@@ -13,11 +13,18 @@ from streamnet_plugin.evaluation.conventions import Convention, get_convention
 from streamnet_plugin.progress import Reporter, Silent
 from streamnet_plugin.report.diff import ResultsDiff, diff
 from streamnet_plugin.report.merge import merge, merged_names, refuse_mixed
-from streamnet_plugin.report.results import BenchmarkResults
-from streamnet_plugin.report.writer import check_writable, n_files, read_results, write_results
+from streamnet_plugin.report.results import BenchmarkResults, WindowRow
+from streamnet_plugin.report.writer import (
+    RESULTS,
+    check_writable,
+    n_files,
+    read_results,
+    write_results,
+)
 from streamnet_plugin.scoring import PAIRS_FILE, WaveformPair, load_pairs, plot_waveform, save_pairs
 from streamnet_plugin.uncertainty.calibration import (
     CalibratorFile,
+    id_of,
     make_calibrators,
     save_calibrators,
 )
@@ -91,10 +98,11 @@ def _pairs(
     found: dict[tuple[str, str, str], WaveformPair] = {}
     without = []
     for number, (path, _) in enumerate(sources):
-        if not (path / PAIRS_FILE).is_file():
+        folder = path.parent if path.name == RESULTS else path
+        if not (folder / PAIRS_FILE).is_file():
             without.append(path)
             continue
-        for pair in load_pairs(path):
+        for pair in load_pairs(folder):
             name = names.get((number, pair.method))
             if name is not None:
                 key = (name, pair.dataset, pair.recording)
@@ -117,14 +125,15 @@ def make_calibrator(*folders: str | Path, output: str | Path = "calibrator.json"
 
     Raises:
         DataError: results cannot be read, or have no window to calibrate on.
-        ConfigError: no folder, or results that were not scored alike.
+        ConfigError: no folder, results that were not scored alike, or two that read the same
+            windows otherwise.
         OutputError: the file cannot be written.
     """
     if not folders:
         raise ConfigError("there are no results to calibrate on", remedy="name a results folder.")
     read = [(str(folder), read_results(folder)) for folder in folders]
     refuse_mixed(read)
-    rows = tuple({(*row.key, row.method): row for _, r in read for row in r.rows}.values())
+    rows = _each_once(read)
     first = read[0][1]
     try:
         methods = make_calibrators(rows)
@@ -145,3 +154,22 @@ def make_calibrator(*folders: str | Path, output: str | Path = "calibrator.json"
     )
     save_calibrators(made, output)
     return made
+
+
+def _each_once(read: Sequence[tuple[str, BenchmarkResults]]) -> list[WindowRow]:
+    """The windows of all results, those in several of them once; `ConfigError` if they differ."""
+    found: dict[tuple[str, str, str, int], tuple[str, WindowRow]] = {}
+    for name, results in read:
+        for row in results.rows:
+            other, same = found.setdefault(id_of(row), (name, row))
+            if _learnt(same) != _learnt(row):
+                raise ConfigError(
+                    f"{other} and {name} differ in {row.method}, {row.dataset} {row.recording}",
+                    remedy="give one of them, or results of different recordings.",
+                )
+    return [row for _, row in found.values()]
+
+
+def _learnt(row: WindowRow) -> tuple[float | None, ...]:
+    """What calibration learns from."""
+    return row.spread, row.hr_pred_refined, row.hr_label_refined

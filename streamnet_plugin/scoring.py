@@ -22,6 +22,7 @@ from streamnet_plugin.evaluation.conventions import Convention
 from streamnet_plugin.evaluation.windows import (
     HrMethod,
     WindowResult,
+    clean_waveform,
     evaluate_prediction,
 )
 from streamnet_plugin.report.results import FailureRow, MethodSummary, Waveform, WindowRow
@@ -202,8 +203,8 @@ def plot_waveform(pair: WaveformPair, convention: Convention) -> Waveform | None
     """Clean waveforms of unit variance for a plot; None where there is nothing to draw."""
     try:
         pred, label = (
-            clean_bvp(x, pair.fs, *convention.band, pair.differential)
-            for x in (pair.pred, pair.label)
+            clean_waveform(what, x, pair.fs, convention.band, pair.differential)
+            for what, x in (("prediction", pair.pred), ("label", pair.label))
         )
     except (ValueError, StreamnetError):
         return None

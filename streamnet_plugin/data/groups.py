@@ -23,7 +23,7 @@ def with_groups(recordings: Sequence[Recording], root: str | Path) -> list[Recor
     What a dataset's own names say (PURE's setups) is kept unless `groups.csv` says otherwise.
 
     Raises:
-        DataError: `groups.csv` cannot be read, or names a recording that is not there.
+        DataError: `groups.csv` cannot be read, or names a recording twice or one that is not there.
     """
     table = _read_table(Path(root) / GROUPS_FILE, {r.id for r in recordings})
     return [
@@ -38,18 +38,21 @@ def _read_table(path: Path, known: set[str]) -> Mapping[str, Mapping[str, str]]:
     remedy = "give it a column `recording` with names as in windows.csv, and one per kind of group."
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
+            reader = csv.DictReader(file)
+            rows, columns = list(reader), reader.fieldnames or ()
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"this table cannot be read: {error}", path=path, remedy=remedy) from error
+    if RECORDING not in columns:
+        raise DataError("there is no column `recording`", path=path, remedy=remedy)
     found: dict[str, dict[str, str]] = {}
-    for row in rows:
-        name = row.pop(RECORDING, None)
-        if name is None:
-            raise DataError("there is no column `recording`", path=path, remedy=remedy)
+    for number, row in enumerate(rows, 1):
+        if None in row or None in row.values():
+            raise DataError(f"row {number} is not as long as the header", path=path, remedy=remedy)
+        name = row.pop(RECORDING)
         if name not in known:
             raise DataError(f"there is no recording {name!r}", path=path, remedy=remedy)
-        if None in row or None in row.values():
-            raise DataError(f"the row of {name} is not as long as the header", path=path)
+        if name in found:
+            raise DataError(f"the recording {name!r} has two rows", path=path, remedy=remedy)
         found[name] = {key: value for key, value in row.items() if value}
     return found
 

@@ -120,8 +120,8 @@ def evaluate_window(
         return _other_length(pred, label)
     band = convention.band
     try:
-        p = _clean("prediction", pred[:covered], fs, band, differential)
-        g = _clean("label", label, fs, band, differential_label)
+        p = clean_waveform("prediction", pred[:covered], fs, band, differential)
+        g = clean_waveform("label", label, fs, band, differential_label)
     except NoResultError as error:
         return _no_result(error.what)
     if inverted:
@@ -259,10 +259,17 @@ def _hr(x: FloatArray, fs: float, convention: Convention, method: HrMethod) -> f
     return peak_hr(x, fs) if method == "Peak" else float(fft_hr(x, fs, convention.band))
 
 
-def _clean(
+def clean_waveform(
     what: str, x: FloatArray, fs: float, band: tuple[float, float], differential: bool
 ) -> FloatArray:
-    """The waveform (T,) ready to be measured; `NoResultError` says why there is none."""
+    """The waveform (T,) ready to be measured, cleaned by `clean_bvp`.
+
+    Args:
+        what: it is, for the error, e.g. "prediction".
+
+    Raises:
+        NoResultError: nothing in it but rounding errors, too short, or not finite.
+    """
     x = np.asarray(x)
     if len(x) == 0:
         raise NoResultError(f"the {what} is empty")

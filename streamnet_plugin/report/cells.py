@@ -104,8 +104,7 @@ def metrics_of(results: BenchmarkResults) -> list[str]:
 
 def analysis_of(results: BenchmarkResults, method: str) -> MethodAnalysis | None:
     """What was concluded about a method, None if nothing was."""
-    known = results.analysis.methods if results.analysis else ()
-    return next((m for m in known if m.method == method), None)
+    return next((m for m in _analysed(results) if m.method == method), None)
 
 
 def estimate(results: BenchmarkResults, s: MethodSummary, metric: str) -> Interval:
@@ -121,6 +120,21 @@ def coverage_at(analysed: MethodAnalysis | None, level: float) -> Coverage | Non
     """The calibrated intervals of one nominal level (0..1), None if there are none."""
     levels = analysed.uncertainty.levels if analysed and analysed.uncertainty else ()
     return next((c for c in levels if math.isclose(c.level, level)), None)
+
+
+def coverage_warnings(results: BenchmarkResults, level: float = 0.9) -> list[str]:
+    """The methods whose intervals hold less than they promise, by more than chance, over all."""
+    found = [(a.method, coverage_at(a, level)) for a in _analysed(results)]
+    return [
+        f"{method}: its {100 * level:g} % intervals hold the true HR in only "
+        f"{interval(c.picp, scale=100, digits=0)} % of all windows; do not rely on them."
+        for method, c in found
+        if c is not None and c.picp.high is not None and c.picp.high < level
+    ]
+
+
+def _analysed(results: BenchmarkResults) -> tuple[MethodAnalysis, ...]:
+    return results.analysis.methods if results.analysis else ()
 
 
 def withheld_share(analysed: MethodAnalysis | None) -> float | None:
@@ -166,12 +180,17 @@ def common_mae(results: BenchmarkResults) -> tuple[int, dict[str, float]]:
 
 
 def places(values: Mapping[str, float | None], higher: bool = False) -> dict[str, Mark]:
-    """Best and second best by the value as it is printed; ties share a place."""
+    """Best and second best by the value as it is printed; ties share a place.
+
+    Nothing where fewer than two have a value: a mark says that something was compared.
+    """
     known = {
         name: round(value, 2)
         for name, value in values.items()
         if value is not None and math.isfinite(value)
     }
+    if len(known) < 2:
+        return {}
     order = sorted(set(known.values()), reverse=higher)
     marks: tuple[Mark, Mark] = ("best", "second")
     named = dict(zip(order, marks, strict=False))

@@ -344,34 +344,46 @@ def _cautions(results: BenchmarkResults, order: Sequence[str]) -> Iterator[str]:
     recordings = tuple({f"{r.recording}:" for r in results.rows})
     single = [note for note in results.notes if note.startswith(recordings)]
     yield from (_sentence(note) for note in results.notes if note not in single)
-    if order:
-        yield from _of_method(results, order[0])
+    of_best, of_others = _of_methods(results, order[0] if order else "")
+    yield from of_best
     yield from _failures(results)
     yield from map(_sentence, results.analysis.notes if results.analysis else ())
-    for method in [s.method for s in results.summaries]:
-        if not order or method != order[0]:
-            yield from _of_method(results, method)
+    yield from of_others
     yield from map(_sentence, single)
 
 
+def _of_methods(results: BenchmarkResults, best: str) -> tuple[list[str], list[str]]:
+    """Cautions about the best method, and about others alone; what holds for several is one."""
+    shared: dict[str, list[str]] = {}
+    for method in sorted((s.method for s in results.summaries), key=lambda m: m != best):
+        for caution in _of_method(results, method):
+            shared.setdefault(caution, []).append(method)
+    told = [(methods, _sentence(joined(methods) + caution)) for caution, methods in shared.items()]
+    return (
+        [sentence for methods, sentence in told if best in methods],
+        [sentence for methods, sentence in told if best not in methods],
+    )
+
+
 def _of_method(results: BenchmarkResults, method: str) -> Iterator[str]:
+    """Cautions without the name that they begin with."""
     yield from _groups(results, method)
     yield from _too_low(results, method)
     c = coverage_of(analysis_of(results, method))
     if c is not None and c.n_infinite:
         windows = f"{c.n_infinite} of {count(c.n_windows, 'window')}"
         yield (
-            f"{method}: in {windows} the {100 * c.level:.0f} % interval is infinite: too few "
-            "subjects to calibrate it."
+            f": in {windows} the {100 * c.level:.0f} % interval is infinite: too few subjects to "
+            "calibrate it"
         )
     withheld, n = withheld_of(results, method)
     if n and withheld == n:
-        yield f"{method}: every window is withheld."
+        yield ": every window is withheld"
     mine: list[WindowRow] = [r for r in results.rows if r.method == method]
     lost = sum(r.abs_error is None for r in mine)
     if lost:
-        verb = "has" if lost == 1 else "have"
-        yield f"{method}: {lost} of {count(n, 'window')} {verb} no result and are not in its MAE."
+        verb, out = ("has", "is") if lost == 1 else ("have", "are")
+        yield f": {lost} of {count(n, 'window')} {verb} no result and {out} not in the MAE"
 
 
 def _warned(results: BenchmarkResults, method: str) -> list[GroupRow]:
@@ -380,10 +392,7 @@ def _warned(results: BenchmarkResults, method: str) -> list[GroupRow]:
 
 
 def _groups(results: BenchmarkResults, method: str) -> list[str]:
-    return [
-        _sentence(f"{method} where {r.group} is {r.value}: {r.warning}")
-        for r in _warned(results, method)
-    ]
+    return [f" where {r.group} is {r.value}: {r.warning}" for r in _warned(results, method)]
 
 
 def _too_low(results: BenchmarkResults, method: str) -> list[str]:
@@ -391,8 +400,7 @@ def _too_low(results: BenchmarkResults, method: str) -> list[str]:
     if c is None or c.picp.value is None or not _too_narrow(c):
         return []
     return [
-        f"{method}: its {100 * c.level:.0f} % intervals cover only {100 * c.picp.value:.0f} % of "
-        "windows."
+        f": the {100 * c.level:.0f} % intervals cover only {100 * c.picp.value:.0f} % of windows"
     ]
 
 

@@ -280,14 +280,14 @@ def _percent(x: Interval) -> Interval:
 
 
 def _marked(rows: list[dict[str, Any]], metrics: Sequence[str]) -> list[dict[str, Any]]:
-    """Best and second best of every metric, as printed; ties share a place."""
+    """Best and second best of every metric, as printed; ties share a place, one is no best."""
     for column, metric in enumerate(metrics):
         cells = [row["cells"][column] for row in rows]
         known = sorted(
             {round(c.value, 2) for c in cells if c.value is not None},
             reverse=_higher_is_better(metric),
         )
-        for row in rows if len(rows) > 1 else ():
+        for row in rows if sum(c.value is not None for c in cells) > 1 else ():
             cell = row["cells"][column]
             place = known.index(round(cell.value, 2)) if cell.value is not None else len(known)
             mark = ("best", "second")[place] if place < min(2, len(known)) else ""

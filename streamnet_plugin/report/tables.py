@@ -21,6 +21,7 @@ from streamnet_plugin.report.cells import (
     analysis_of,
     common_mae,
     coverage_at,
+    coverage_warnings,
     estimate,
     interval,
     interval_cell,
@@ -74,7 +75,7 @@ def caption(results: BenchmarkResults) -> str:
 
 def footnotes(results: BenchmarkResults) -> list[str]:
     """What is not in the numbers."""
-    notes = list(results.notes)
+    notes = [*results.notes, *coverage_warnings(results)]
     for s in results.summaries:
         if s.n_no_result:
             verb = "is" if s.n_no_result == 1 else "are"

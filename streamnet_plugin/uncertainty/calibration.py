@@ -13,6 +13,7 @@ import numpy as np
 from streamnet_plugin.atomic import write_text
 from streamnet_plugin.errors import ConfigError, DataError
 from streamnet_plugin.report.results import WindowRow
+from streamnet_plugin.statistics.windows import known
 from streamnet_plugin.types import FloatArray
 from streamnet_plugin.uncertainty.abstention import (
     UNSURE,
@@ -95,9 +96,9 @@ def id_of(row: WindowRow) -> tuple[str, str, str, int]:
 
 def usable(row: WindowRow) -> bool:
     """Whether the row has an error and a spread that calibration can learn from."""
-    return not row.reason and None not in (
-        row.spread, row.hr_pred_refined, row.hr_label_refined
-    )  # fmt: skip
+    return not row.reason and all(
+        known(x) for x in (row.spread, row.hr_pred_refined, row.hr_label_refined)
+    )
 
 
 def errors_of(rows: Sequence[WindowRow]) -> tuple[FloatArray, FloatArray, list[str]]:
@@ -138,7 +139,7 @@ def _calibrated(
 
 
 def _with_widths(row: WindowRow, calibrator: Calibrator | None) -> WindowRow:
-    if row.spread is None or row.reason:
+    if row.reason or not known(row.spread):
         return row
     if calibrator is None:
         return replace(row, half_widths={percent(level): None for level in LEVELS})
@@ -146,7 +147,11 @@ def _with_widths(row: WindowRow, calibrator: Calibrator | None) -> WindowRow:
 
 
 def _withheld(rows: list[WindowRow], wanted: Wanted) -> list[WindowRow]:
-    """Also those whose spread is beyond what the target allows; the doubts there are stay."""
+    """Also those whose spread is beyond what the target allows; the doubts there are stay.
+
+    A target error is one of the windows that are kept, so that windows with a doubt do not count
+    towards it; a share to keep is one of all windows.
+    """
     if wanted.target_mae is None and wanted.keep is None:
         return rows
     good = [row for row in rows if usable(row)]
@@ -163,13 +168,14 @@ def _withheld(rows: list[WindowRow], wanted: Wanted) -> list[WindowRow]:
 
 
 def _limit(others: list[WindowRow], wanted: Wanted) -> float:
-    if not others:
+    clear = [row for row in others if not row.withheld]
+    if not clear:
         return float("-inf")  # nobody speaks for this subject
-    error, spread, subjects = errors_of(others)
     limits = []
     if wanted.target_mae is not None:
-        limits.append(threshold_for_error(error, spread, subjects, wanted.target_mae))
+        limits.append(threshold_for_error(*errors_of(clear), wanted.target_mae))
     if wanted.keep is not None:
+        _, spread, subjects = errors_of(others)
         limits.append(threshold_for_coverage(spread, subjects, wanted.keep))
     return min(limits)
 

@@ -52,6 +52,8 @@ def test_small_p_values_are_bounds():
 def test_places_agree_with_a_count_of_better_values(values, higher):
     marks = places(values, higher)
     printed = {name: float(f"{v:.2f}") for name, v in values.items() if v is not None}
+    if len(printed) < 2:  # nothing was compared
+        printed = {}
     for name, value in printed.items():
         better = {v for v in printed.values() if (v > value if higher else v < value)}
         assert marks.get(name, "") == {0: "best", 1: "second"}.get(len(better), "")
@@ -85,6 +87,31 @@ def test_uncertainty_has_its_own_table_with_scores_ranked_and_coverage_not(analy
     assert [r[grid.columns.index("AURC (bpm)")].mark for r in grid.rows] == ["best", "second"]
     assert "A_net: 20 of 20 intervals at 95 % are infinite" in grid.notes[0]
     assert "B, setup talking: 90 % intervals cover only 70 %" in grid.notes
+
+
+def test_a_method_alone_is_not_the_best(build):
+    results = build({"net": {"s1": (1.0, 2.0)}})
+    assert "**" not in tables.to_markdown(results)
+    assert "textbf" not in tables.to_latex(results)
+    assert tables.ranks(results, "MAE") == (set(), set())
+    with_nothing = build({"net": {"s1": (1.0, 2.0)}, "dead": {"s1": (None, None)}})
+    assert "**" not in tables.to_markdown(with_nothing)
+
+
+@pytest.mark.parametrize(("high", "warned"), [(0.89, True), (0.9, False), (None, False)])
+def test_intervals_that_hold_too_little_over_all_windows_are_said_below_the_table(
+    analysed, high, warned
+):
+    methods = analysed.analysis.methods
+    levels = tuple(
+        replace(c, picp=Interval(0.7, 0.5, high)) if c.level == 0.9 else c
+        for c in methods[0].uncertainty.levels
+    )
+    low = replace(methods[0], uncertainty=replace(methods[0].uncertainty, levels=levels))
+    changed = replace(analysed, analysis=replace(analysed.analysis, methods=(low, methods[1])))
+    said = [note for note in tables.footnotes(changed) if "90 % intervals hold" in note]
+    note = "A_net: its 90 % intervals hold the true HR in only 70 [50, 89] % of all windows; "
+    assert said == [f"{note}do not rely on them."] * warned
 
 
 def test_an_infinite_width_is_shown_as_such(analysed):

@@ -161,9 +161,9 @@ def test_cautions_begin_with_what_holds_for_all_and_then_the_best(analysed):
     found = find(replace(analysed, notes=("subject1: dark.", *analysed.notes)))
     assert found.answers[2].short == "Where setup is talking"
     assert found.cautions[0].startswith("Synthetic faces")
-    assert found.cautions[1].startswith("STREAMNet where setup is talking")
+    assert found.cautions[1].startswith("STREAMNet, POS and GREEN where setup is talking")
     assert "1 recording could not be used and is in no figure." in found.cautions
-    assert "GREEN: 3 of 18 windows have no result and are not in its MAE." in found.cautions
+    assert "GREEN: 3 of 18 windows have no result and are not in the MAE." in found.cautions
     assert found.cautions[-1] == "subject1: dark."
 
 
@@ -173,6 +173,28 @@ def test_infinite_intervals_are_a_caution(complete):
     results = changed(complete, "STREAMNet", uncertainty=replace(quality, levels=levels))
     assert any("in 4 of 15 windows the 90 % interval is infinite" in c
                for c in find(results).cautions)  # fmt: skip
+
+
+def test_the_same_caution_of_several_methods_is_one_line(complete):
+    """The best method's own stand first, also where others share them."""
+    results = replace(complete, notes=(), failures=(), analysis=replace(
+        complete.analysis, groups=(), notes=()))  # fmt: skip
+    for name, infinite in {"STREAMNet": 4, "POS": 4, "GREEN": 9}.items():
+        quality = results.analysis.methods[0].uncertainty
+        picp = Interval(0.8, 0.7, 0.85) if name == "GREEN" else Interval(0.9, 0.8, 0.95)
+        levels = tuple(
+            replace(c, n_infinite=infinite, n_windows=15, picp=picp) for c in quality.levels
+        )
+        quality = replace(quality, levels=levels)
+        results = changed(results, name, uncertainty=quality)
+    results = changed(results, "POS", n_withheld=15)
+    infinite = "windows the 90 % interval is infinite: too few subjects to calibrate it."
+    assert find(results).cautions == (
+        f"STREAMNet and POS: in 4 of 15 {infinite}",
+        "POS: every window is withheld.",
+        "GREEN: the 90 % intervals cover only 80 % of windows.",
+        f"GREEN: in 9 of 15 {infinite}",
+    )
 
 
 def test_nothing_to_say_is_said(analysed):
