@@ -15,6 +15,7 @@ from streamnet_plugin.types import Recording
 GROUPS_FILE = "groups.csv"
 """In a dataset's folder: a column `recording`, and one for each kind of group."""
 RECORDING = "recording"
+REMEDY = "give it a column `recording` with names as in windows.csv, and one per kind of group."
 
 
 def with_groups(recordings: Sequence[Recording], root: str | Path) -> list[Recording]:
@@ -25,44 +26,62 @@ def with_groups(recordings: Sequence[Recording], root: str | Path) -> list[Recor
     Raises:
         DataError: `groups.csv` cannot be read, or names a recording twice or one that is not there.
     """
-    table = _read_table(Path(root) / GROUPS_FILE, {r.id for r in recordings})
-    return [
-        replace(r, groups={**_of_synthetic(r), **r.groups, **table.get(r.id, {})})
-        for r in recordings
-    ]
+    known = {r.id for r in recordings}
+    strange = [name for name in _read_table(Path(root)) if name not in known]
+    if strange:
+        raise DataError(
+            f"there is no recording {strange[0]!r}", path=Path(root) / GROUPS_FILE, remedy=REMEDY
+        )
+    found = GroupsOf(root)
+    return [replace(r, groups=found.joined(r.id, r.groups)) for r in recordings]
 
 
-def _read_table(path: Path, known: set[str]) -> Mapping[str, Mapping[str, str]]:
+class GroupsOf:
+    """The groups of a dataset's folder, by recording; none where there is no such folder.
+
+    Raises:
+        DataError: its `groups.csv` cannot be read.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+        self.table = _read_table(self.root)
+
+    def joined(self, recording: str, own: Mapping[str, str]) -> dict[str, str]:
+        """The groups that its own name gives a recording, and those that the folder gives it."""
+        made = _of_synthetic(self.root / recording)
+        if "setup" in own:  # PURE's name for the same thing
+            made.pop("motion", None)
+        return {**made, **own, **self.table.get(recording, {})}
+
+
+def _read_table(root: Path) -> Mapping[str, Mapping[str, str]]:
+    path = root / GROUPS_FILE
     if not path.is_file():
         return {}
-    remedy = "give it a column `recording` with names as in windows.csv, and one per kind of group."
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             rows, columns = list(reader), reader.fieldnames or ()
     except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"this table cannot be read: {error}", path=path, remedy=remedy) from error
+        raise DataError(f"this table cannot be read: {error}", path=path, remedy=REMEDY) from error
     if RECORDING not in columns:
-        raise DataError("there is no column `recording`", path=path, remedy=remedy)
+        raise DataError("there is no column `recording`", path=path, remedy=REMEDY)
     found: dict[str, dict[str, str]] = {}
     for number, row in enumerate(rows, 1):
         if None in row or None in row.values():
-            raise DataError(f"row {number} is not as long as the header", path=path, remedy=remedy)
+            raise DataError(f"row {number} is not as long as the header", path=path, remedy=REMEDY)
         name = row.pop(RECORDING)
-        if name not in known:
-            raise DataError(f"there is no recording {name!r}", path=path, remedy=remedy)
         if name in found:
-            raise DataError(f"the recording {name!r} has two rows", path=path, remedy=remedy)
+            raise DataError(f"the recording {name!r} has two rows", path=path, remedy=REMEDY)
         found[name] = {key: value for key, value in row.items() if value}
     return found
 
 
-def _of_synthetic(recording: Recording) -> dict[str, str]:
+def _of_synthetic(folder: Path) -> dict[str, str]:
     """Motion and skin tone of a recording of our generator; nothing for all others."""
-    for folder in (recording.path, recording.path.parent):
-        try:
-            settings = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["settings"]
-            return {"motion": str(settings["motion"]), "skin tone": str(settings["skin_tone"])}
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-    return {}
+    try:
+        settings = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["settings"]
+        return {"motion": str(settings["motion"]), "skin tone": str(settings["skin_tone"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}

@@ -51,7 +51,7 @@ def both(toolbox, folders, caches, toolbox_yaml, tmp_path):
             preprocess=not cache.exists(),
             changes={
                 section: {"DATA": {"CACHED_PATH": str(cache), "PREPROCESS": {"DO_CHUNK": chunk}}},
-                "UNCERTAINTY": {"MC_SAMPLES": 2},
+                "UNCERTAINTY": {"MC_SAMPLES": 2, "MC_PRECISION": "float32"},
                 **changes,
             },
         )

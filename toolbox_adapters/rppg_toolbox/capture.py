@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from streamnet_plugin.data.clips import chunk_name
+from streamnet_plugin.data.groups import GroupsOf
 from streamnet_plugin.data.pure import NAME as PURE
 from streamnet_plugin.data.pure import SETUPS
 from streamnet_plugin.scoring import WaveformPair
@@ -41,6 +43,7 @@ class Capture:
         self.pairs: list[WaveformPair] = []
         self.config: Any = None
         self.loader: Any = None
+        self._groups: GroupsOf | None = None
         self._names: list[str] = []  # what the toolbox calls the video of each pair
 
     def metrics(self, original: Callable[..., Any]) -> Callable[..., Any]:
@@ -99,6 +102,8 @@ class Capture:
 
     def _add(self, name: str, data: Any, part: str = "", **fields: Any) -> None:
         recording, subject, groups = identity(data.DATASET, name)
+        if self._groups is None or self._groups.root != Path(data.DATA_PATH):
+            self._groups = GroupsOf(data.DATA_PATH)
         self._names.append(name)
         self.pairs.append(
             WaveformPair(
@@ -106,7 +111,7 @@ class Capture:
                 recording=recording + part,
                 subject=subject,
                 fs=float(data.FS),
-                groups=groups,
+                groups=self._groups.joined(recording, groups),
                 **fields,
             )
         )

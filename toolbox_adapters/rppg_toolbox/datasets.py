@@ -17,6 +17,7 @@ import numpy as np
 
 from streamnet_plugin.config import Data
 from streamnet_plugin.data import cache
+from streamnet_plugin.data.groups import GroupsOf
 from streamnet_plugin.data.preprocess import Failure, PreprocessReport
 from streamnet_plugin.errors import ConfigError, DataError
 from streamnet_plugin.progress import Reporter
@@ -56,7 +57,7 @@ def read_dataset(data: Data, cache_dir: Path, progress: Reporter) -> PreprocessR
     if not index.exists():
         with cache.writing(folder) as temporary:
             _read(checkout, module, name, data, dataset, temporary, progress)
-    return _load(index, dataset, print_)
+    return _load(index, dataset, print_, GroupsOf(data.DATA_PATH))
 
 
 def loader_of(checkout: Checkout, dataset: str) -> tuple[str, str]:
@@ -188,7 +189,7 @@ def _keep(item: Any, entry: Path, fs: float, subjects: dict[str, str]) -> dict[s
     return {"folder": entry.name, "name": name, "subject": subjects.get(name, name)}
 
 
-def _load(index: Path, dataset: str, print_: str) -> PreprocessReport:
+def _load(index: Path, dataset: str, print_: str, known: GroupsOf) -> PreprocessReport:
     content = json.loads(index.read_text())
     videos: list[FaceVideo] = []
     for entry in content["videos"]:
@@ -196,7 +197,12 @@ def _load(index: Path, dataset: str, print_: str) -> PreprocessReport:
         if recording == entry["name"]:
             subject = entry["subject"]
         source = Recording(
-            dataset, recording, subject, index.parent / entry["folder"], None, groups
+            dataset,
+            recording,
+            subject,
+            index.parent / entry["folder"],
+            None,
+            known.joined(recording, groups),
         )
         video = cache.load(source.path, source, print_)
         if video is None:

@@ -22,6 +22,7 @@ import yaml
 
 from streamnet_plugin.comparison import BenchmarkRun, report_pairs, scoring_of
 from streamnet_plugin.config import find_config, read_tree
+from streamnet_plugin.data.groups import GroupsOf
 from streamnet_plugin.data_root import DataRoot
 from streamnet_plugin.errors import ConfigError, StreamnetError
 from streamnet_plugin.progress import Reporter
@@ -254,6 +255,8 @@ def _read_config(session: _Session, original: Callable[[Any], Any], arguments: A
             "by index",
             remedy="add --fast-loader, or set EVALUATION.LABEL_ALIGNMENT to index.",
         )
+    for section in ("TEST", "UNSUPERVISED"):
+        GroupsOf(config[section].DATA.DATA_PATH)  # a damaged table is told before the work
     config.freeze()
     session.config = session.capture.config = config
     return config
