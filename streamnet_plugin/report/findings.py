@@ -5,16 +5,22 @@ Nothing is computed here but counts: every number stands in the results already.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from streamnet_plugin.report.cells import (
+    analysis_of,
+    by_error,
+    common_mae,
+    coverage_at,
+    same_windows,
+)
+from streamnet_plugin.report.pairs import pair_of
 from streamnet_plugin.report.results import BenchmarkResults, WindowRow
 from streamnet_plugin.statistics.results import (
     Coverage,
     GroupRow,
     Interval,
-    MethodAnalysis,
     PairTest,
 )
 from streamnet_plugin.wording import count
@@ -54,15 +60,11 @@ def find(results: BenchmarkResults) -> Findings:
 def best_first(results: BenchmarkResults) -> list[str]:
     """Methods from the smallest MAE on, of those that have one.
 
-    Where methods have results in different windows, only windows common to all count.
+    Where methods have results in different windows, only windows common to all count, if any.
     """
-    common = common_windows(results)
-    if common is not None:
-        maes = common[1]
-    else:
-        estimates = {s.method: mae_of(results, s.method).value for s in results.summaries}
-        maes = {m: mae for m, mae in estimates.items() if mae is not None}
-    return sorted(maes, key=lambda m: maes[m])
+    maes = {s.method: mae_of(results, s.method).value for s in results.summaries}
+    known = {method: mae for method, mae in maes.items() if mae is not None}
+    return by_error(results) or sorted(known, key=lambda method: known[method])
 
 
 def common_windows(results: BenchmarkResults) -> tuple[int, dict[str, float]] | None:
@@ -70,16 +72,10 @@ def common_windows(results: BenchmarkResults) -> tuple[int, dict[str, float]] | 
 
     None where all methods have results in the same windows, or have no window in common.
     """
-    errors: dict[str, dict[tuple[str, str, int], float]] = {}
-    for r in results.rows:
-        if r.abs_error is not None:
-            errors.setdefault(r.method, {})[r.dataset, r.recording, r.window] = r.abs_error
-    common = set.intersection(*map(set, errors.values())) if errors else set()
-    if not common or all(set(mine) == common for mine in errors.values()):
+    if same_windows(results):
         return None
-    return len(common), {
-        m: sum(mine[key] for key in common) / len(common) for m, mine in errors.items()
-    }
+    n, maes = common_mae(results)
+    return (n, maes) if n else None
 
 
 def mae_of(results: BenchmarkResults, method: str) -> Interval:
@@ -89,29 +85,6 @@ def mae_of(results: BenchmarkResults, method: str) -> Interval:
         return found.metrics["MAE"]
     summary = next((s for s in results.summaries if s.method == method), None)
     return Interval(summary.values.get("MAE", (None, None))[0] if summary else None)
-
-
-def analysis_of(results: BenchmarkResults, method: str) -> MethodAnalysis | None:
-    known = results.analysis.methods if results.analysis else ()
-    return next((m for m in known if m.method == method), None)
-
-
-def coverage_of(found: MethodAnalysis | None, level: float = NOMINAL) -> Coverage | None:
-    """Of the calibrated intervals of one nominal level, None if there are none."""
-    levels = found.uncertainty.levels if found and found.uncertainty else ()
-    return next((c for c in levels if math.isclose(c.level, level)), None)
-
-
-def pair_of(results: BenchmarkResults, a: str, b: str) -> PairTest | None:
-    """The test of `a` against `b`, whichever way round it was made."""
-    for pair in results.analysis.pairs if results.analysis else ():
-        if (pair.a, pair.b) == (a, b):
-            return pair
-        if (pair.a, pair.b) == (b, a):
-            return replace(
-                pair, a=a, b=b, difference=_negative(pair.difference), effect=_negative(pair.effect)
-            )
-    return None
 
 
 def corrected(pair: PairTest) -> float | None:
@@ -142,11 +115,6 @@ def withheld_of(results: BenchmarkResults, method: str) -> tuple[int, int]:
 def joined(names: Sequence[str]) -> str:
     """`A, B and C`."""
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
-
-
-def _negative(x: Interval) -> Interval:
-    value, low, high = (None if v is None else -v for v in (x.value, x.high, x.low))
-    return replace(x, value=value, low=low, high=high)
 
 
 def _subjects(results: BenchmarkResults) -> int:
@@ -297,7 +265,7 @@ def _sentences(results: BenchmarkResults, order: Sequence[str]) -> Iterator[str]
 
 
 def _intervals_told(results: BenchmarkResults, method: str) -> str:
-    c = coverage_of(analysis_of(results, method))
+    c = coverage_at(analysis_of(results, method), NOMINAL)
     if c is None or c.picp.value is None:
         return ""
     nominal, picp = f"{100 * c.level:.0f} %", told(_percent(c.picp), "%").replace(".00", "")
@@ -369,7 +337,7 @@ def _of_method(results: BenchmarkResults, method: str) -> Iterator[str]:
     """Cautions without the name that they begin with."""
     yield from _groups(results, method)
     yield from _too_low(results, method)
-    c = coverage_of(analysis_of(results, method))
+    c = coverage_at(analysis_of(results, method), NOMINAL)
     if c is not None and c.n_infinite:
         windows = f"{c.n_infinite} of {count(c.n_windows, 'window')}"
         yield (
@@ -396,7 +364,7 @@ def _groups(results: BenchmarkResults, method: str) -> list[str]:
 
 
 def _too_low(results: BenchmarkResults, method: str) -> list[str]:
-    c = coverage_of(analysis_of(results, method))
+    c = coverage_at(analysis_of(results, method), NOMINAL)
     if c is None or c.picp.value is None or not _too_narrow(c):
         return []
     return [

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from streamnet_plugin.evaluation.conventions import CONVENTIONS
 from streamnet_plugin.report import viewer
+from streamnet_plugin.report.cells import analysis_of, coverage_at
 from streamnet_plugin.report.findings import (
+    NOMINAL,
     SIGNIFICANT,
-    analysis_of,
     best_first,
     common_windows,
     corrected,
-    coverage_of,
     find,
     withheld_of,
 )
@@ -189,7 +189,7 @@ def _table(results: BenchmarkResults, references: Sequence[Reference]) -> dict[s
     """Column names, and rows of cells; the first two columns are words."""
     metrics = _metrics(results)
     columns = [_column(m) for m in metrics]
-    uncertain = any(coverage_of(analysis_of(results, s.method)) for s in results.summaries)
+    uncertain = any(coverage_at(analysis_of(results, s.method), NOMINAL) for s in results.summaries)
     if uncertain:
         columns += ["PICP of the 90 % interval (%)", "Width of the 90 % interval (bpm)"]
     columns.append("Withheld (%)")
@@ -267,7 +267,7 @@ def _number(value: float, digits: int = 2) -> str:
 
 
 def _uncertainty(results: BenchmarkResults, method: str) -> list[Cell]:
-    c = coverage_of(analysis_of(results, method))
+    c = coverage_at(analysis_of(results, method), NOMINAL)
     if c is None:
         return [Cell("—"), Cell("—")]
     width = Cell("—") if c.mean_width is None else Cell(f"{c.mean_width:.1f}", c.mean_width)

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from streamnet_plugin.report.findings import best_first, common_windows, find, pair_of, told
+from streamnet_plugin.report.findings import best_first, common_windows, find, told
+from streamnet_plugin.report.pairs import pair_of
 from streamnet_plugin.statistics.results import Analysis, Interval, PairTest
 
 NOTHING = Interval(None, reason="one subject")
