@@ -118,7 +118,7 @@ def joined(names: Sequence[str]) -> str:
 
 
 def _subjects(results: BenchmarkResults) -> int:
-    return len({r.subject for r in results.rows if r.abs_error is not None})
+    return len({r.person for r in results.rows if r.abs_error is not None})
 
 
 def _who(results: BenchmarkResults, order: Sequence[str]) -> Answer:
