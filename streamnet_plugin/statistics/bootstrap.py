@@ -38,6 +38,8 @@ UNDEFINED_SHARE = 0.01
 """No interval if the statistic is undefined in more than this share of the resamples."""
 ROUNDING = 1e-12
 """Differences below this share of a value are rounding, not variation."""
+DECIMALS = 10
+"""To which statistics of resamples are rounded."""
 
 
 def min_subjects(level: float) -> int:
@@ -109,7 +111,10 @@ def _resample(
     from scipy.stats import DegenerateDataWarning, bootstrap
 
     def of_drawn(subjects: FloatArray, axis: int = -1) -> FloatArray:
-        return np.atleast_1d(statistic(_times_drawn(subjects, n)))
+        # BCa counts how many resamples lie below the estimate. Those that draw everybody once equal
+        # it: rounding errors must not decide on which side of it they are.
+        found: FloatArray = np.atleast_1d(statistic(_times_drawn(subjects, n)))
+        return found.round(DECIMALS)
 
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", DegenerateDataWarning)
@@ -146,7 +151,7 @@ def _interval(
         return _without(value, f"not defined in {lost:.0f} % of the bootstrap resamples")
     if np.ptp(finite) <= ROUNDING * max(1.0, abs(value)):
         return _without(value, "the same in every bootstrap resample: no variation to judge by")
-    slack = ROUNDING * max(1.0, abs(value))
+    slack = max(10.0**-DECIMALS, ROUNDING * abs(value))
     if len(finite) == len(drawn) and low - slack <= value <= high + slack:
         return Interval(float(value), float(low), float(high), BCA)
     low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])

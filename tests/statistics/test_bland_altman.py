@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from streamnet_plugin.statistics import bootstrap
@@ -74,6 +74,7 @@ def test_windows_more_alike_between_subjects_than_within_give_no_negative_varian
 
 @given(st.integers(0, 50), st.floats(-5, 5), st.floats(0.1, 10))
 @settings(max_examples=15, deadline=None)
+@example(0, 0.0, 0.75)  # rounding errors once moved this interval's end by 4 %
 def test_shift_and_scale(seed, shift, scale):
     d, subjects = simulated(np.random.default_rng(seed), n=8)
     plain, moved = bland_altman(d, subjects), bland_altman(shift + scale * d, subjects)
@@ -81,7 +82,7 @@ def test_shift_and_scale(seed, shift, scale):
         value = getattr(plain, part).value
         assert getattr(moved, part).value == pytest.approx(shift + scale * value, abs=1e-6)
         low = getattr(plain, part).low
-        assert getattr(moved, part).low == pytest.approx(shift + scale * low, rel=0.02, abs=0.05)
+        assert getattr(moved, part).low == pytest.approx(shift + scale * low, abs=1e-6)
 
 
 def test_nan_are_left_out():
