@@ -29,6 +29,8 @@ from streamnet_plugin.uncertainty.calibration import (
     save_calibrators,
 )
 
+NO_WAVEFORMS = "has no waveforms: nothing is said of beats, window lengths and Monte Carlo seeds."
+
 
 def report(
     *folders: str | Path,
@@ -69,7 +71,7 @@ def report(
             "Peak" if merged.hr_method == "Peak" else "FFT",
             baseline=baseline,
         ),
-        notes=(*merged.notes, *(f"{path} has no waveforms to show." for path in without)),
+        notes=(*merged.notes, *(f"{path} {NO_WAVEFORMS}" for path in without)),
     )
     progress.step("analysed")
     progress.start("Report", n_files(merged, plots, True))

@@ -99,13 +99,16 @@ def width_cell(found: Coverage | None) -> Cell:
 
 
 def _infinite(results: BenchmarkResults) -> list[str]:
-    """Which intervals are infinite."""
+    """Which intervals are infinite; methods of which the same is true are named together."""
+    methods: dict[tuple[float, int, int], list[str]] = {}
+    for a in results.analysis.methods if results.analysis else ():
+        for c in a.uncertainty.levels if a.uncertainty else ():
+            if c.n_infinite:
+                methods.setdefault((c.level, c.n_infinite, c.n_windows), []).append(a.method)
     return [
-        f"{a.method}: {c.n_infinite} of {count(c.n_windows, 'interval')} at {100 * c.level:g} % "
-        f"{'is' if c.n_infinite == 1 else 'are'} infinite: too few subjects calibrate that level."
-        for a in (results.analysis.methods if results.analysis else ())
-        for c in (a.uncertainty.levels if a.uncertainty else ())
-        if c.n_infinite
+        f"{', '.join(names)}: {n} of {count(of, 'interval')} at {100 * level:g} % "
+        f"{'is' if n == 1 else 'are'} infinite: too few subjects calibrate that level."
+        for (level, n, of), names in methods.items()
     ]
 
 

@@ -149,7 +149,9 @@ def test_a_folder_without_waveforms_is_reported_without(runs, tmp_path, no_page)
     shutil.copytree(runs["both"], tmp_path / "bare")
     (tmp_path / "bare" / "waveforms.npz").unlink()
     done = report(tmp_path / "bare", runs["net"], output=tmp_path / "r", plots=False)
-    assert f"{tmp_path / 'bare'} has no waveforms to show." in done.results.notes
+    assert any(
+        note.startswith(f"{tmp_path / 'bare'} has no waveforms") for note in done.results.notes
+    )
     assert names(done.results) == ["POS", "GREEN", "net"]
     assert {p.method for p in load_pairs(done.folder)} == {"net"}
     assert all(p.n_subjects == 6 for p in done.results.analysis.pairs)

@@ -85,7 +85,7 @@ def test_uncertainty_has_its_own_table_with_scores_ranked_and_coverage_not(analy
     assert a["Withheld (%)"].text == "25"
     assert a["MAE of the kept (bpm)"].text == "0.50 [0.25, 1.00]"
     assert [r[grid.columns.index("AURC (bpm)")].mark for r in grid.rows] == ["best", "second"]
-    assert "A_net: 20 of 20 intervals at 95 % are infinite" in grid.notes[0]
+    assert "A_net, B: 20 of 20 intervals at 95 % are infinite" in grid.notes[0]
     assert "B, setup talking: 90 % intervals cover only 70 %" in grid.notes
 
 
