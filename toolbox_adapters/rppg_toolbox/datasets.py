@@ -193,7 +193,7 @@ def _load(index: Path, dataset: str, print_: str) -> PreprocessReport:
     videos: list[FaceVideo] = []
     for entry in content["videos"]:
         recording, subject, groups = identity(dataset, entry["name"])
-        if recording == entry["name"]:
+        if subject == entry["name"]:  # nothing is known of it here
             subject = entry["subject"]
         source = Recording(
             dataset, recording, subject, index.parent / entry["folder"], None, groups
