@@ -19,8 +19,10 @@ from streamnet_plugin.model.checkpoint import load_checkpoint, shipped_checkpoin
 from streamnet_plugin.rescoring import rescore
 from streamnet_plugin.scoring import load_pairs
 from toolbox_adapters.rppg_toolbox import launcher
-from toolbox_adapters.rppg_toolbox.compat import toolbox_environment
+from toolbox_adapters.rppg_toolbox.capture import identity
+from toolbox_adapters.rppg_toolbox.compat import give_numpy, toolbox_environment
 from toolbox_adapters.rppg_toolbox.outputs import read_outputs
+from toolbox_adapters.rppg_toolbox.settings import absolute_paths
 from toolbox_adapters.rppg_toolbox.workers import MAX_WORKERS, choose_workers
 
 METRIC_LINE = re.compile(r"(FFT|Peak) (\w+) \(\1 Label\): (\S+) \+/- (\S+)")
@@ -274,6 +276,70 @@ def test_a_configuration_is_found_here_then_in_the_checkout_then_among_the_shipp
         find("configs/b.yaml", checkout)
 
 
+def test_folds_and_weights_are_found_here_then_in_the_checkout(tmp_path):
+    here, checkout = tmp_path / "here", tmp_path / "checkout"
+    for folder in (here, checkout):
+        folder.mkdir()
+        (folder / "both.csv").touch()
+    for name in ("fold.csv", "weights.pth"):
+        (checkout / name).touch()
+    tree = {
+        "TRAIN": {"DATA": {"FOLD": {"FOLD_PATH": "./fold.csv"}, "CACHED_PATH": "fold.csv"}},
+        "TEST": {"DATA": {"FOLD": {"FOLD_PATH": "both.csv"}}},
+        "INFERENCE": {"MODEL_PATH": "weights.pth"},
+        "VALID": {"DATA": {"FOLD": {"FOLD_PATH": "nowhere.csv"}}},
+    }
+    absolute_paths(tree, here, checkout)
+    assert tree == {
+        "TRAIN": {
+            "DATA": {
+                "FOLD": {"FOLD_PATH": str(checkout / "fold.csv")},
+                "CACHED_PATH": str(here / "fold.csv"),
+            }
+        },
+        "TEST": {"DATA": {"FOLD": {"FOLD_PATH": str(here / "both.csv")}}},
+        "INFERENCE": {"MODEL_PATH": str(checkout / "weights.pth")},
+        "VALID": {"DATA": {"FOLD": {"FOLD_PATH": str(here / "nowhere.csv")}}},
+    }
+
+
+def test_weights_of_the_checkout_are_tested(
+    inline, standin, twin_pure, launch, toolbox_yaml, tmp_path
+):
+    checkout, work = tmp_path / "checkout", tmp_path / "work"
+    shutil.copytree(standin, checkout)
+    checkout.chmod(0o755)
+    (checkout / "release").mkdir()
+    shutil.copy(shipped_checkpoint(), checkout / "release" / "own.safetensors")
+    work.mkdir()
+    config = toolbox_yaml(
+        work,
+        "only_test",
+        test=("PURE", twin_pure, 0.0, 0.4),
+        model="STREAMNet",
+        metrics=("MAE",),
+        changes={
+            "INFERENCE": {"MODEL_PATH": "./release/own.safetensors"},
+            "UNCERTAINTY": {"MC_SAMPLES": 0},
+        },
+    )
+    done = launch(checkout, config)
+    assert f"Testing uses {checkout / 'release' / 'own.safetensors'}\n" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("dataset", "name", "subject"),
+    [
+        ("BP4DPlus", "F006T1", "F006"),
+        ("BP4DPlusBigSmall", "M006T10", "M006"),
+        ("BP4DPlus", "another", "another"),
+        ("MMPD", "F006T1", "F006T1"),
+    ],
+)
+def test_trials_of_bp4d_share_their_subject(dataset, name, subject):
+    assert identity(dataset, name) == (name, subject, {})
+
+
 # The toolbox's own
 
 
@@ -364,6 +430,19 @@ def test_methods_whose_waveforms_do_not_pass_by_are_named(
     assert [row.method for row in done.run.results.summaries] == ["GREEN"]
     (note,) = (n for n in done.run.results.notes if n.startswith("Not in this table"))
     assert note.endswith("d807b01 (2025-09-01): POS.")
+
+
+def test_raw_bytes_are_read_as_numpy_2_2_read_them():
+    """BP4D+ images pass through a mode of `np.fromstring` that later NumPys refuse."""
+    module = ModuleType("reader")
+    module.np = np
+    give_numpy(module)
+    pixels = module.np.fromstring(b"\x01\x02\xff", np.uint8)
+    assert pixels.dtype == np.uint8
+    assert pixels.tolist() == [1, 2, 255]
+    assert pixels.flags.writeable
+    assert module.np.fromstring(b"\x01\x02\xff", np.uint8, 2).tolist() == [1, 2]
+    assert module.np.fromstring("1 2.5", sep=" ").tolist() == [1, 2.5]
 
 
 # The process afterwards

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,9 @@ from streamnet_plugin.data.pure import SETUPS
 from streamnet_plugin.scoring import WaveformPair
 from streamnet_plugin.types import FloatArray
 from toolbox_adapters.rppg_toolbox.outputs import join_chunks
+
+BP4D = "BP4DPlus"
+"""How the toolbox's names of BP4D+ begin; BigSmall's has its own loader."""
 
 FUNCTIONS = {
     "GREEN": "GREEN",
@@ -125,9 +129,14 @@ class Capture:
 
 
 def identity(dataset: str, name: str) -> tuple[str, str, dict[str, str]]:
-    """Recording, subject and groups of what the toolbox calls a video: PURE's 01-02 is its 102."""
+    """Recording, subject and groups of what the toolbox calls a video: PURE's 01-02 is its 102.
+
+    BP4D+'s F006T1 is of the subject F006. Where nothing is known, all videos are of different ones.
+    """
     if dataset == PURE and name.isdigit():
         digits = name.zfill(4)
         subject, setup = digits[:-2], digits[-2:]
         return f"{subject}-{setup}", subject, {"setup": SETUPS.get(setup, setup)}
+    if dataset.startswith(BP4D) and re.fullmatch(r"[FM]\d{3}T\d+", name):
+        return name, name.partition("T")[0], {}
     return name, name, {}

@@ -42,7 +42,8 @@ def toolbox(
     """Run an unmodified rPPG-Toolbox checkout, with STREAM-Net and other plugins by name.
 
     Does what `python main.py --config_file X.yaml` does there, for the toolbox's own models too.
-    Relative paths in the YAML start from the current folder; nothing is written to the checkout.
+    Relative paths in the YAML start from the current folder; folds and weights that are not there
+    are looked for in the checkout. Nothing is written to the checkout.
 
     Examples:
 

@@ -81,18 +81,28 @@ class _PlaceholderLoader(importlib.abc.Loader):
 
 
 class _NumpyView(ModuleType):
-    """NumPy as the toolbox knew it: `np.mat`, and `solve` of stacks of vectors (NumPy < 2)."""
+    """NumPy as the toolbox knew it: `mat`, `fromstring` of bytes, `solve` of stacked vectors."""
 
     def __init__(self) -> None:
         super().__init__("numpy")
         self.__dict__.update(np.__dict__)
         self.mat = np.asmatrix
+        self.fromstring = _fromstring
         self.linalg = ModuleType("numpy.linalg")
         self.linalg.__dict__.update(np.linalg.__dict__)
         self.linalg.solve = _solve  # type: ignore[attr-defined]
 
     def __getattr__(self, name: str) -> Any:  # what NumPy itself loads only when asked
         return getattr(np, name)
+
+
+def _fromstring(
+    string: Any, dtype: Any = float, count: int = -1, *, sep: str = "", **more: Any
+) -> Any:
+    """`np.fromstring` before NumPy 2.3: without `sep` it copies the numbers out of raw bytes."""
+    if sep:
+        return np.fromstring(string, dtype, count, sep=sep, **more)
+    return np.frombuffer(string, dtype, count, **more).copy()
 
 
 def _solve(a: Any, b: Any) -> Any:

@@ -194,7 +194,7 @@ def _load(index: Path, dataset: str, print_: str, known: GroupsOf) -> Preprocess
     videos: list[FaceVideo] = []
     for entry in content["videos"]:
         recording, subject, groups = identity(dataset, entry["name"])
-        if recording == entry["name"]:
+        if subject == entry["name"]:  # nothing is known of it here
             subject = entry["subject"]
         source = Recording(
             dataset,

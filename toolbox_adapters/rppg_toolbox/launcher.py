@@ -100,8 +100,8 @@ def run_toolbox(
     """Do what `python main.py --config_file X` does in a checkout, which is left untouched.
 
     Relative paths in the YAML are taken from the current directory, so that a read-only checkout
-    works; a configuration file may also be named relative to the checkout. The toolbox prints
-    what it prints; beside its outputs there is a results folder of ours.
+    works; a configuration file, a fold and weights may also be named relative to the checkout. The
+    toolbox prints what it prints; beside its outputs there is a results folder of ours.
 
     Args:
         path: the checkout.
@@ -237,7 +237,7 @@ def _read_config(session: _Session, original: Callable[[Any], Any], arguments: A
     config.defrost()
     modes = {"train_and_test": ("TRAIN", "VALID", "TEST"), "only_test": ("TEST",)}
     check_paths(config, modes.get(config.TOOLBOX_MODE, ("UNSUPERVISED",)))
-    absolute_paths(config, session.cwd)
+    absolute_paths(config, session.cwd, session.checkout.root)
     name = config.MODEL.NAME
     if config.DEVICE.startswith("cpu") and name in session.checkout.models:
         # On a CPU its DataParallel is a pass-through, but 0 would divide by zero.

@@ -35,6 +35,9 @@ PATHS = frozenset(
 )
 """Keys whose values are paths, once the toolbox has derived its own from them."""
 
+SHIPPED = frozenset({"FOLD_PATH", "MODEL_PATH"})
+"""Those of them that the toolbox's own YAMLs set to files of its checkout."""
+
 YACS_DEFAULTS: dict[str, Any] = {
     "MODEL": {"STREAMNET": StreamNet().model_dump()},
     "EVALUATION": Evaluation().model_dump(),
@@ -88,17 +91,20 @@ def unknown_keys(tree: Mapping[str, Any], node: Any, above: str = "") -> Iterato
             yield from unknown_keys(value, node[key], f"{above}{key}.")
 
 
-def absolute_paths(node: Any, folder: Path) -> None:
+def absolute_paths(node: Any, folder: Path, checkout: Path) -> None:
     """Make the relative paths of a yacs tree absolute, from `folder`, in place.
 
-    Raises:
-        ConfigError: a path holds an environment variable that is not set.
+    Folds and weights that are not there are the checkout's, if it has them.
     """
     for key, value in node.items():
         if isinstance(value, Mapping):
-            absolute_paths(value, folder)
+            absolute_paths(value, folder, checkout)
         elif key in PATHS and isinstance(value, str) and value:
-            node[key] = str(folder / Path(value).expanduser())
+            path = folder / Path(value).expanduser()
+            shipped = checkout / value
+            if key in SHIPPED and not path.exists() and shipped.is_file():
+                path = shipped
+            node[key] = str(path)
 
 
 def check_paths(node: Any, sections: tuple[str, ...]) -> None:
