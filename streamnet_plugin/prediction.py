@@ -233,6 +233,13 @@ def _calibrator(path: str | Path, method: str, convention: Convention) -> Calibr
             path=path,
             remedy=f"it knows {', '.join(file.methods)}.",
         )
+    if (method in file.sampled) != takes_option(method, "mc_samples"):
+        raise ConfigError(
+            f"this calibrator was made {'with' if method in file.sampled else 'without'} Monte "
+            f"Carlo samples of {method}, predict does it the other way",
+            path=path,
+            remedy="make one from results with UNCERTAINTY.MC_SAMPLES of 2 or more.",
+        )
     return file.methods[method]
 
 

@@ -145,6 +145,7 @@ def make_calibrator(*folders: str | Path, output: str | Path = "calibrator.json"
         methods=methods,
         convention=first.convention,
         window=first.window,
+        sampled=frozenset(row.method for row in rows if row.hr_mc_std is not None),
         source={
             name: {
                 "title": results.title,

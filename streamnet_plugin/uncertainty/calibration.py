@@ -32,6 +32,8 @@ from streamnet_plugin.wording import count
 
 FORMAT = "streamnet-calibrator"
 VERSION = 1
+ONLY_THIS_RUN = "its calibrator was made without Monte Carlo samples, this run has some"
+ONLY_THE_FILE = "its calibrator was made with Monte Carlo samples, this run has none"
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,15 @@ class CalibratorFile:
         methods: by name.
         convention, window: of the results they were made from, as those say it.
         source: where they come from: data, fingerprint, commit, ...
+        sampled: the methods whose spreads were made with Monte Carlo samples; one without samples
+            is another number.
     """
 
     methods: Mapping[str, Calibrator]
     convention: str
     window: str
     source: Mapping[str, Any] = field(default_factory=dict)
+    sampled: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -123,6 +128,9 @@ def _calibrated(
         given = wanted.calibrators.methods.get(method)
         if given is None:
             return rows, [f"{method}: the calibrator file has no calibrator for it: no intervals."]
+        sampled = any(row.hr_mc_std is not None for row in good)
+        if sampled != (method in wanted.calibrators.sampled):
+            return rows, [f"{method}: no intervals, {ONLY_THIS_RUN if sampled else ONLY_THE_FILE}."]
         return [_with_widths(row, given) for row in rows], []
     error, spread, subjects = errors_of(good)
     by_subject = cross_calibrators(error, spread, subjects, folds=wanted.folds, seed=wanted.seed)
@@ -207,6 +215,7 @@ def save_calibrators(calibrators: CalibratorFile, path: str | Path) -> None:
         "convention": calibrators.convention,
         "window": calibrators.window,
         "methods": {name: c.to_dict() for name, c in calibrators.methods.items()},
+        "sampled": sorted(calibrators.sampled),
         "source": dict(calibrators.source),
     }
     write_text(Path(path), json.dumps(tree, indent=1, allow_nan=False) + "\n", "the calibrator")
@@ -225,6 +234,7 @@ def load_calibrators(path: str | Path) -> CalibratorFile:
             convention=str(tree["convention"]),
             window=str(tree["window"]),
             source=dict(tree["source"]),
+            sampled=frozenset(map(str, tree["sampled"])),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, DataError) as error:
         raise DataError(f"this is no calibrator file: {error}", path=path, remedy=remedy) from error

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from streamnet_plugin import cli, comparison
+from streamnet_plugin import cli, comparison, prediction
 from streamnet_plugin.comparison import benchmark
 from streamnet_plugin.config import load_config
 from streamnet_plugin.data.splits import read_split
@@ -229,7 +229,8 @@ def own_video(tmp_path_factory):
 
 
 @pytest.mark.parametrize("method", ["POS", "STREAMNet"])
-def test_predict_reads_the_heart_rate(own_video, tmp_path, method):
+def test_predict_reads_the_heart_rate(own_video, tmp_path, method, monkeypatch):
+    monkeypatch.setattr(prediction, "MC_SAMPLES", 6)
     reading = predict(own_video, method, output=tmp_path / "out")
     assert reading.hr_bpm == pytest.approx(80, abs=2)
     assert reading.trusted

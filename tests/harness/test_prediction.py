@@ -17,7 +17,14 @@ from streamnet_plugin.prediction import predict
 from streamnet_plugin.uncertainty.calibration import CalibratorFile, save_calibrators
 from streamnet_plugin.uncertainty.conformal import calibrate
 
+FEW_SAMPLES = 6
+"""Instead of 30: every one takes a quarter of a second here."""
 SMALL = {"width": 320, "height": 240, "duration_s": 12.0}
+
+
+@pytest.fixture(autouse=True)
+def few_samples(monkeypatch):
+    monkeypatch.setattr(prediction, "MC_SAMPLES", FEW_SAMPLES)
 
 
 def test_light_that_flickers_is_not_trusted(tmp_path):
@@ -77,6 +84,7 @@ def calibrator_of(path, method="POS", n=12, **changes):
         {method: calibrate(3 * scores, np.full(n, 2.0), [f"s{i}" for i in range(n)])},
         "toolbox-2025 (0.6-3.3 Hz)",
         "whole videos",
+        sampled=frozenset({method} - {"POS"}),
     )
     save_calibrators(replace(made, **changes), path)
     return path
@@ -99,6 +107,16 @@ def test_a_calibrator_gives_an_interval_around_the_reading(
     assert low > 0
     assert f"90 % interval {low:.1f}-{high:.1f} bpm" in reading.describe()
     assert "Note: the interval was calibrated on whole videos" in reading.describe()
+
+
+@pytest.mark.parametrize(
+    ("method", "sampled", "said"),
+    [("POS", {"POS"}, "made with"), ("STREAMNet", (), "made without")],
+)
+def test_a_calibrator_of_other_spreads_is_refused(own_video, tmp_path, method, sampled, said):
+    file = calibrator_of(tmp_path / "c.json", method, sampled=frozenset(sampled))
+    with pytest.raises(ConfigError, match=f"{said} Monte Carlo samples of {method}"):
+        predict(own_video, method, calibrator=file)
 
 
 def test_without_a_calibrator_there_is_no_interval(own_video):

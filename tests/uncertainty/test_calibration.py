@@ -398,3 +398,17 @@ def test_the_intervals_hold_on_new_people_as_promised(tmp_path):
         tested = calibrated(rows[len(learnt) :], calibrators=load_calibrators(path))
         inside += [abs(r.hr_pred_refined - TRUE) <= r.half_widths["90"] for r in tested]
     assert 0.89 < np.mean(inside) < 0.99  # at least 90 %, at most by 1 / 11 more, 3000 windows
+
+
+@pytest.mark.parametrize("sampled", [True, False])
+def test_a_calibrator_of_other_spreads_gives_no_interval(sampled):
+    """With samples a spread is another number: its quantile would be wrong without a word."""
+    rows = [replace(r, hr_mc_std=1.0 if sampled else None) for r in simulated()]
+    fits = file_of(simulated(), sampled=frozenset({"POS"} if sampled else ()))
+    other = replace(fits, sampled=frozenset(() if sampled else {"POS"}))
+    assert all(r.half_widths for r in calibrated(rows, calibrators=fits))
+    done, notes = with_uncertainty(rows, Wanted(calibrators=other))
+    assert not any(r.half_widths for r in done)
+    (note,) = notes
+    assert note.startswith("POS: no intervals")
+    assert "Monte Carlo samples" in note

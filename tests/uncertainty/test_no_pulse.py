@@ -21,7 +21,7 @@ from streamnet_plugin.types import FaceVideo, Recording
 METHODS = ("STREAMNet", "GREEN", "ICA", "CHROM", "LGI", "POS", "OMIT")  # PBV fails on easy ones too
 N_FRAMES, FS, WINDOW_S = 300, 30.0, 10.0
 ANY_PULSE = np.sin(2 * np.pi * 1.2 * np.arange(N_FRAMES) / FS)
-VIDEOS = 5
+VIDEOS = 3
 
 
 def video(name, frames, bvp=ANY_PULSE):
