@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from streamnet_plugin.errors import StreamnetError
     from streamnet_plugin.prediction import PulseReading, predict
     from streamnet_plugin.registry import get_method, list_methods
+    from streamnet_plugin.reporting import difference, make_calibrator
+    from streamnet_plugin.rescoring import rescore
 
 # name -> module that defines it; `__getattr__` imports the module when the name is first used.
 _EXPORTS = {
@@ -27,15 +29,21 @@ _EXPORTS = {
     "PulseReading": "streamnet_plugin.prediction",
     "StreamnetError": "streamnet_plugin.errors",
     "benchmark": "streamnet_plugin.comparison",
+    "difference": "streamnet_plugin.reporting",
     "get_method": "streamnet_plugin.registry",
     "list_methods": "streamnet_plugin.registry",
     "load_config": "streamnet_plugin.config",
+    "make_calibrator": "streamnet_plugin.reporting",
+    "rescore": "streamnet_plugin.rescoring",
     "predict": "streamnet_plugin.prediction",
 }
 
 __all__ = [  # noqa: RUF022 - the order a reader meets them in
     "predict",
     "benchmark",
+    "rescore",
+    "make_calibrator",
+    "difference",
     "PulseReading",
     "BenchmarkRun",
     "get_method",
