@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from streamnet_plugin.report.results import (
@@ -71,6 +71,14 @@ def interval(found: Interval | None, scale: float = 1.0, digits: int = 2) -> str
     if found.low is None or found.high is None:
         return value
     return f"{value} [{number(scale * found.low, digits)}, {number(scale * found.high, digits)}]"
+
+
+def in_percent(share: Interval) -> Interval:
+    """An interval of a share in 0..1, in %."""
+    value, low, high = (
+        None if v is None else 100 * v for v in (share.value, share.low, share.high)
+    )
+    return replace(share, value=value, low=low, high=high)
 
 
 def p_value(p: float | None) -> str:

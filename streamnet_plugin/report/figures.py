@@ -21,7 +21,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from streamnet_plugin.report.cells import in_percent
 from streamnet_plugin.report.results import BenchmarkResults
+from streamnet_plugin.report.writer import file_name
 from streamnet_plugin.statistics.results import BlandAltman, GroupRow, Interval, MethodAnalysis
 from streamnet_plugin.wording import count
 
@@ -289,7 +291,7 @@ def bland_altman(results: BenchmarkResults, method: str) -> Drawn | None:
     axes.set_xlabel("mean of read and true HR (bpm)")
     axes.set_ylabel("read − true HR (bpm)")
     alt = f"Bland-Altman plot of {method}, {count(len(good), 'window')}: {told}."
-    name = f"bland-altman-{_file_name(method)}"
+    name = f"bland-altman-{file_name(method)}"
     return _done(name, f"Agreement of {method} with the truth", alt, figure)
 
 
@@ -319,7 +321,7 @@ def calibration(results: BenchmarkResults) -> Drawn | None:
     curves = {}
     for m in _analysed(results):
         levels = m.uncertainty.levels if m.uncertainty else ()
-        known = [(100 * c.level, _percent(c.picp)) for c in levels if c.picp.value is not None]
+        known = [(100 * c.level, in_percent(c.picp)) for c in levels if c.picp.value is not None]
         if known:
             curves[m.method] = known
     if not curves:
@@ -396,7 +398,7 @@ def group_errors(results: BenchmarkResults, group: str) -> Drawn | None:
     rows = _group_rows(results, group)
     cells = {(r.value, r.method): r.mae for r in rows}
     places = list(dict.fromkeys(r.value for r in rows))
-    name = f"group-{_file_name(group)}"
+    name = f"group-{file_name(group)}"
     return _by_place(
         results, name, f"Error by {group}", places, cells, "MAE of HR (bpm)", group
     )  # fmt: skip
@@ -406,10 +408,10 @@ def group_errors(results: BenchmarkResults, group: str) -> Drawn | None:
 def group_coverage(results: BenchmarkResults, group: str) -> Drawn | None:
     """Coverage of the 90 % intervals in every value of a group; hollow where it is too low."""
     rows = [r for r in _group_rows(results, group) if r.coverage is not None]
-    cells = {(r.value, r.method): _percent(r.coverage) for r in rows if r.coverage is not None}
+    cells = {(r.value, r.method): in_percent(r.coverage) for r in rows if r.coverage is not None}
     low = {(r.value, r.method) for r in rows if r.warning}
     places = list(dict.fromkeys(r.value for r in rows))
-    name = f"coverage-{_file_name(group)}"
+    name = f"coverage-{file_name(group)}"
     return _by_place(
         results, name, f"Coverage of the 90 % intervals by {group}", places, cells,
         "coverage, PICP (%)", group, nominal=100 * NOMINAL, hollow=low,
@@ -577,15 +579,6 @@ def _maes(results: BenchmarkResults) -> dict[str, Interval]:
     return maes
 
 
-def _percent(x: Interval) -> Interval:
-    """Of a share in 0..1."""
-
-    def of(value: float | None) -> float | None:
-        return None if value is None else 100 * value
-
-    return Interval(of(x.value), of(x.low), of(x.high), x.method, x.reason)
-
-
 def _told(x: Interval) -> str:
     if x.low is None or x.high is None:
         return f"{x.value:.2f}"
@@ -594,7 +587,3 @@ def _told(x: Interval) -> str:
 
 def _level(results: BenchmarkResults) -> str:
     return f"{100 * (results.analysis.level if results.analysis else 0.95):.0f} %"
-
-
-def _file_name(name: str) -> str:
-    return "".join(c if c.isalnum() or c in "-." else "_" for c in name)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from streamnet_plugin.evaluation.conventions import CONVENTIONS
 from streamnet_plugin.report import viewer
-from streamnet_plugin.report.cells import analysis_of, coverage_at
+from streamnet_plugin.report.cells import analysis_of, coverage_at, in_percent
 from streamnet_plugin.report.findings import (
     NOMINAL,
     SIGNIFICANT,
@@ -271,12 +271,7 @@ def _uncertainty(results: BenchmarkResults, method: str) -> list[Cell]:
     if c is None:
         return [Cell("—"), Cell("—")]
     width = Cell("—") if c.mean_width is None else Cell(f"{c.mean_width:.1f}", c.mean_width)
-    return [_interval_cell(_percent(c.picp), 0), width]
-
-
-def _percent(x: Interval) -> Interval:
-    value, low, high = (None if v is None else 100 * v for v in (x.value, x.low, x.high))
-    return Interval(value, low, high, x.method, x.reason)
+    return [_interval_cell(in_percent(c.picp), 0), width]
 
 
 def _marked(rows: list[dict[str, Any]], metrics: Sequence[str]) -> list[dict[str, Any]]:
@@ -340,7 +335,9 @@ def _groups(results: BenchmarkResults) -> list[dict[str, Any]]:
         {
             "row": row,
             "mae": _interval_cell(row.mae),
-            "coverage": None if row.coverage is None else _interval_cell(_percent(row.coverage), 0),
+            "coverage": None
+            if row.coverage is None
+            else _interval_cell(in_percent(row.coverage), 0),
         }
         for row in (results.analysis.groups if results.analysis else ())
     ]

@@ -29,7 +29,6 @@ from streamnet_plugin.statistics.windows import (
     by_method,
     column,
     error_table,
-    subject_of,
     with_result,
 )
 from streamnet_plugin.wording import count
@@ -90,7 +89,7 @@ def method_analysis(
     kept_mae = mae_interval(kept, level=level, seed=seed)
     if rows and not kept:
         kept_mae = Interval(None, reason=f"every one of {count(len(rows), 'window')} is withheld")
-    subjects = [subject_of(row) for row in good]
+    subjects = [row.person for row in good]
     difference = column(good, "hr_pred") - column(good, "hr_label")
     return MethodAnalysis(
         method=method,

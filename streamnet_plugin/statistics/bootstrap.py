@@ -21,7 +21,7 @@ from streamnet_plugin.errors import ConfigError
 from streamnet_plugin.evaluation.aggregate import METRICS
 from streamnet_plugin.report.results import WindowRow
 from streamnet_plugin.statistics.results import Interval
-from streamnet_plugin.statistics.windows import column, subject_of, with_result
+from streamnet_plugin.statistics.windows import column, with_result
 from streamnet_plugin.types import FloatArray
 from streamnet_plugin.wording import count
 
@@ -234,7 +234,7 @@ def metric_intervals(
     good = with_result(rows)
     if not good:
         return {name: Interval(None, reason="no window has a result") for name in TABLE_METRICS}
-    subjects = [subject_of(row) for row in good]
+    subjects = [row.person for row in good]
     sums = subject_sums(_columns(good), subjects)
     found = bootstrap_intervals(
         lambda times: _metrics(times @ sums), len(sums), level=level, seed=seed

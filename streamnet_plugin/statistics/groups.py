@@ -15,7 +15,6 @@ from streamnet_plugin.statistics.windows import (
     column,
     has_result,
     known,
-    subject_of,
     with_result,
 )
 
@@ -32,7 +31,7 @@ def mae_interval(rows: Sequence[WindowRow], *, level: float = 0.95, seed: int = 
     """MAE (bpm) of the rows that have a result, over all windows, with its cluster interval."""
     good = with_result(rows)
     error = np.abs(column(good, "hr_pred") - column(good, "hr_label"))
-    return mean_interval(error, [subject_of(row) for row in good], level=level, seed=seed)
+    return mean_interval(error, [row.person for row in good], level=level, seed=seed)
 
 
 def coverage_interval(
@@ -52,9 +51,7 @@ def coverage_interval(
         return None
     error = np.abs(column(calibrated, "hr_pred_refined") - column(calibrated, "hr_label_refined"))
     half = np.array([_or_infinite(row.half_widths[nominal]) for row in calibrated])
-    return share_interval(
-        error <= half, [subject_of(row) for row in calibrated], level=level, seed=seed
-    )
+    return share_interval(error <= half, [row.person for row in calibrated], level=level, seed=seed)
 
 
 def _or_infinite(width: float | None) -> float:
@@ -132,7 +129,7 @@ def _group_row(
         group=group,
         value=value,
         method=method,
-        n_subjects=len({subject_of(row) for row in rows}),
+        n_subjects=len({row.person for row in rows}),
         n_windows=len(rows),
         mae=mae_interval(rows, level=level, seed=seed),
         coverage=coverage,
@@ -151,7 +148,7 @@ def length_rows(
         LengthRow(
             seconds=seconds,
             method=method,
-            n_subjects=len({subject_of(row) for row in with_result(mine)}),
+            n_subjects=len({row.person for row in with_result(mine)}),
             n_windows=len(with_result(mine)),
             n_no_result=len(mine) - len(with_result(mine)),
             mae=mae_interval(mine, level=level, seed=seed),

@@ -9,21 +9,8 @@ from typing import TypeGuard
 
 import numpy as np
 
-from streamnet_plugin.report.results import WindowRow
+from streamnet_plugin.report.results import WindowKey, WindowRow
 from streamnet_plugin.types import FloatArray
-
-Subject = tuple[str, str]
-"""(dataset, subject): subject "01" of two datasets is two persons."""
-WindowKey = tuple[str, str, int]
-"""(dataset, recording, window), the same for every method of a run."""
-
-
-def subject_of(row: WindowRow) -> Subject:
-    return row.dataset, row.subject
-
-
-def key_of(row: WindowRow) -> WindowKey:
-    return row.dataset, row.recording, row.window
 
 
 def known(value: float | None) -> TypeGuard[float]:
@@ -65,14 +52,14 @@ class ErrorTable:
 
     methods: tuple[str, ...]
     keys: tuple[WindowKey, ...]
-    subjects: tuple[Subject, ...]
+    subjects: tuple[str, ...]
     errors: FloatArray
 
-    def common(self, methods: Sequence[str]) -> tuple[FloatArray, list[Subject]]:
+    def common(self, methods: Sequence[str]) -> tuple[FloatArray, list[str]]:
         """Mean errors (n, len(methods)) of the subjects over the windows that all have."""
         columns = self.errors[:, [self.methods.index(m) for m in methods]]
         both = np.isfinite(columns).all(axis=1)
-        found: dict[Subject, list[int]] = {}
+        found: dict[str, list[int]] = {}
         for i in np.flatnonzero(both):
             found.setdefault(self.subjects[i], []).append(int(i))
         means = [columns[windows].mean(axis=0) for windows in found.values()]
@@ -82,13 +69,13 @@ class ErrorTable:
 def error_table(rows: Sequence[WindowRow]) -> ErrorTable:
     """The rows as a table, methods and windows in order of first appearance."""
     methods = tuple(by_method(rows))
-    owners: dict[WindowKey, Subject] = {}
+    owners: dict[WindowKey, str] = {}
     for row in rows:
-        owners.setdefault(key_of(row), subject_of(row))
+        owners.setdefault(row.key, row.person)
     place = {key: i for i, key in enumerate(owners)}
     errors = np.full((len(owners), len(methods)), np.nan)
     good = with_result(rows)
     error = np.abs(column(good, "hr_pred") - column(good, "hr_label"))
-    at = [place[key_of(row)] for row in good]
+    at = [place[row.key] for row in good]
     errors[at, [methods.index(row.method) for row in good]] = error
     return ErrorTable(methods, tuple(owners), tuple(owners.values()), errors)
