@@ -18,6 +18,7 @@ from streamnet_plugin.statistics.analysis import analyse, joined
 from streamnet_plugin.statistics.groups import length_rows
 from streamnet_plugin.statistics.results import Analysis, Interval, LengthRow, Repeatability
 from streamnet_plugin.statistics.waveform import BeatErrors, beat_errors, waveform_metrics
+from streamnet_plugin.statistics.windows import by_method, column
 from streamnet_plugin.types import FloatArray
 from streamnet_plugin.uncertainty.assess import assess
 from streamnet_plugin.uncertainty.repeatability import (
@@ -52,19 +53,17 @@ def analyse_run(
     Raises:
         ConfigError: `baseline` is none of the methods.
     """
-    by_method: dict[str, list[WindowRow]] = {}
-    for row in rows:
-        by_method.setdefault(row.method, []).append(row)
+    rows_of = by_method(rows)
     quality = {
         method: assess(mine, [row.hr_mc_crps for row in mine], seed)
-        for method, mine in by_method.items()
+        for method, mine in rows_of.items()
     }
     return joined(
         analyse(rows, baseline=baseline, seed=seed),
         uncertainty={method: q for method, q in quality.items() if q is not None},
         repeatability={
             method: _repeatability(mine, [p for p in pairs if p.method == method], convention)
-            for method, mine in by_method.items()
+            for method, mine in rows_of.items()
         },
         waveform=_waveforms(pairs, convention, seed),
         lengths=_lengths(pairs, convention, hr_method, seed),
@@ -77,7 +76,7 @@ def _repeatability(
     good = [row for row in rows if row.hr_pred_refined is not None and not row.reason]
     found = []
     if len({(row.dataset, row.recording) for row in good}) < len(good):
-        error = np.array([_known(r.hr_pred_refined) - _known(r.hr_label_refined) for r in good])
+        error = column(good, "hr_pred_refined") - column(good, "hr_label_refined")
         found.append(
             retest_repeatability(
                 error, [f"{r.dataset}/{r.recording}" for r in good], [r.person for r in good]
@@ -113,10 +112,6 @@ def _repeated_draws(
 def _samples(pair: WaveformPair) -> FloatArray:
     assert pair.samples is not None
     return pair.samples
-
-
-def _known(value: float | None) -> float:
-    return float("nan") if value is None else value
 
 
 def _waveforms(

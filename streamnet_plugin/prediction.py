@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -157,7 +156,7 @@ def predict(
     path, progress = Path(video), progress or Silent()
     reader = get_method(method, **_options(method, weights, seed))
     convention = get_convention("toolbox-2025")
-    calibrated = None if calibrator is None else _calibrator(calibrator, reader.name, convention)
+    calibrated, calibrated_on = _calibrator(calibrator, reader.name, convention)
     recordings = find_recordings("video", path)
     if len(recordings) != 1:
         raise DataError(
@@ -202,7 +201,7 @@ def predict(
         doubts=_doubts(evidence, colour, mc.std if mc else None, spectral, seconds),
         spread_bpm=spread,
         half_width_bpm=calibrated.half_width(spread, INTERVAL) if calibrated else None,
-        notes=(*face.notes, *(_calibration_notes(calibrator) if calibrator else ())),
+        notes=(*face.notes, *calibrated_on),
         t=np.arange(len(bvp)) / face.fs,
         bvp=bvp / bvp.std(),
     )
@@ -219,7 +218,12 @@ def _options(method: str, weights: str | Path | None, seed: int) -> dict[str, An
     return {k: v for k, v in wanted.items() if takes_option(method, k)}
 
 
-def _calibrator(path: str | Path, method: str, convention: Convention) -> Calibrator:
+def _calibrator(
+    path: str | Path | None, method: str, convention: Convention
+) -> tuple[Calibrator | None, tuple[str, ...]]:
+    """A method's calibrator, and a note on what its intervals rest on; nothing without a file."""
+    if path is None:
+        return None, ()
     file = load_calibrators(path)
     if file.convention != str(convention):
         raise ConfigError(
@@ -240,13 +244,10 @@ def _calibrator(path: str | Path, method: str, convention: Convention) -> Calibr
             path=path,
             remedy="make one from results with UNCERTAINTY.MC_SAMPLES of 2 or more.",
         )
-    return file.methods[method]
-
-
-def _calibration_notes(path: str | Path) -> Iterator[str]:
-    """What the interval rests on."""
-    window = load_calibrators(path).window
-    yield f"the interval was calibrated on {window}, and holds for people and cameras like there"
+    return file.methods[method], (
+        f"the interval was calibrated on {file.window}, and holds for people and cameras like "
+        "there",
+    )
 
 
 def _doubts(

@@ -26,13 +26,12 @@ def with_groups(recordings: Sequence[Recording], root: str | Path) -> list[Recor
     Raises:
         DataError: `groups.csv` cannot be read, or names a recording twice or one that is not there.
     """
-    known = {r.id for r in recordings}
-    strange = [name for name in _read_table(Path(root)) if name not in known]
+    found, known = GroupsOf(root), {r.id for r in recordings}
+    strange = [name for name in found.table if name not in known]
     if strange:
         raise DataError(
             f"there is no recording {strange[0]!r}", path=Path(root) / GROUPS_FILE, remedy=REMEDY
         )
-    found = GroupsOf(root)
     return [replace(r, groups=found.joined(r.id, r.groups)) for r in recordings]
 
 

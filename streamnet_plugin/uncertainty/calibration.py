@@ -13,7 +13,7 @@ import numpy as np
 from streamnet_plugin.atomic import write_text
 from streamnet_plugin.errors import ConfigError, DataError
 from streamnet_plugin.report.results import WindowRow
-from streamnet_plugin.statistics.windows import known
+from streamnet_plugin.statistics.windows import by_method, known
 from streamnet_plugin.types import FloatArray
 from streamnet_plugin.uncertainty.abstention import (
     UNSURE,
@@ -84,8 +84,7 @@ def with_uncertainty(
     """
     done: list[WindowRow] = []
     notes: list[str] = []
-    for method in dict.fromkeys(row.method for row in rows):
-        mine = [row for row in rows if row.method == method]
+    for method, mine in by_method(rows).items():
         mine, said = _calibrated(method, mine, wanted)
         notes += said
         done += _withheld(mine, wanted)
@@ -195,8 +194,8 @@ def make_calibrators(rows: Sequence[WindowRow]) -> dict[str, Calibrator]:
         DataError: no method has a window with an error and a spread.
     """
     found = {}
-    for method in dict.fromkeys(row.method for row in rows):
-        good = [row for row in rows if row.method == method and usable(row)]
+    for method, mine in by_method(rows).items():
+        good = [row for row in mine if usable(row)]
         if good:
             found[method] = calibrate(*errors_of(good))
     if not found:

