@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from streamnet_plugin.registry import get_method, list_methods
     from streamnet_plugin.reporting import difference, make_calibrator
     from streamnet_plugin.rescoring import rescore
-    from streamnet_plugin.training.run import TrainRun, test, train
+    from streamnet_plugin.training.run import TrainRun, run_test, train
 
 # name -> module that defines it; `__getattr__` imports the module when the name is first used.
 _EXPORTS = {
@@ -38,7 +38,7 @@ _EXPORTS = {
     "make_calibrator": "streamnet_plugin.reporting",
     "rescore": "streamnet_plugin.rescoring",
     "predict": "streamnet_plugin.prediction",
-    "test": "streamnet_plugin.training.run",
+    "run_test": "streamnet_plugin.training.run",
     "train": "streamnet_plugin.training.run",
 }
 
@@ -46,7 +46,7 @@ __all__ = [  # noqa: RUF022 - the order a reader meets them in
     "predict",
     "benchmark",
     "train",
-    "test",
+    "run_test",
     "rescore",
     "make_calibrator",
     "difference",

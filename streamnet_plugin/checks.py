@@ -91,8 +91,7 @@ def check_config(config: Config, backend: Backend = "both") -> Iterator[str]:
 def findings(
     config: Config, backend: Backend = "both", *, weights: bool = True
 ) -> Iterator[Finding]:
-    """Problems and notes of a configuration that parses; `weights` False leaves out those to test.
-    """
+    """Problems and notes of a configuration that parses; of its weights only if `weights`."""
     # The toolbox's own models leave VALID unread with USE_LAST_EPOCH; many of its YAMLs leave
     # there what happens to be. A protocol of STREAM-Net is held to be sound as it is written.
     unread = config.TEST.USE_LAST_EPOCH and not _uses_streamnet(config)

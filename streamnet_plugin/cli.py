@@ -275,7 +275,7 @@ def train(
 
         streamnet train train/ubfc-intra --data-root /data/UBFC-rPPG
 
-        streamnet train train/pure-to-ubfc --data-root PURE=/P --data-root UBFC-rPPG=/U TRAIN.EPOCHS=10
+        streamnet train my.yaml TRAIN.EPOCHS=10 TRAINING.PRECISION=bfloat16 -o runs/short
 
         torchrun --nproc_per_node 2 -m streamnet_plugin train my.yaml
     """
@@ -297,8 +297,8 @@ def train(
         report_failures(list(done.failures), allow_failures)
 
 
-@app.command()
-def test(
+@app.command("test")
+def run_test(
     config: Annotated[str, typer.Argument(help="A YAML, or the name of a shipped one.")],
     overrides: Overrides = None,
     weights: Weights = None,
@@ -321,7 +321,7 @@ def test(
 
     from streamnet_plugin.data_root import parse_data_roots
     from streamnet_plugin.report.tables import to_rich
-    from streamnet_plugin.training.run import test as run
+    from streamnet_plugin.training.run import run_test as run
 
     with progress_bars() as bars:
         done = run(

@@ -16,7 +16,6 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-
 LINES = 100
 """Without a terminal a stage of more steps than this does not print every one."""
 

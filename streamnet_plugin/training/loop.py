@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -149,6 +149,38 @@ class Progress:
 
 
 Validate = Callable[[nn.Module, "Fabric"], Validation]
+Load = Callable[[Clips, Iterable[list[int]]], Iterable[Any]]
+"""Makes batches of clips by their numbers; asked once, and iterated anew in every epoch."""
+
+
+def load_with(workers: int = 0) -> Load:
+    """A `DataLoader` with so many worker processes, which live as long as the training."""
+
+    def load(clips: Clips, batches: Iterable[list[int]]) -> Iterable[Any]:
+        return DataLoader(
+            clips,  # type: ignore[arg-type]
+            batch_sampler=batches,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+        )
+
+    return load
+
+
+def load_like(loader: DataLoader[Any]) -> Load:
+    """As another `DataLoader` does it, in another order."""
+
+    def load(clips: Clips, batches: Iterable[list[int]]) -> Iterable[Any]:
+        return DataLoader(
+            clips,  # type: ignore[arg-type]
+            batch_sampler=batches,
+            num_workers=loader.num_workers,
+            persistent_workers=loader.num_workers > 0,
+            collate_fn=loader.collate_fn,
+            worker_init_fn=loader.worker_init_fn,
+        )
+
+    return load
 
 
 def fit(
@@ -160,6 +192,7 @@ def fit(
     validate: Validate | None = None,
     states: StateFolder | None = None,
     listener: Listener | None = None,
+    load: Load | None = None,
 ) -> list[EpochReport]:
     """Fit a network that maps clips (B, T, 6, H, W) to (B, T); it is left in evaluation mode.
 
@@ -171,6 +204,7 @@ def fit(
         validate: measures the network after every epoch.
         states: where to go on from, and to save to; None does neither.
         listener: hears of steps and epochs, in the first process only.
+        load: how batches are loaded; None as `load_with(settings.workers)`.
 
     Returns:
         What every epoch came to, those before an interruption included.
@@ -182,13 +216,27 @@ def fit(
         OutputError: a state cannot be written.
     """
     with ExitStack() as stack:
-        run = _Run(model, clips, settings, fabric, states, listener or Listener(), stack)
+        load = load or load_with(settings.workers)
+        run = _Run(model, clips, settings, fabric, states, listener or Listener(), load, stack)
         run.resume()
         while not run.over():
             run.epoch()
             run.measure(validate)
     model.eval()
     return run.progress.reports
+
+
+class _Order:
+    """A batch sampler that is told every epoch's batches."""
+
+    def __init__(self) -> None:
+        self.now: list[list[int]] = []
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self.now)
+
+    def __len__(self) -> int:
+        return len(self.now)
 
 
 class _Run:
@@ -202,6 +250,7 @@ class _Run:
         fabric: Fabric | None,
         states: StateFolder | None,
         listener: Listener,
+        load: Load,
         stack: ExitStack,
     ) -> None:
         self.fabric = fabric or own_fabric(model, settings)
@@ -225,6 +274,8 @@ class _Run:
         self.bare = model
         self.model, self.optimizer = self.fabric.setup(model, optimizer)
         self.progress = Progress()
+        self.order = _Order()
+        self.batches = load(clips, self.order)
         self.dropout = self._exact(stack)
 
     def _exact(self, stack: ExitStack) -> ClipDropout | None:
@@ -290,25 +341,14 @@ class _Run:
             self.clips.set_epoch(progress.epoch)
         todo = self._steps(progress.epoch)[len(progress.losses) :]
         self.model.train()
-        batches = self._batches(todo)
+        rank, world = self.fabric.global_rank, self.fabric.world_size
+        self.order.now = [clips[rank::world] for step in todo for clips in step]
+        batches = iter(self.batches)
         self.began, self.seen = time.perf_counter(), 0
         for step in todo:
             self._step(step, batches)
             if self.states is not None and self.states.due():
                 self.save()
-
-    def _batches(self, steps: Sequence[Step]) -> Iterator[Any]:
-        """This process's part of every forward pass, in order."""
-        rank, world = self.fabric.global_rank, self.fabric.world_size
-        mine = [clips[rank::world] for step in steps for clips in step]
-        return iter(
-            DataLoader(
-                self.clips,  # type: ignore[arg-type]
-                batch_sampler=mine,
-                num_workers=self.settings.workers,
-                pin_memory=self.fabric.device.type == "cuda",
-            )
-        )
 
     def _step(self, step: Step, batches: Iterator[Any]) -> None:
         total = sum(len(clips) for clips in step)
@@ -323,7 +363,7 @@ class _Run:
                 share = losses.sum() * self.fabric.world_size / total
                 self.fabric.backward(share)
             loss += share.detach()
-        mean_loss = float(self.fabric.all_reduce(loss, reduce_op="mean"))
+        mean_loss = float(cast(Tensor, self.fabric.all_reduce(loss, reduce_op="mean")))
         norm = self._gradient_norm()
         self._check_finite(mean_loss, norm)
         rate = float(self.schedule.get_last_lr()[0])
@@ -458,9 +498,7 @@ def _name(batch: Any, item: int) -> str:
     return f"clip {item} of a batch" if known is None else f"clip {known[1]} of {known[0]}"
 
 
-def is_best(
-    report: EpochReport, before: Sequence[EpochReport], settings: TrainSettings
-) -> bool:
+def is_best(report: EpochReport, before: Sequence[EpochReport], settings: TrainSettings) -> bool:
     """No epoch before was as good; without validation data the last one always is the best."""
     score = _score(report, settings)
     if report.valid_loss is None:
@@ -485,7 +523,6 @@ def described(report: EpochReport) -> str:
 
 def _progress_of(saved: Mapping[str, Any]) -> Progress:
     reports = [
-        EpochReport(**{**r, "learning_rates": tuple(r["learning_rates"])})
-        for r in saved["reports"]
+        EpochReport(**{**r, "learning_rates": tuple(r["learning_rates"])}) for r in saved["reports"]
     ]
     return Progress(saved["epoch"], list(saved["losses"]), list(saved["rates"]), reports)

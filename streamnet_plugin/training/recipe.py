@@ -85,9 +85,7 @@ def make_optimizer(
     """The optimizer that the recipe names."""
     rate, decay = settings.learning_rate, settings.weight_decay
     if settings.optimizer == "sgd":
-        return torch.optim.SGD(
-            parameters, lr=rate, weight_decay=decay, momentum=settings.momentum
-        )
+        return torch.optim.SGD(parameters, lr=rate, weight_decay=decay, momentum=settings.momentum)
     kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
     return kind(parameters, lr=rate, weight_decay=decay)
 

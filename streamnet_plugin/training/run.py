@@ -1,4 +1,4 @@
-"""A protocol's training from its YAML: crops, clips, the loop, and a folder with what came of it."""
+"""A protocol's training from its YAML: crops, clips, the loop, and a folder of results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from streamnet_plugin.atomic import write_text
 from streamnet_plugin.checks import STREAMNET, findings
-from streamnet_plugin.comparison import BenchmarkRun, benchmark, preprocess_data, preprocess_settings
+from streamnet_plugin.comparison import (
+    BenchmarkRun,
+    benchmark,
+    preprocess_data,
+    preprocess_settings,
+)
 from streamnet_plugin.config import Config, Data, dump_config, load_config
 from streamnet_plugin.data.datasets import dataset_fingerprint
 from streamnet_plugin.data.splits import check_split, write_split
@@ -53,6 +58,10 @@ ELSEWHERE = (
     "DATA_PATH", "CACHED_PATH", "FILE_LIST_PATH", "EXP_DATA_NAME", "DO_PREPROCESS", "INFO",
 )  # fmt: skip
 """Keys of a DATA section that say where things lie, not what is trained on."""
+
+
+NAMES = ("MODEL_FILE_NAME", "PLOT_LOSSES_AND_LR")
+"""Keys of TRAIN that change nothing of the training."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +139,7 @@ def train(
     return TrainRun(folder, tested_weights(parsed, folder), tuple(epochs), failures)
 
 
-def test(
+def run_test(
     config: str | Path | Config,
     *,
     weights: str | Path | None = None,
@@ -152,15 +161,15 @@ def test(
         ConfigError: nothing was trained yet; or see `benchmark`.
     """
     parsed = config if isinstance(config, Config) else load_config(config, overrides)
-    if weights is None and not parsed.INFERENCE.MODEL_PATH:
-        if parsed.TOOLBOX_MODE == "train_and_test":
-            weights = tested_weights(parsed, run_folder(parsed))
-            if not weights.is_file():
-                raise ConfigError(
-                    "there are no weights of this protocol's training",
-                    path=weights,
-                    remedy="run `streamnet train` first, or name other weights (--weights).",
-                )
+    trained_here = parsed.TOOLBOX_MODE == "train_and_test" and not parsed.INFERENCE.MODEL_PATH
+    if weights is None and trained_here:
+        weights = tested_weights(parsed, run_folder(parsed))
+        if not weights.is_file():
+            raise ConfigError(
+                "there are no weights of this protocol's training",
+                path=weights,
+                remedy="run `streamnet train` first, or name other weights (--weights).",
+            )
     if weights is not None:
         inference = parsed.INFERENCE.model_copy(update={"MODEL_PATH": str(weights)})
         parsed = parsed.model_copy(update={"INFERENCE": inference})
@@ -304,9 +313,7 @@ def _section(name: str, data: Data, config: Config, jobs: int, progress: Reporte
         if video.bvp is not None:
             reason = f"its {count(len(video.frames), 'frame')} are fewer than a clip's {needed}"
             remedy = "use a longer video, or a smaller CHUNK_LENGTH."
-        failures.append(
-            FailureRow(video.recording.id, str(video.recording.path), reason, remedy)
-        )
+        failures.append(FailureRow(video.recording.id, str(video.recording.path), reason, remedy))
     if not videos:
         first = failures[0]
         raise DataError(
@@ -369,23 +376,23 @@ def _fit(
 
 
 def identity(config: Config, sections: Mapping[str, _Section]) -> dict[str, Any]:
-    """What must not change between two parts of one training, as plain values by key."""
+    """What must not change between two parts of one training: the recipe and the data."""
+    fingerprints = {name: dataset_fingerprint(section.videos) for name, section in sections.items()}
+    return {**recipe_of(config), "fingerprint": fingerprints}
+
+
+def recipe_of(config: Config) -> dict[str, Any]:
+    """The keys of a YAML that a training depends on, as plain values."""
     whole = config.model_dump(mode="json")
     kept: dict[str, Any] = {
-        "TRAIN": whole["TRAIN"],
         "MODEL": {"STREAMNET": whole["MODEL"]["STREAMNET"]},
-        "TRAINING": whole["TRAINING"],
         "EVALUATION": {"LABEL_ALIGNMENT": whole["EVALUATION"]["LABEL_ALIGNMENT"]},
     }
-    if "VALID" in sections:
-        kept["VALID"] = whole["VALID"]
-    for name in sections:
-        data = {k: v for k, v in kept[name]["DATA"].items() if k not in ELSEWHERE}
-        kept[name] = {**kept[name], "DATA": data}
-        kept[name]["DATA"]["fingerprint"] = dataset_fingerprint(sections[name].videos)
-    for key in ("MODEL_FILE_NAME", "PLOT_LOSSES_AND_LR"):
-        kept["TRAIN"].pop(key)
-    kept["TRAINING"].pop("LOGGERS")
+    kept["TRAINING"] = {k: v for k, v in whole["TRAINING"].items() if k != "LOGGERS"}
+    for name in trained_on(config):
+        section = {k: v for k, v in whole[name].items() if k not in NAMES}
+        section["DATA"] = {k: v for k, v in section["DATA"].items() if k not in ELSEWHERE}
+        kept[name] = section
     return kept
 
 

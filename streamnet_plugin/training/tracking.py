@@ -123,9 +123,7 @@ def make_logger(name: str, folder: Path, run: str) -> Any:
     """
     kinds = {"wandb": "WandbLogger", "mlflow": "MLFlowLogger"}
     if name not in kinds:
-        raise ConfigError(
-            f"no logger is named {name!r}", remedy=f"use one of {', '.join(kinds)}."
-        )
+        raise ConfigError(f"no logger is named {name!r}", remedy=f"use one of {', '.join(kinds)}.")
     try:
         from lightning.pytorch import loggers
 

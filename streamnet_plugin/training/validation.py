@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
 
 from streamnet_plugin.errors import ConfigError
 from streamnet_plugin.signal.heart_rate import refined_hrs
 from streamnet_plugin.signal.pulse import clean_bvp
-from streamnet_plugin.training.loop import Clips, Validation, clip_name, prepared
+from streamnet_plugin.training.loop import Clips, Load, Validation, clip_name, load_with, prepared
 from streamnet_plugin.training.recipe import LOSSES, Loss
 from streamnet_plugin.types import FloatArray
 
@@ -31,7 +30,13 @@ Read = tuple[str, int, float, FloatArray, FloatArray]
 
 
 def make_validate(
-    clips: Clips, loss: Loss, *, batch: int, fs: float, band: tuple[float, float]
+    clips: Clips,
+    loss: Loss,
+    *,
+    batch: int,
+    fs: float,
+    band: tuple[float, float],
+    load: Load | None = None,
 ) -> Callable[[nn.Module, Fabric], Validation]:
     """What `fit` calls after every epoch: the loss over clips and the HR MAE over videos.
 
@@ -42,6 +47,7 @@ def make_validate(
         batch: clips of one forward pass, over all processes.
         fs: Hz.
         band: of the heart rate, Hz.
+        load: as of `fit`.
 
     Raises:
         ConfigError: no clips.
@@ -52,7 +58,7 @@ def make_validate(
         )
 
     def validate(model: nn.Module, fabric: Fabric) -> Validation:
-        mine = list(_read_part(model, fabric, clips, loss, batch))
+        mine = list(_read_part(model, fabric, clips, loss, batch, load or load_with()))
         return validation_of(_from_all(mine, fabric), fs, band)
 
     return validate
@@ -60,16 +66,13 @@ def make_validate(
 
 @torch.no_grad()
 def _read_part(
-    model: nn.Module, fabric: Fabric, clips: Clips, loss: Loss, batch: int
-) -> Iterable[Read]:
+    model: nn.Module, fabric: Fabric, clips: Clips, loss: Loss, batch: int, load: Load
+) -> Iterator[Read]:
     """The clips that fall to this process."""
     world = fabric.world_size
     mine = list(range(fabric.global_rank, len(clips), world))
     size = max(1, batch // world)
-    loader = DataLoader(
-        clips,  # type: ignore[arg-type]
-        batch_sampler=[mine[start : start + size] for start in range(0, len(mine), size)],
-    )
+    loader = load(clips, [mine[start : start + size] for start in range(0, len(mine), size)])
     at = iter(mine)
     for items in loader:
         x, label = prepared(clips, items, fabric.device)
@@ -104,7 +107,8 @@ def validation_of(reads: Sequence[Read], fs: float, band: tuple[float, float]) -
     videos: dict[str, list[Read]] = defaultdict(list)
     for read in reads:
         videos[read[0]].append(read)
-    errors, waveforms = [], []
+    errors: list[float] = []
+    waveforms: list[tuple[str, FloatArray, FloatArray]] = []
     for name in sorted(videos):
         parts = sorted(videos[name], key=lambda read: read[1])
         pred, label = (np.concatenate([part[k] for part in parts]) for k in (3, 4))

@@ -107,7 +107,7 @@ def _sum(x: Tensor) -> Tensor:
     """Over all processes; gradients flow back to each of them."""
     from torch.distributed.nn.functional import all_reduce
 
-    return all_reduce(x) if dist.is_initialized() else x  # type: ignore[no-untyped-call, no-any-return]
+    return all_reduce(x) if dist.is_initialized() else x
 
 
 @torch.no_grad()

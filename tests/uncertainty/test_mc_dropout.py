@@ -11,8 +11,8 @@ from streamnet_plugin.model.streamnet import STREAMNet, STREAMNetConfig
 from streamnet_plugin.registry import get_method
 from streamnet_plugin.types import FaceVideo, Prediction, Recording
 from streamnet_plugin.uncertainty.mc_dropout import (
-    Sampled,
     MaskGenerator,
+    Sampled,
     can_be_sampled,
     dropout_layers,
     sample_clip,
