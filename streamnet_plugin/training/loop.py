@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from streamnet_plugin.errors import ConfigError, DataError, StreamnetError
+from streamnet_plugin.training.fabric import own_fabric
 from streamnet_plugin.training.recipe import LOSSES, TrainSettings, make_optimizer, make_schedule
 from streamnet_plugin.training.state import StateFolder
 from streamnet_plugin.training.whole_batch import (
@@ -253,7 +254,7 @@ class _Run:
         load: Load,
         stack: ExitStack,
     ) -> None:
-        self.fabric = fabric or own_fabric(model, settings)
+        self.fabric = fabric or own_fabric(model, settings.precision)
         self.clips, self.settings, self.states = clips, settings, states
         self.listener = listener if self.fabric.is_global_zero else Listener()
         self.steps_per_epoch = steps = len(self._steps(0))
@@ -271,7 +272,7 @@ class _Run:
             )
         optimizer = make_optimizer(model.parameters(), settings)
         self.schedule = make_schedule(optimizer, settings, settings.epochs * steps)
-        self.bare = model
+        self.bare, self.bare_optimizer = model, optimizer
         self.model, self.optimizer = self.fabric.setup(model, optimizer)
         self.progress = Progress()
         self.order = _Order()
@@ -307,9 +308,13 @@ class _Run:
         if state is None:
             return
         self.bare.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
         self.progress = _progress_of(state["progress"])
+        # The moments alone: rates and decay are the settings', which may be others by force.
+        own = self.optimizer.state_dict()
+        self.optimizer.load_state_dict({**own, "state": state["optimizer"]["state"]})
+        total = self.settings.epochs * self.steps_per_epoch
+        done = self.progress.steps_done
+        self.schedule = make_schedule(self.bare_optimizer, self.settings, total, done)
         log.info("going on after step %d", self.progress.steps_done)
         self.listener.resumed(self.progress.steps_done, self.progress.reports)
 
@@ -322,7 +327,6 @@ class _Run:
             {
                 "model": self.bare.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
-                "schedule": self.schedule.state_dict(),
                 "progress": asdict(self.progress),
             },
         )
@@ -441,26 +445,6 @@ class _Run:
         self.listener.after_epoch(report, found)
         self.progress = Progress(progress.epoch + 1, reports=[*progress.reports, report])
         self.save()
-
-
-def own_fabric(model: nn.Module, settings: TrainSettings) -> Fabric:
-    """Fabric for a training in this process alone, on the device that the model is on."""
-    from lightning_fabric import Fabric
-
-    device = next(model.parameters()).device
-    fabric = Fabric(
-        accelerator="cuda" if device.type == "cuda" else "cpu",
-        devices=[device.index or 0] if device.type == "cuda" else 1,
-        strategy="auto",
-        precision=fabric_precision(settings),
-    )
-    fabric.launch()
-    return fabric
-
-
-def fabric_precision(settings: TrainSettings) -> Any:
-    """Fabric's name of the settings' precision."""
-    return "bf16-mixed" if settings.precision == "bfloat16" else "32-true"
 
 
 def prepared(clips: Any, batch: Any, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -7,12 +7,16 @@ difference-normalised BVP.
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
 Loss = Literal["mse", "pearson", "both"]
 Optimizer = Literal["adamw", "adam", "sgd"]
@@ -90,11 +94,33 @@ def make_optimizer(
     return kind(parameters, lr=rate, weight_decay=decay)
 
 
-def make_schedule(optimizer: torch.optim.Optimizer, settings: TrainSettings, steps: int) -> Any:
-    """The learning rate over `steps` steps of the optimizer."""
-    lr_scheduler = torch.optim.lr_scheduler
+def make_schedule(
+    optimizer: torch.optim.Optimizer, settings: TrainSettings, steps: int, done: int = 0
+) -> LRScheduler:
+    """The learning rate over `steps` steps of the optimizer, `done` of which are behind it.
+
+    A function of the number of the step alone, so that a run goes on with the rate it would have.
+    """
+    schedule: LRScheduler
     if settings.schedule == "onecycle":
-        return lr_scheduler.OneCycleLR(optimizer, settings.learning_rate, total_steps=steps)
-    if settings.schedule == "cosine":
-        return lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
-    return lr_scheduler.ConstantLR(optimizer, factor=1.0)
+        schedule = OneCycleLR(optimizer, settings.learning_rate, total_steps=steps)
+    else:
+        schedule = LambdaLR(optimizer, partial(SHAPES[settings.schedule], steps))
+    if done:
+        schedule.last_epoch = min(done, steps) - 1
+        with warnings.catch_warnings():  # torch wants the optimizer to step first: it did, before
+            warnings.simplefilter("ignore")
+            schedule.step()
+    return schedule
+
+
+def _cosine(steps: int, step: int) -> float:
+    return 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
+def _constant(steps: int, step: int) -> float:
+    return 1.0
+
+
+SHAPES: dict[str, Callable[[int, int], float]] = {"cosine": _cosine, "constant": _constant}
+"""(steps in all, number of the step) -> share of the highest learning rate."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -32,13 +31,13 @@ from streamnet_plugin.report.provenance import provenance
 from streamnet_plugin.report.results import FailureRow
 from streamnet_plugin.training.augment import Augment
 from streamnet_plugin.training.clips import VideoClips
+from streamnet_plugin.training.fabric import make_fabric
 from streamnet_plugin.training.loop import (
     EpochReport,
     Listener,
     StepReport,
     Validation,
     described,
-    fabric_precision,
     fit,
 )
 from streamnet_plugin.training.recipe import TrainSettings
@@ -125,7 +124,7 @@ def train(
     parsed = with_data_root(parsed, data_root)
     check_training(parsed)
     folder = run_folder(parsed) if output is None else Path(output)
-    fabric = make_fabric(parsed)
+    fabric = make_fabric(parsed.DEVICE, parsed.NUM_OF_GPU_TRAIN, settings_of(parsed).precision)
     if not fabric.is_global_zero:
         progress = Silent()
     with fabric.rank_zero_first():
@@ -247,41 +246,6 @@ def new_network(config: Config) -> STREAMNet:
             third_conv=keys.THIRD_CONV,
         )
     )
-
-
-def make_fabric(config: Config) -> Fabric:
-    """Fabric on the devices of a YAML, or on those that torchrun or SLURM gave this process."""
-    from lightning_fabric import Fabric
-
-    cuda = config.DEVICE.startswith("cuda")
-    devices, nodes = launched()
-    chosen: Any = devices
-    if devices == 1 and nodes == 1 and cuda:
-        first = int(config.DEVICE.partition(":")[2] or 0)
-        chosen = list(range(first, first + max(1, config.NUM_OF_GPU_TRAIN)))
-    several = nodes * (devices if isinstance(chosen, int) else len(chosen)) > 1
-    fabric = Fabric(
-        accelerator="cuda" if cuda else "cpu",
-        devices=chosen,
-        num_nodes=nodes,
-        strategy="ddp" if several else "auto",
-        precision=fabric_precision(settings_of(config)),
-    )
-    fabric.launch()
-    return fabric
-
-
-def launched() -> tuple[int, int]:
-    """Processes on this machine and machines, as torchrun or SLURM started them; 1, 1 alone."""
-    env = os.environ
-    if "LOCAL_RANK" in env and "WORLD_SIZE" in env:
-        world = int(env["WORLD_SIZE"])
-        here = int(env.get("LOCAL_WORLD_SIZE", world))
-        return here, max(1, world // here)
-    if int(env.get("SLURM_NTASKS", "1")) > 1 and "SLURM_PROCID" in env:
-        nodes = int(env.get("SLURM_NNODES", "1"))
-        return int(env["SLURM_NTASKS"]) // nodes, nodes
-    return 1, 1
 
 
 @dataclass(frozen=True)

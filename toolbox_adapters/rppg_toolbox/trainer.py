@@ -28,6 +28,7 @@ from streamnet_plugin.evaluation.conventions import get_convention
 from streamnet_plugin.model.checkpoint import load_checkpoint, shipped_checkpoint
 from streamnet_plugin.model.method import n_clips, read_waveform, usable_device, usable_precision
 from streamnet_plugin.model.streamnet import STREAMNet
+from streamnet_plugin.training.fabric import own_fabric
 from streamnet_plugin.training.loop import (
     EpochReport,
     Listener,
@@ -37,7 +38,6 @@ from streamnet_plugin.training.loop import (
     described,
     fit,
     load_like,
-    own_fabric,
 )
 from streamnet_plugin.training.recipe import TrainSettings
 from streamnet_plugin.training.run import new_network, recipe_of, settings_of
@@ -163,7 +163,7 @@ class STREAMNetTrainer:
             raise ConfigError("there is no validation data: set VALID.DATA.DATA_PATH")
         self.model.eval()
         found = self._validate(data_loader["valid"])(
-            self.model, own_fabric(self.model, self._settings)
+            self.model, own_fabric(self.model, self._settings.precision)
         )
         return found.loss
 
