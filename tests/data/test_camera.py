@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from streamnet_plugin.data.face import crop, find_faces
-from streamnet_plugin.data.synthetic import MOTIONS, SETUPS, SynthSettings, render, render_crops
+from streamnet_plugin.data.synthetic import (
+    MOTIONS,
+    SETUPS,
+    SynthSettings,
+    render,
+    render_crops,
+    render_face_clip,
+)
 from streamnet_plugin.data.synthetic.camera import (
     LUMA,
     Camera,
@@ -240,6 +247,8 @@ def test_crops_are_those_of_the_whole_picture(jpeg):
     clip = render(settings)
     whole = [crop(f, box) for f in clip.frames()]
     assert np.array_equal(wave, clip.bvp)
+    if jpeg:  # no short cut there
+        assert np.array_equal(render_face_clip(settings, 36)[0], small)
     for crops, size in ((small, 36), (large, 72)):
         want = np.stack(
             [cv2.resize(f, (size, size), interpolation=cv2.INTER_AREA) for f in whole]

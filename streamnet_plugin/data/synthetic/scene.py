@@ -361,7 +361,8 @@ def render_face_clip(settings: SynthSettings, size: int = 36) -> tuple[FrameArra
 
     The scene is rendered at a quarter of the resolution with a quarter of the noise, which is
     what averaging 4 x 4 pixels leaves; the crop comes from the detector on a full first frame.
-    What JPEG compression does is lost at a quarter of the resolution: see `render_crops`.
+    With JPEG compression, whose squares have the size they have, it is rendered as `render_crops`
+    does.
 
     Returns:
         frames (T, size, size, 3) uint8 RGB and bvp (T,).
@@ -369,17 +370,20 @@ def render_face_clip(settings: SynthSettings, size: int = 36) -> tuple[FrameArra
     Raises:
         NoFaceError: the detector sees no face in the first frame.
     """
+    if settings.jpeg:
+        crops = render_crops(settings, (size,))
+        return crops.frames[0], crops.bvp
     clip = render(settings)
     s, k = clip.settings, TRAINING_SCALE
     box = _first_box(clip)
     x, y, w, h = (round(v / k) for v in box)
     cv2.setRNGSeed(s.seed)
     small = clip._render(s.width // k, s.height // k, 1.0 / k)
-    crops = [
+    faces = [
         cv2.resize(f[y : y + h, x : x + w], (size, size), interpolation=cv2.INTER_AREA)
         for f in small
     ]
-    return np.asarray(crops, dtype=np.uint8), clip.bvp
+    return np.asarray(faces, dtype=np.uint8), clip.bvp
 
 
 class Crops(NamedTuple):
