@@ -148,17 +148,26 @@ class VideoClips(Dataset[Clip]):
             batch: of clips, collated.
             device: where to normalise.
         """
-        frames = batch.frames.to(device, non_blocking=True)
-        by_type = {
-            "DiffNormalized": lambda: _differences(frames, batch.divisor.to(device)),
-            "Standardized": lambda: _standardised(frames[:, :-1], batch.levels.to(device)),
-            "Raw": lambda: frames[:, :-1].float(),
-        }
-        data = torch.cat([by_type[kind]() for kind in self._data_types], dim=-1)
-        return (
-            data.permute(0, 1, 4, 2, 3).contiguous(),
-            batch.label.to(device, non_blocking=True),
+        frames, divisors, levels, label = (
+            x.to(device, non_blocking=True)
+            for x in (batch.frames, batch.divisor, batch.levels, batch.label)
         )
+        (b, t), (h, w) = label.shape, frames.shape[2:4]
+        data = torch.empty((b, t, 3 * len(self._data_types), h, w), device=device)
+        relative = torch.from_numpy(relative_differences()).to(device)
+        # Clip by clip: for a batch at once, large temporaries cost twice the time on a CPU.
+        for out, clip, divisor, table in zip(data, frames, divisors, levels, strict=True):
+            whole = clip.permute(0, 3, 1, 2).contiguous().to(torch.int32)  # (T + 1, 3, H, W)
+            for number, kind in enumerate(self._data_types):
+                part = out[:, 3 * number : 3 * number + 3]
+                if kind == "DiffNormalized":
+                    pairs = LEVELS * whole[:-1] + whole[1:]
+                    torch.div(_looked_up(relative, pairs), divisor, out=part)
+                elif kind == "Standardized":
+                    part.copy_(_looked_up(table, whole[:-1]))
+                else:
+                    part.copy_(whole[:-1])
+        return data, label
 
     def _usable(self, index: int, video: FaceVideo) -> list[tuple[int, slice]]:
         """Numbers and places of a video's clips; warns of what is left out."""
@@ -193,20 +202,9 @@ class VideoClips(Dataset[Clip]):
         self._videos = [_mapped(v) for v in self._videos]
 
 
-def _differences(frames: Tensor, divisor: Tensor) -> Tensor:
-    """DiffNormalized data (B, T, H, W, 3) of frames (B, T + 1, H, W, 3) uint8."""
-    levels = frames.to(torch.int32)
-    pairs = levels[:, :-1] * LEVELS + levels[:, 1:]
-    table = torch.from_numpy(relative_differences()).to(frames.device)
-    data = table.index_select(0, pairs.flatten()).view(pairs.shape)
-    return data.div_(divisor[:, None, None, None, None])
-
-
-def _standardised(frames: Tensor, levels: Tensor) -> Tensor:
-    """Standardized data of frames (B, T, H, W, 3) uint8; levels (B, 256), a table per clip."""
-    clip = LEVELS * torch.arange(len(frames), dtype=torch.int32, device=frames.device)
-    place = frames + clip[:, None, None, None, None]
-    return levels.flatten().index_select(0, place.flatten()).view(frames.shape)
+def _looked_up(table: Tensor, places: Tensor) -> Tensor:
+    """Values of a table (n,) at places (...) int32."""
+    return table.index_select(0, places.flatten()).view(places.shape)
 
 
 def _check(videos: Sequence[FaceVideo], clip_length: int, data_types: Sequence[str]) -> None:
