@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Literal
 
 from streamnet_plugin.config import Config, Data, parse_leniently, read_tree
-from streamnet_plugin.data.datasets import FINDERS, find_recordings
-from streamnet_plugin.data.splits import select_range
+from streamnet_plugin.data.datasets import FINDERS
 from streamnet_plugin.data_root import DataRoot, with_data_root
 from streamnet_plugin.errors import ConfigError, StreamnetError, UnknownMethodError
 from streamnet_plugin.evaluation.conventions import get_convention
 from streamnet_plugin.leaks import leaks
 from streamnet_plugin.registry import check_method, list_methods
+from streamnet_plugin.sections import has_fold, recordings_of
 from streamnet_plugin.strict_types import strict_types
 
 Backend = Literal["both", "builtin", "toolbox"]
@@ -135,6 +135,11 @@ def _section(section: str, data: Data, backend: Backend) -> Iterator[Finding]:
             f"{where}: BEGIN {data.BEGIN} is not below END {data.END}: no subject is left. "
             "Set BEGIN below END."
         )
+    if has_fold(data) and backend != "builtin":
+        yield Finding(
+            f"{where}.FOLD names a split of ours, which the toolbox does not read: it would take "
+            "all subjects. Use BEGIN and END, or the builtin backend alone."
+        )
     yield from _dataset(where, data.DATASET, backend)
     detector = data.PREPROCESS.CROP_FACE
     if detector.DO_CROP_FACE and detector.BACKEND != "HC":
@@ -151,7 +156,7 @@ def _section(section: str, data: Data, backend: Backend) -> Iterator[Finding]:
         yield Finding(f"{where}.DATA_PATH {_missing(data.DATA_PATH)}, or use --data-root.")
     elif data.DATASET in FINDERS and data.BEGIN < data.END:
         try:
-            select_range(find_recordings(data.DATASET, data.DATA_PATH), data.BEGIN, data.END)
+            recordings_of(data)
         except StreamnetError as error:
             yield Finding(f"{where}: {error}")
 

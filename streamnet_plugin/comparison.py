@@ -16,14 +16,14 @@ from streamnet_plugin.backends import BUILTIN, foreign_backend
 from streamnet_plugin.checks import check_config
 from streamnet_plugin.config import Config, Data, load_config
 from streamnet_plugin.data.clips import chunk_name, make_label, split_clips
-from streamnet_plugin.data.datasets import dataset_fingerprint, find_recordings, foreign_dataset
+from streamnet_plugin.data.datasets import dataset_fingerprint, foreign_dataset
 from streamnet_plugin.data.preprocess import (
     Alignment,
     PreprocessReport,
     PreprocessSettings,
     preprocess_all,
 )
-from streamnet_plugin.data.splits import check_split, select_range, write_split
+from streamnet_plugin.data.splits import check_split, write_split
 from streamnet_plugin.data.synthetic.writers import DEMO_VERSION, demo_settings, write_demo
 from streamnet_plugin.data_root import DataRoot, with_data_root
 from streamnet_plugin.errors import ConfigError, DataError, StreamnetError
@@ -37,6 +37,7 @@ from streamnet_plugin.report.provenance import provenance
 from streamnet_plugin.report.results import BenchmarkResults, FailureRow
 from streamnet_plugin.report.writer import check_writable, n_files, write_results
 from streamnet_plugin.scoring import WaveformPair, nothing_read, plot_waveform, save_pairs, score
+from streamnet_plugin.sections import recordings_of
 from streamnet_plugin.types import FaceVideo, Method, Prediction
 from streamnet_plugin.uncertainty.calibration import (
     Wanted,
@@ -363,9 +364,7 @@ def preprocess_data(
     if foreign is not None:
         report: PreprocessReport = foreign(data, cache_of(data), progress)
         return report
-    recordings = select_range(
-        find_recordings(data.DATASET, Path(data.DATA_PATH)), data.BEGIN, data.END
-    )
+    recordings = recordings_of(data)
     progress.start("Face crops", len(recordings))
     return preprocess_all(recordings, settings, cache_of(data), jobs=jobs, progress=progress.step)
 
