@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from streamnet_plugin.config import load_config
     from streamnet_plugin.errors import StreamnetError
     from streamnet_plugin.prediction import PulseReading, predict
+    from streamnet_plugin.protocols import run_protocol
     from streamnet_plugin.registry import get_method, list_methods
     from streamnet_plugin.reporting import difference, make_calibrator
     from streamnet_plugin.rescoring import rescore
@@ -38,6 +39,7 @@ _EXPORTS = {
     "make_calibrator": "streamnet_plugin.reporting",
     "rescore": "streamnet_plugin.rescoring",
     "predict": "streamnet_plugin.prediction",
+    "run_protocol": "streamnet_plugin.protocols",
     "run_test": "streamnet_plugin.training.run",
     "train": "streamnet_plugin.training.run",
 }
@@ -47,6 +49,7 @@ __all__ = [  # noqa: RUF022 - the order a reader meets them in
     "benchmark",
     "train",
     "run_test",
+    "run_protocol",
     "rescore",
     "make_calibrator",
     "difference",

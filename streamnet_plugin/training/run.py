@@ -54,9 +54,9 @@ log = logging.getLogger(__name__)
 BEST, LAST = "best.safetensors", "last.safetensors"
 STATES, PROVENANCE, CONFIG, SPLIT = "state", "provenance.json", "config.yaml", "split.json"
 ELSEWHERE = (
-    "DATA_PATH", "CACHED_PATH", "FILE_LIST_PATH", "EXP_DATA_NAME", "DO_PREPROCESS", "INFO",
+    "DATA_PATH", "CACHED_PATH", "FILE_LIST_PATH", "EXP_DATA_NAME", "DO_PREPROCESS", "INFO", "FOLD",
 )  # fmt: skip
-"""Keys of a DATA section that say where things lie, not what is trained on."""
+"""Keys of a DATA section that say where things lie; the fingerprint says what is trained on."""
 
 
 NAMES = ("MODEL_FILE_NAME", "PLOT_LOSSES_AND_LR")
