@@ -88,8 +88,10 @@ def check_config(config: Config, backend: Backend = "both") -> Iterator[str]:
     return (finding.text for finding in findings(config, backend) if not finding.note)
 
 
-def findings(config: Config, backend: Backend = "both") -> Iterator[Finding]:
-    """Problems and notes of a configuration that parses."""
+def findings(
+    config: Config, backend: Backend = "both", *, weights: bool = True
+) -> Iterator[Finding]:
+    """Problems and notes of a configuration that parses; of its weights only if `weights`."""
     # The toolbox's own models leave VALID unread with USE_LAST_EPOCH; many of its YAMLs leave
     # there what happens to be. A protocol of STREAM-Net is held to be sound as it is written.
     unread = config.TEST.USE_LAST_EPOCH and not _uses_streamnet(config)
@@ -99,7 +101,8 @@ def findings(config: Config, backend: Backend = "both") -> Iterator[Finding]:
     yield from _names(config, backend)
     if _uses_streamnet(config):
         yield from network_findings(config, backend)
-    yield from _weights(config, backend)
+    if weights:
+        yield from _weights(config, backend)
     yield from _evaluation(config, backend)
     yield from _device(config)
     if config.TOOLBOX_MODE == "train_and_test":

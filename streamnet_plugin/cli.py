@@ -248,6 +248,98 @@ def predict(
         raise typer.Exit(EXIT_UNTRUSTED)
 
 
+Weights = Annotated[
+    Path | None,
+    typer.Option("--weights", help="Weights to test; default: those of the protocol's training."),
+]
+
+
+@app.command()
+def train(
+    config: Annotated[str, typer.Argument(help="A YAML, or the name of a shipped one.")],
+    overrides: Overrides = None,
+    data_root: DataRoot = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder of the run; default: LOG.PATH/MODEL_FILE_NAME"),
+    ] = None,
+    jobs: Jobs = 2,
+    force: Annotated[
+        bool, typer.Option("--force", help="Go on even if settings or data have changed.")
+    ] = False,
+    allow_failures: AllowFailures = False,
+) -> None:
+    """Train STREAM-Net by a protocol; run it again to go on where it was stopped.
+
+    Examples:
+
+        streamnet train train/ubfc-intra --data-root /data/UBFC-rPPG
+
+        streamnet train my.yaml TRAIN.EPOCHS=10 TRAINING.PRECISION=bfloat16 -o runs/short
+
+        torchrun --nproc_per_node 2 -m streamnet_plugin train my.yaml
+    """
+    from streamnet_plugin.data_root import parse_data_roots
+    from streamnet_plugin.training.run import train as run
+
+    with progress_bars() as bars:
+        done = run(
+            config,
+            overrides=overrides or (),
+            data_root=parse_data_roots(data_root or ()),
+            output=output,
+            jobs=jobs,
+            force=force,
+            progress=bars,
+        )
+    if int(os.environ.get("RANK", "0")) == 0:
+        typer.echo(done.describe())
+        report_failures(list(done.failures), allow_failures)
+
+
+@app.command("test")
+def run_test(
+    config: Annotated[str, typer.Argument(help="A YAML, or the name of a shipped one.")],
+    overrides: Overrides = None,
+    weights: Weights = None,
+    data_root: DataRoot = None,
+    output: Output = Path("streamnet-results"),
+    jobs: Jobs = 2,
+    plots: Annotated[bool, typer.Option(help="Draw the plots.")] = True,
+    report: Report = None,
+    allow_failures: AllowFailures = False,
+) -> None:
+    """Test what `streamnet train` trained, or other weights, on the protocol's test data.
+
+    Examples:
+
+        streamnet test train/ubfc-intra --data-root /data/UBFC-rPPG
+
+        streamnet test train/ubfc-intra --weights best.safetensors --data-root /data/UBFC-rPPG
+    """
+    from rich.console import Console
+
+    from streamnet_plugin.data_root import parse_data_roots
+    from streamnet_plugin.report.tables import to_rich
+    from streamnet_plugin.training.run import run_test as run
+
+    with progress_bars() as bars:
+        done = run(
+            config,
+            weights=weights,
+            overrides=overrides or (),
+            data_root=parse_data_roots(data_root or ()),
+            output=output,
+            jobs=jobs,
+            plots=plots,
+            report=report,
+            progress=bars,
+        )
+    Console().print(to_rich(done.results))
+    typer.echo(f"Results: {done.folder}")
+    report_failures(list(done.results.failures), allow_failures)
+
+
 @app.command()
 def preprocess(
     config: Annotated[str, typer.Argument(help="A YAML, or the name of a shipped one.")],

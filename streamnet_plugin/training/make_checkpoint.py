@@ -26,7 +26,8 @@ from streamnet_plugin.model.method import STREAMNetMethod
 from streamnet_plugin.model.streamnet import STREAMNet, STREAMNetConfig
 from streamnet_plugin.signal.heart_rate import refined_hr
 from streamnet_plugin.signal.pulse import clean_bvp
-from streamnet_plugin.training.loop import TrainSettings, train
+from streamnet_plugin.training.loop import EpochReport, Listener, Validation, fit
+from streamnet_plugin.training.recipe import TrainSettings
 from streamnet_plugin.training.synthetic_clips import (
     HELD_OUT_HEADS,
     ClipDataset,
@@ -154,7 +155,8 @@ def main() -> None:
     settings = TrainSettings(
         epochs=args.epochs,
         learning_rate=args.learning_rate,
-        bfloat16=not args.float32,
+        loss="both",
+        precision="float32" if args.float32 else "bfloat16",
         seed=args.seed,
     )
     metadata: dict[str, Any] = {
@@ -175,11 +177,14 @@ def main() -> None:
     weights = args.out / "streamnet_36px_synthetic.safetensors"
     start = time.monotonic()
 
-    def keep(epoch: int, loss: float) -> None:
-        metadata["training"] |= {"epochs_done": epoch + 1, "loss": round(loss, 4)}
-        save_checkpoint(model, weights, metadata)
+    class Keep(Listener):
+        def after_epoch(self, report: EpochReport, validation: Validation | None) -> None:
+            loss = round(report.train_loss, 4)
+            metadata["training"] |= {"epochs_done": report.epoch + 1, "loss": loss}
+            save_checkpoint(model, weights, metadata)
 
-    train(model, ClipDataset([load_video(p) for p in train_paths]), settings, keep)
+    clips = ClipDataset([load_video(p) for p in train_paths])
+    fit(model, clips, settings, listener=Keep())
     metadata["training"]["minutes"] = (time.monotonic() - start) / 60
     chosen, paths = [s for s, _ in kept], [p for _, p in kept]
     metadata["test"] = {
