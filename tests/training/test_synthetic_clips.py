@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections import Counter
 from dataclasses import replace
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from streamnet_plugin.data.synthetic import MOTIONS, SETUPS, render
+from streamnet_plugin.errors import DataError
 from streamnet_plugin.signal.heart_rate import refined_hr
 from streamnet_plugin.signal.pulse import clean_bvp
 from streamnet_plugin.training import synthetic_clips
@@ -132,3 +134,29 @@ def test_a_recording_without_a_face_is_left_out_by_name(tmp_path, two, caplog):
         videos = rendered([dark, two[1]], tmp_path, (36,))[36]
     assert [v.recording.id for v in videos] == [str(two[1].seed)]
     assert f"synthetic {dark.seed}: no face" in caplog.text
+
+
+def test_too_many_open_files_are_no_damage(tmp_path, two, monkeypatch):
+    rendered(two[:1], tmp_path, (36,))
+
+    def full(*args, **options):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "memmap", full)
+        with pytest.raises(DataError, match="ulimit"):
+            rendered(two[:1], tmp_path, (36,))
+    monkeypatch.setattr(synthetic_clips, "render_crops", None)  # it is still there
+    assert len(rendered(two[:1], tmp_path, (36,))[36]) == 1
+
+
+def test_more_files_may_be_open_than_usual():
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    hard = before[1]
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+        synthetic_clips._allow_open_files(500)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (756, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
