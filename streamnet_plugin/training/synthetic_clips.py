@@ -120,26 +120,32 @@ def validation_settings(n: int = 48, duration_s: float = 12.0) -> list[SynthSett
     return [random_settings(VALID_SEED + i, VALID_HEADS, duration_s) for i in range(n)]
 
 
-def held_out_settings(duration_s: float = 20.0) -> list[SynthSettings]:
+def held_out_settings(rounds: int = 1, duration_s: float = 20.0) -> list[SynthSettings]:
     """The test: every motion in every skin tone, by heads and a camera never seen in training.
 
     Two of the nine motions are not in training either. Heart rates cover 40 to 180 bpm evenly and
-    are not tied to motion or tone; light is from weak to good.
+    are not tied to motion or tone; light is from weak to good. A round is 54 recordings, of other
+    heads, rates and lights than the one before.
     """
+    return [s for number in range(rounds) for s in _held_out_round(number, duration_s)]
+
+
+def _held_out_round(number: int, duration_s: float) -> list[SynthSettings]:
     cases = [(motion, tone) for motion in MOTIONS for tone in range(1, 7)]
-    rng = np.random.default_rng(TEST_SEED)
+    first = number * len(cases)
+    rng = np.random.default_rng(TEST_SEED + number)
     rates = 40 + 140 * (rng.permutation(len(cases)) + rng.random(len(cases))) / len(cases)
     lights = 0.5 + 0.5 * (rng.permutation(len(cases)) + 0.5) / len(cases)
     return [
         SynthSettings(
-            seed=TEST_SEED + i,
+            seed=TEST_SEED + first + i,
             duration_s=duration_s,
             hr_bpm=float(rates[i]),
             roundness=0.5,
-            head=TEST_HEADS[(i + i // 6) % len(TEST_HEADS)],
+            head=TEST_HEADS[(i + i // 6 + 5 * number) % len(TEST_HEADS)],
             skin_tone=tone,
             motion=motion,
-            glasses=i % 4 == 0,
+            glasses=(i + number) % 4 == 0,
             light=float(lights[i]),
             illumination_drift=0.03,
             flicker=0.002,
@@ -160,6 +166,7 @@ def rendered(
     Raises:
         OutputError: the folder cannot be written, or the disk is full.
     """
+    _allow_open_files(len(settings) * len(sizes))
     remove_leftovers(folder)
     work = (delayed(_rendered)(s, folder, sizes, jobs > 1) for s in settings)
     out: dict[int, list[FaceVideo]] = {size: [] for size in sizes}
@@ -170,6 +177,19 @@ def rendered(
             for size, video in zip(sizes, videos, strict=bool(videos)):
                 out[size].append(video)
     return out
+
+
+def _allow_open_files(maps: int) -> None:
+    """Every memory map keeps its file open; many systems allow 1,024 unless asked for more."""
+    try:
+        import resource
+    except ImportError:  # Windows, which has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = soft + maps
+    if soft != resource.RLIM_INFINITY:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _rendered(
@@ -275,14 +295,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for the clips")
     parser.add_argument("--train", type=int, default=1000, help="recordings to train on")
-    parser.add_argument("--valid", type=int, default=48)
+    parser.add_argument("--valid", type=int, default=48, help="recordings to choose by")
+    parser.add_argument("--rounds", type=int, default=1, help="of the test, 54 recordings each")
     parser.add_argument("--duration", type=float, default=12.0, help="s per training recording")
     parser.add_argument("--sizes", type=int, nargs="+", default=[36, 72], help="px")
     parser.add_argument("--jobs", type=int, default=1)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     sets = {
-        "test": held_out_settings(),
+        "test": held_out_settings(args.rounds),
         "valid": validation_settings(args.valid, args.duration),
         "train": training_settings(args.train, args.duration),
     }

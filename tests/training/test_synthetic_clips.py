@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections import Counter
 from dataclasses import replace
@@ -9,14 +10,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from streamnet_plugin.data.synthetic import MOTIONS, SETUPS, render
+from streamnet_plugin.data.synthetic import MOTIONS, SETUPS, easy, render, render_face_clip
+from streamnet_plugin.errors import DataError
 from streamnet_plugin.signal.heart_rate import refined_hr
 from streamnet_plugin.signal.pulse import clean_bvp
 from streamnet_plugin.training import synthetic_clips
 from streamnet_plugin.training.synthetic_clips import (
     HELD_OUT_CAMERA,
     HELD_OUT_MOTIONS,
+    ClipDataset,
     held_out_settings,
+    load_video,
+    render_many,
     rendered,
     training_settings,
     validation_settings,
@@ -88,6 +93,10 @@ def test_the_labels_of_the_test_show_the_heart_rate_they_were_made_with(sets):
 
 def test_more_recordings_begin_with_the_same(sets):
     assert training_settings(5) == sets[0][:5]
+    two_rounds = held_out_settings(2)
+    assert two_rounds[:54] == sets[2]
+    assert not set(values(two_rounds[54:], "hr_bpm")) & set(values(sets[2], "hr_bpm"))
+    assert all(a.head != b.head for a, b in zip(sets[2], two_rounds[54:], strict=True))
 
 
 @pytest.fixture
@@ -128,3 +137,49 @@ def test_a_recording_without_a_face_is_left_out_by_name(tmp_path, two, caplog):
         videos = rendered([dark, two[1]], tmp_path, (36,))[36]
     assert [v.recording.id for v in videos] == [str(two[1].seed)]
     assert f"synthetic {dark.seed}: no face" in caplog.text
+
+
+def test_too_many_open_files_are_no_damage(tmp_path, two, monkeypatch):
+    rendered(two[:1], tmp_path, (36,))
+
+    def full(*args, **options):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "memmap", full)
+        with pytest.raises(DataError, match="ulimit"):
+            rendered(two[:1], tmp_path, (36,))
+    monkeypatch.setattr(synthetic_clips, "render_crops", None)  # it is still there
+    assert len(rendered(two[:1], tmp_path, (36,))[36]) == 1
+
+
+def test_more_files_may_be_open_than_usual():
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    hard = before[1]
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+        synthetic_clips._allow_open_files(500)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (756, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_clips_are_cut_from_videos_normalised_whole():
+    videos = [render_face_clip(easy(s, duration_s=4, width=320, height=240), 16) for s in range(2)]
+    clips = ClipDataset(videos, length=60)
+    assert len(clips) == 4
+    x, label = clips[1]
+    assert x.shape == (60, 6, 16, 16)
+    assert label.shape == (60,)
+    assert x.dtype == label.dtype == np.float32
+
+
+def test_files_of_clips_are_kept(tmp_path, two):
+    paths = render_many(two, tmp_path, 16, jobs=1)
+    stamps = [p.stat().st_mtime_ns for p in paths]
+    assert render_many(two, tmp_path, 16, jobs=1) == paths
+    assert stamps == [p.stat().st_mtime_ns for p in paths]
+    frames, bvp = load_video(paths[0])
+    assert frames.shape == (15, 16, 16, 3)
+    assert bvp.shape == (15,)
