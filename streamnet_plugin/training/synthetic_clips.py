@@ -11,25 +11,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
-import cv2
 import numpy as np
-from joblib import Parallel, delayed
-from numpy.typing import NDArray
-from torch.utils.data import Dataset
+from joblib import delayed
 
 from streamnet_plugin.atomic import remove_leftovers
 from streamnet_plugin.data import cache
-from streamnet_plugin.data.clips import Normaliser, make_label
 from streamnet_plugin.data.synthetic import (
     MOTIONS,
     SynthSettings,
     render_crops,
-    render_face_clip,
 )
 from streamnet_plugin.data.synthetic.head import MORE_HEADS, N_HEADS
 from streamnet_plugin.errors import NoFaceError
 from streamnet_plugin.parallel import be_one_of_several, processes
-from streamnet_plugin.types import FaceVideo, FloatArray, FrameArray, Recording
+from streamnet_plugin.types import FaceVideo, Recording
 
 log = logging.getLogger(__name__)
 GENERATOR_VERSION = 1
@@ -232,62 +227,6 @@ def _fingerprint(settings: SynthSettings, size: int) -> str:
     """What decides every pixel: unlike a real video's, it is the same on every machine."""
     text = json.dumps([GENERATOR_VERSION, size, asdict(settings)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def render_many(
-    settings: Sequence[SynthSettings], folder: Path, size: int, jobs: int = 2
-) -> list[Path]:
-    """Render clips into `folder`, one file each; those already there are kept.
-
-    A clip in whose first frame the detector sees no face is left out, as a real video would be.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    done = Parallel(n_jobs=jobs)(delayed(_render_one)(s, folder, size) for s in settings)
-    return [path for path in done if path is not None]
-
-
-def _render_one(settings: SynthSettings, folder: Path, size: int) -> Path | None:
-    path = folder / f"clip-{settings.seed}-{size}.npz"
-    if path.exists():
-        return path
-    cv2.setNumThreads(1)
-    try:
-        frames, bvp = render_face_clip(settings, size)
-    except NoFaceError:
-        return None
-    temporary = path.with_suffix(".tmp.npz")
-    np.savez(temporary, frames=frames, bvp=bvp)
-    temporary.replace(path)
-    return path
-
-
-class ClipDataset(Dataset[tuple[NDArray[np.float32], NDArray[np.float32]]]):
-    """Clips of `length` frames, cut from videos normalised as a whole: (T, 6, H, W) and (T,)."""
-
-    def __init__(self, videos: Sequence[tuple[FrameArray, FloatArray]], length: int = 180) -> None:
-        self._clips: list[tuple[int, int]] = []
-        self._videos = []
-        self._length = length
-        for index, (frames, bvp) in enumerate(videos):
-            label = make_label(bvp, "DiffNormalized").astype(np.float32)
-            self._videos.append((frames, label, Normaliser.fit(frames)))
-            self._clips += [(index, s) for s in range(0, len(frames) - length + 1, length)]
-
-    def __len__(self) -> int:
-        return len(self._clips)
-
-    def __getitem__(self, item: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        index, start = self._clips[item]
-        frames, label, normaliser = self._videos[index]
-        stop = start + self._length
-        x = np.ascontiguousarray(normaliser.network_input(frames, start, stop))
-        return x, label[start:stop]
-
-
-def load_video(path: Path) -> tuple[FrameArray, FloatArray]:
-    """Frames and BVP of a file that `render_many` wrote."""
-    with np.load(path, allow_pickle=False) as file:
-        return file["frames"], file["bvp"]
 
 
 def main() -> None:

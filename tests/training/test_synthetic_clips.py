@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from streamnet_plugin.data.synthetic import MOTIONS, SETUPS, easy, render, render_face_clip
+from streamnet_plugin.data.synthetic import MOTIONS, SETUPS, render
 from streamnet_plugin.errors import DataError
 from streamnet_plugin.signal.heart_rate import refined_hr
 from streamnet_plugin.signal.pulse import clean_bvp
@@ -18,10 +18,7 @@ from streamnet_plugin.training import synthetic_clips
 from streamnet_plugin.training.synthetic_clips import (
     HELD_OUT_CAMERA,
     HELD_OUT_MOTIONS,
-    ClipDataset,
     held_out_settings,
-    load_video,
-    render_many,
     rendered,
     training_settings,
     validation_settings,
@@ -163,23 +160,3 @@ def test_more_files_may_be_open_than_usual():
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (756, hard)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
-
-
-def test_clips_are_cut_from_videos_normalised_whole():
-    videos = [render_face_clip(easy(s, duration_s=4, width=320, height=240), 16) for s in range(2)]
-    clips = ClipDataset(videos, length=60)
-    assert len(clips) == 4
-    x, label = clips[1]
-    assert x.shape == (60, 6, 16, 16)
-    assert label.shape == (60,)
-    assert x.dtype == label.dtype == np.float32
-
-
-def test_files_of_clips_are_kept(tmp_path, two):
-    paths = render_many(two, tmp_path, 16, jobs=1)
-    stamps = [p.stat().st_mtime_ns for p in paths]
-    assert render_many(two, tmp_path, 16, jobs=1) == paths
-    assert stamps == [p.stat().st_mtime_ns for p in paths]
-    frames, bvp = load_video(paths[0])
-    assert frames.shape == (15, 16, 16, 3)
-    assert bvp.shape == (15,)
