@@ -141,6 +141,14 @@ def test_test_reads_the_runs_weights(run, ubfc, monkeypatch, tmp_path):
     assert epoch == [r.epoch for r in run[1].epochs if r.best][-1]
 
 
+def test_weights_tested_on_people_they_were_trained_on_are_told(run, ubfc):
+    overrides = [*QUICK, f"INFERENCE.MODEL_PATH={run[1].weights}", "TEST.DATA.BEGIN=0.4"]
+    config = load_config("train/ubfc-intra", [*overrides, "TOOLBOX_MODE=only_test"])
+    done = sp.benchmark(config, data_root=ubfc, output=None)
+    (note,) = [n for n in done.results.notes if "was trained on" in n]
+    assert "1 person of the test (subject3)" in note
+
+
 def test_a_bad_video_costs_itself_and_is_named(ubfc, tmp_path):
     root = tmp_path / "data"
     shutil.copytree(ubfc, root)
