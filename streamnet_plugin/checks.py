@@ -251,6 +251,12 @@ def _clips(config: Config, backend: Backend) -> Iterator[Finding]:
                 f"{where}.PREPROCESS.CHUNK_LENGTH {p.CHUNK_LENGTH} is no multiple of "
                 f"MODEL.STREAMNET.FRAME_DEPTH {depth}: set {lower or depth} or {lower + depth}."
             )
+        if section == "TRAIN" and backend != "builtin" and _augmented(config):
+            yield Finding(
+                "TRAINING.AUGMENT changes clips in the builtin backend only; inside the toolbox "
+                "they stay as they are.",
+                note=True,
+            )
         if section == "TRAIN" and not p.DO_CHUNK and config.TRAIN.BATCH_SIZE > 1:
             yield Finding(
                 f"{where}.PREPROCESS.DO_CHUNK is False: videos of different lengths make no batch "
@@ -266,6 +272,10 @@ def _clips(config: Config, backend: Backend) -> Iterator[Finding]:
         for key, found, needed in expected:
             if found != needed:
                 yield Finding(f"{where}.{key} is {found!r}, STREAM-Net needs {needed}: set that.")
+
+
+def _augmented(config: Config) -> bool:
+    return any(config.TRAINING.AUGMENT.model_dump().values())
 
 
 def _sizes(config: Config) -> Iterator[Finding]:
