@@ -239,7 +239,7 @@ class Training(_Node):
     OPTIMIZER: Literal["adamw", "adam", "sgd"] = "adamw"
     WEIGHT_DECAY: float = Field(0.0, ge=0)
     SCHEDULE: Literal["onecycle", "cosine", "constant"] = "onecycle"
-    PRECISION: Literal["float32", "bfloat16"] = "float32"
+    PRECISION: Literal["float32", "bfloat16", "float64"] = "float32"
     ACCUMULATE: int = Field(1, ge=1)
     CLIP_NORM: float | None = Field(None, gt=0)
     SEED: int = Field(100, ge=0)

@@ -12,7 +12,11 @@ from streamnet_plugin.training.recipe import Precision
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-PRECISIONS: dict[Precision, Any] = {"float32": "32-true", "bfloat16": "bf16-mixed"}
+PRECISIONS: dict[Precision, Any] = {
+    "float32": "32-true",
+    "bfloat16": "bf16-mixed",
+    "float64": "64-true",
+}
 """Fabric's names."""
 
 

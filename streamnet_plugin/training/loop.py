@@ -28,6 +28,7 @@ from streamnet_plugin.training.whole_batch import (
     Step,
     clip_dropout,
     epoch_steps,
+    share,
     shared_batch_norm,
 )
 from streamnet_plugin.wording import count
@@ -211,7 +212,7 @@ def fit(
         What every epoch came to, those before an interruption included.
 
     Raises:
-        ConfigError: no clips, or fewer than processes; a state of other settings.
+        ConfigError: no clips; a state of other settings.
         DataError: a label that is not finite; names its video.
         StreamnetError: the loss or its gradient is no longer finite; names the step.
         OutputError: a state cannot be written.
@@ -259,11 +260,7 @@ class _Run:
         self.listener = listener if self.fabric.is_global_zero else Listener()
         self.steps_per_epoch = steps = len(self._steps(0))
         if steps == 0:
-            raise ConfigError(
-                f"{count(len(clips), 'clip')} to train on and "
-                f"{count(self.fabric.world_size, 'process', 'processes')}",
-                remedy="use more or longer videos, or fewer processes.",
-            )
+            raise ConfigError("there are no clips to train on", remedy="use longer videos.")
         if len(clips) < settings.batch_clips:
             log.warning(
                 "%s to train on are fewer than a batch of %d: every step sees all of them",
@@ -290,14 +287,11 @@ class _Run:
 
     def _steps(self, epoch: int) -> list[Step]:
         s = self.settings
-        return epoch_steps(
-            len(self.clips),
-            s.batch_clips,
-            s.accumulate,
-            seed=s.seed,
-            epoch=epoch,
-            processes=self.fabric.world_size,
-        )
+        return epoch_steps(len(self.clips), s.batch_clips, s.accumulate, seed=s.seed, epoch=epoch)
+
+    def _mine(self, clips: Sequence[int]) -> list[int]:
+        """This process's share of clips or of their places."""
+        return share(clips, self.fabric.global_rank, self.fabric.world_size)
 
     def resume(self) -> None:
         """Go on where a run before was interrupted, if there was one."""
@@ -345,8 +339,8 @@ class _Run:
             self.clips.set_epoch(progress.epoch)
         todo = self._steps(progress.epoch)[len(progress.losses) :]
         self.model.train()
-        rank, world = self.fabric.global_rank, self.fabric.world_size
-        self.order.now = [clips[rank::world] for step in todo for clips in step]
+        # A process without a share loads one clip, for the shape of a batch of none.
+        self.order.now = [self._mine(clips) or clips[:1] for step in todo for clips in step]
         batches = iter(self.batches)
         self.began, self.seen = time.perf_counter(), 0
         for step in todo:
@@ -364,9 +358,9 @@ class _Run:
             with self.fabric.no_backward_sync(self.model, enabled=number < len(step) - 1):
                 losses = self._losses(next(batches), places)
                 # Fabric averages over processes; each must weigh as much as it has clips.
-                share = losses.sum() * self.fabric.world_size / total
-                self.fabric.backward(share)
-            loss += share.detach()
+                part = losses.sum() * self.fabric.world_size / total
+                self.fabric.backward(part)
+            loss += part.detach()
         mean_loss = float(cast(Tensor, self.fabric.all_reduce(loss, reduce_op="mean")))
         norm = self._gradient_norm()
         self._check_finite(mean_loss, norm)
@@ -393,12 +387,13 @@ class _Run:
 
     def _losses(self, batch: Any, places: range) -> Tensor:
         """(B,) losses of this process's clips, whose places in the whole step are given."""
+        mine, step = self._mine(places), self.progress.steps_done
         x, label = prepared(self.clips, batch, self.fabric.device)
-        step = self.progress.steps_done
+        x, label = x[: len(mine)], label[: len(mine)]
         if self.dropout is None:
             torch.manual_seed(hash((self.settings.seed, step, places.start)) % 2**63)
         else:
-            self.dropout.begin(step, places[self.fabric.global_rank :: self.fabric.world_size])
+            self.dropout.begin(step, mine)
         return LOSSES[self.settings.loss](self.model(x).float(), label)
 
     def _gradient_norm(self) -> float:

@@ -22,7 +22,7 @@ Loss = Literal["mse", "pearson", "both"]
 Optimizer = Literal["adamw", "adam", "sgd"]
 Schedule = Literal["onecycle", "cosine", "constant"]
 SelectBy = Literal["loss", "hr_mae"]
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "float64"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ class TrainSettings:
         optimizer, momentum: the latter of "sgd".
         schedule: "onecycle" (Smith & Topin 2018), "cosine" down to 0, or "constant".
         clip_norm: gradients are scaled down to this norm; None leaves them.
-        precision: in which the forward pass is computed; weights stay float32.
+        precision: in which the forward pass is computed; with bfloat16 weights stay float32.
+            float64 is for comparing runs, where rounding must not matter.
         seed: of weights, dropout, augmentation and the order of clips.
         select_by: what the best epoch has least of on the validation data.
         patience: stop after so many epochs without a better one; 0 never stops early.

@@ -73,11 +73,11 @@ def _read_part(
     mine = list(range(fabric.global_rank, len(clips), world))
     size = max(1, batch // world)
     loader = load(clips, [mine[start : start + size] for start in range(0, len(mine), size)])
-    at = iter(mine)
+    at, dtype = iter(mine), next(model.parameters()).dtype
     for items in loader:
         x, label = prepared(clips, items, fabric.device)
         with fabric.autocast():
-            pred = model(x).float()
+            pred = model(x.to(dtype)).float()
         losses = LOSSES[loss](pred, label)
         for i in range(len(x)):
             index = next(at)

@@ -29,18 +29,16 @@ Step = list[list[int]]
 """Forward passes of one step of the optimizer; each is the clips that it takes."""
 
 
-def epoch_steps(
-    n_clips: int, batch: int, accumulate: int, *, seed: int, epoch: int, processes: int = 1
-) -> list[Step]:
-    """All clips once, in an order of the epoch's own, cut into steps.
-
-    The last step may be smaller. A last forward pass with fewer clips than processes is left out,
-    because a process without a clip has nothing to compute.
-    """
+def epoch_steps(n_clips: int, batch: int, accumulate: int, *, seed: int, epoch: int) -> list[Step]:
+    """All clips once, in an order of the epoch's own, cut into steps; the last may be smaller."""
     order = np.random.default_rng([seed, epoch]).permutation(n_clips).tolist()
     passes = [order[start : start + batch] for start in range(0, n_clips, batch)]
-    passes = [clips for clips in passes if len(clips) >= processes]
     return [passes[start : start + accumulate] for start in range(0, len(passes), accumulate)]
+
+
+def share(clips: Sequence[int], process: int, processes: int) -> list[int]:
+    """What falls to one process of the clips of a forward pass; maybe nothing."""
+    return list(clips[process::processes])
 
 
 class ClipDropout:
@@ -63,7 +61,7 @@ def clip_dropout(model: nn.Module, seed: int, device: torch.device) -> Iterator[
     dropout = ClipDropout(seed, device)
 
     def drop(layer: nn.Module, x: Tensor) -> Tensor:
-        return dropout.masks.drop(layer, x) if layer.training else x
+        return dropout.masks.drop(layer, x) if layer.training and len(x) else x
 
     with ExitStack() as stack:
         for layer in dropout_layers(model):
@@ -91,10 +89,10 @@ def _whole_batch_norm(
     """(N, C, H, W) of this process -> normalised by mean and variance over all processes."""
     if not layer.training:
         return forward(x)
-    local = float(x.numel() // x.shape[1])
-    count = _sum(x.new_tensor([local], dtype=torch.float32))
-    mean = _sum(x.float().sum(dim=(0, 2, 3))) / count
-    centred = x.float() - mean[:, None, None]
+    wide = x if x.dtype == torch.float64 else x.float()
+    count = _sum(wide.new_tensor([x.numel() // x.shape[1]]))
+    mean = _sum(wide.sum(dim=(0, 2, 3))) / count
+    centred = wide - mean[:, None, None]
     variance = _sum(centred.square().sum(dim=(0, 2, 3))) / count
     _update(layer, mean.detach(), variance.detach() * count / (count - 1))
     out = centred * (variance + layer.eps).rsqrt()[:, None, None]

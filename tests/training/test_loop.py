@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import several
 import torch
 from tiny import SETTINGS, TinyClips, network
 
@@ -18,7 +19,12 @@ from streamnet_plugin.errors import ConfigError, DataError, StreamnetError
 from streamnet_plugin.training.loop import EpochReport, Listener, Validation, fit, is_best
 from streamnet_plugin.training.state import StateFolder
 from streamnet_plugin.training.validation import hr_error, make_validate, validation_of
-from streamnet_plugin.training.whole_batch import clip_dropout, epoch_steps, shared_batch_norm
+from streamnet_plugin.training.whole_batch import (
+    clip_dropout,
+    epoch_steps,
+    share,
+    shared_batch_norm,
+)
 
 HERE = Path(__file__).parent
 
@@ -69,11 +75,9 @@ def test_an_epoch_sees_every_clip_once_in_an_order_of_its_own():
         assert sorted(i for step in epoch for clips in step for i in clips) == list(range(21))
         assert [len(step) for step in epoch] == [2, 2, 2]
     assert steps[0] != steps[1]
-    # A lone last clip cannot be divided between two processes.
-    seen = [
-        i for step in epoch_steps(21, 4, 2, seed=1, epoch=0, processes=2) for c in step for i in c
-    ]
-    assert len(seen) == 20
+    # Between two processes, of whom one may get nothing.
+    assert share([5, 6, 7], 0, 2) + share([5, 6, 7], 1, 2) == [5, 7, 6]
+    assert share([5], 1, 2) == []
 
 
 def test_a_clips_masks_do_not_depend_on_its_company():
@@ -111,15 +115,15 @@ def test_two_processes_are_one(tmp_path):
     command += ["--nproc_per_node", "2", str(HERE / "several.py"), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr[-3000:]
-    two = torch.load(tmp_path / "of-2.pth", weights_only=True)
-    clips = TinyClips(14)
-    validate = make_validate(clips, "both", batch=4, fs=10.0, band=(0.6, 3.3))
-    settings = replace(SETTINGS, epochs=3, learning_rate=1e-3)
-    one, reports = trained(settings, clips, validate=validate)
-    assert not equal(one, network().state_dict())
-    for name in one:
-        torch.testing.assert_close(one[name], two["model"][name], atol=1e-5, rtol=0)
-    np.testing.assert_allclose([r.valid_loss for r in reports], two["valid"], atol=1e-5)
+    two = torch.load(tmp_path / "two.pth", weights_only=True)
+    one = several.both(lambda precision: None)
+    # Adam divides gradients by their size: where that is only rounding, steps differ at random.
+    for precision, tolerance in (("float64", 1e-9), ("float32", 1e-5)):
+        a, b = one[precision], two[precision]
+        for name, weight in a["model"].items():
+            torch.testing.assert_close(weight, b["model"][name], atol=tolerance, rtol=0)
+        np.testing.assert_allclose(a["valid"], b["valid"], atol=1e-5)
+    assert one["float64"]["model"]["motion_conv1.weight"].dtype == torch.float64
 
 
 def test_a_killed_training_ends_with_the_weights_of_one_that_was_not(tmp_path, reference):
@@ -227,7 +231,7 @@ def test_bad_labels_name_the_video():
 
 
 def test_too_few_clips(caplog):
-    with pytest.raises(ConfigError, match="0 clips to train on"):
+    with pytest.raises(ConfigError, match="no clips to train on"):
         trained(clips=TinyClips(0))
     with caplog.at_level(logging.WARNING):
         trained(replace(SETTINGS, epochs=1), clips=TinyClips(1))  # a batch of one clip
