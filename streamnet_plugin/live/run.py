@@ -5,9 +5,9 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -41,6 +41,8 @@ from streamnet_plugin.wording import count
 
 LIVE_SAMPLES = 8
 """Monte Carlo samples where a calibrator needs some: what two cores draw while the frames come."""
+TOO_MANY_LOST = 0.5
+"""Where nothing could be read and more than this share of the frames was lost, that is why."""
 CSV_NAME = "streamnet-live.csv"
 
 
@@ -143,21 +145,12 @@ def live(settings: LiveSettings, views: Sequence[View] = ()) -> LiveSummary:
     method, calibrator = _prepared(settings, convention)
     stop = threading.Event()
     with ExitStack() as stack:
-        shots = _shots(settings, stop)
-        interrupted = stack.enter_context(_ctrl_c_stops(stop))
         executor: Executor = stack.enter_context(
             AtOnce() if settings.fast else ThreadPoolExecutor(1)
         )
-        px = getattr(method, "crop_px", CROP_PX)
-        session = Session(
-            partial(reader_for, method, fs=FS, px=px),
-            px,
-            FS,
-            convention,
-            settings.window_s,
-            calibrator,
-            executor,
-        )
+        session = _session(settings, method, convention, calibrator, executor)
+        interrupted = stack.enter_context(_ctrl_c_stops(stop))
+        shots = stack.enter_context(closing(_shots(settings, stop)))
         recorder = stack.enter_context(Recorder(settings.output))
         for view in views:
             stack.enter_context(view)
@@ -168,6 +161,18 @@ def live(settings: LiveSettings, views: Sequence[View] = ()) -> LiveSummary:
     if not summary.interrupted:
         _check_something_was_read(summary, session, settings)
     return summary
+
+
+def _session(
+    settings: LiveSettings,
+    method: Method,
+    convention: Convention,
+    calibrator: Calibrator | None,
+    executor: Executor,
+) -> Session:
+    px = getattr(method, "crop_px", CROP_PX)
+    new_reader = partial(reader_for, method, fs=FS, px=px)
+    return Session(new_reader, px, FS, convention, settings.window_s, calibrator, executor)
 
 
 def _loop(
@@ -199,7 +204,7 @@ def _loop(
     )
 
 
-def _shots(settings: LiveSettings, stop: threading.Event) -> Iterator[Shot]:
+def _shots(settings: LiveSettings, stop: threading.Event) -> Generator[Shot]:
     if settings.video is None:
         return beside(counting_gaps(open_camera(settings.camera, FS, stop)), stop)
     shots = counting_gaps(open_file(settings.video, settings.fps))
@@ -208,7 +213,7 @@ def _shots(settings: LiveSettings, stop: threading.Event) -> Iterator[Shot]:
     return beside(paced(shots, stop), stop)
 
 
-def _until(shots: Iterator[Shot], stop: threading.Event) -> Iterator[Shot]:
+def _until(shots: Iterator[Shot], stop: threading.Event) -> Generator[Shot]:
     for shot in shots:
         if stop.is_set():
             return
@@ -223,7 +228,8 @@ def _prepared(settings: LiveSettings, convention: Convention) -> tuple[Method, C
     if settings.calibrator is not None:
         file = load_calibrators(settings.calibrator)
         _check_windows(file, convention, settings)
-        if settings.mc_samples is None and any(name.lower() == m.lower() for m in file.sampled):
+        known = {m.lower() for m in file.sampled}
+        if settings.mc_samples is None and name.lower() in known:
             samples = LIVE_SAMPLES
     wanted: dict[str, Any] = {
         "checkpoint": settings.weights, "mc_samples": samples, "seed": settings.seed,
@@ -231,7 +237,8 @@ def _prepared(settings: LiveSettings, convention: Convention) -> tuple[Method, C
     method = get_method(name, **{k: v for k, v in wanted.items() if takes_option(name, k)})
     if file is None or settings.calibrator is None:
         return method, None
-    return method, file.of_method(method.name, samples > 1, path=settings.calibrator, reader="live")
+    sampled = samples > 1 and takes_option(name, "mc_samples")
+    return method, file.of_method(method.name, sampled, path=settings.calibrator, reader="live")
 
 
 def _check_windows(file: CalibratorFile, convention: Convention, settings: LiveSettings) -> None:
@@ -283,6 +290,13 @@ def _check_something_was_read(
             f"no face in {summary.seconds:.1f} s",
             path=path,
             remedy="show the face frontally, well lit, 1-2 m away.",
+        )
+    if summary.lost > TOO_MANY_LOST * summary.frames:
+        raise NoResultError(
+            f"no heart rate in {summary.seconds:.1f} s: {summary.lost} frames were lost, "
+            f"{summary.frames} read",
+            path=path,
+            remedy="close other programs, use --method POS, or --samples 0.",
         )
     if summary.seconds < MIN_WINDOW_S + 1:
         raise NoResultError(

@@ -175,6 +175,7 @@ class Session:
         self._shape: tuple[int, ...] = ()
         self._start, self._time, self._due = 0.0, float("-inf"), 0.0
         self._stretch: _Stretch | None = None
+        self._news: list[str] = []
 
     def push(self, frame: FrameArray, time: float, lost: int = 0) -> Update | None:
         """The next frame; an update if one is due.
@@ -209,7 +210,13 @@ class Session:
             self._stretch = None
             return True
         number = self.tracker.stretch
-        if self._stretch is None or self._stretch.number != number or gap > MAX_GAP_S:
+        if self._stretch is not None and gap > MAX_GAP_S:
+            self._news.append(f"started anew after {gap:.1f} s without a frame")
+            self._stretch = None
+        elif self._stretch is not None and self._stretch.number != number:
+            self._news.append("started anew, the face has moved")
+            self._stretch = None
+        if self._stretch is None:
             self._stretch = _Stretch(number, self.new_reader(self.frames), self.frames, self.fs)
         size = (self.px, self.px)
         face = cv2.resize(crop(frame, box), size, interpolation=cv2.INTER_AREA)
@@ -218,9 +225,10 @@ class Session:
     def _update(self) -> Update:
         fps, stretch = self._rate.hz, self._stretch
         ready = 0 if stretch is None else min(stretch.reader.ready, self.frames)
-        update = Update(self._time - self._start, ready / self.fs, "", fps, self.lost)
         if fps < LOW_RATE * self.fs:
-            update = replace(update, notes=(f"low frame rate: {fps:.1f} per second",))
+            self._news.insert(0, f"low frame rate: {fps:.1f} per second")
+        notes, self._news = tuple(dict.fromkeys(self._news)), []
+        update = Update(self._time - self._start, ready / self.fs, "", fps, self.lost, notes=notes)
         if stretch is None:
             return replace(update, reason=NO_FACE)
         if update.window_s < MIN_WINDOW_S:
@@ -259,7 +267,7 @@ class _Stretch:
             rgb = face.mean(axis=(0, 1), dtype=np.float64)
             self._rgb.append(rgb)
             self.reader.push(face, rgb)
-        return self.reader.ready > before or not before  # nothing to wait for, to begin with
+        return self.reader.ready > before
 
     def read(self, n: int, convention: Convention) -> Reading:
         end = self.reader.ready

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from streamnet_plugin.types import FrameArray
 QUEUED_FRAMES = 15
 """Half a second: what comes later than that is of no use to a display, and is dropped."""
 POLL_S = 0.1
+JOIN_S = 5.0
 MAX_FAILED_READS = 50
 """A camera that fails so often in a row, for a second and more, is gone."""
 FAILED_PAUSE_S = 0.02
@@ -126,55 +126,66 @@ def counting_gaps(shots: Iterable[Shot]) -> Iterator[Shot]:
 
 def beside(
     shots: Iterable[Shot], stop: threading.Event, size: int = QUEUED_FRAMES
-) -> Iterator[Shot]:
+) -> Generator[Shot]:
     """The same, fetched in a thread of its own; what is not taken in time is lost, and counted.
 
     Ends when the shots end, when they raise (as they raised), or when `stop` is set.
     """
-    waiting: queue.Queue[Shot | BaseException | None] = queue.Queue(size)
-    thread = threading.Thread(target=_fetch, args=(shots, waiting, stop), daemon=True)
+    waiting = _Waiting(size)
+    thread = threading.Thread(target=waiting.fill, args=(shots, stop), daemon=True)
     thread.start()
     try:
         while not stop.is_set():
-            try:
-                shot = waiting.get(timeout=POLL_S)
-            except queue.Empty:
-                continue
-            if shot is None:
+            shot = waiting.take(POLL_S)
+            if shot is not None:
+                yield shot
+            elif waiting.over:
                 return
-            if isinstance(shot, BaseException):
-                raise shot
-            yield shot
     finally:
         stop.set()
-        thread.join(timeout=5)
+        thread.join(JOIN_S)
 
 
-def _fetch(
-    shots: Iterable[Shot],
-    waiting: queue.Queue[Shot | BaseException | None],
-    stop: threading.Event,
-) -> None:
-    last: BaseException | None = None
-    lost = 0
-    try:
-        for shot in shots:
-            if stop.is_set():
-                break
-            try:
-                waiting.put_nowait(replace(shot, lost=shot.lost + lost))
-                lost = 0
-            except queue.Full:
-                lost += 1 + shot.lost
-    except Exception as error:
-        last = error
-    _insist(lambda: waiting.put(last, timeout=POLL_S), stop)
+class _Waiting:
+    """Shots between two threads; the oldest makes room for the newest."""
 
+    def __init__(self, size: int) -> None:
+        self.size, self.over = size, False
+        self._shots: deque[Shot] = deque()
+        self._lost = 0
+        self._error: Exception | None = None
+        self._changed = threading.Condition()
 
-def _insist(put: Callable[[], None], stop: threading.Event) -> None:
-    while not stop.is_set():
+    def fill(self, shots: Iterable[Shot], stop: threading.Event) -> None:
+        error = None
         try:
-            put()
-        except queue.Full:
-            continue
-        return
+            for shot in shots:
+                if stop.is_set():
+                    break
+                self._put(shot)
+        except Exception as caught:
+            error = caught
+        with self._changed:
+            self.over, self._error = True, error
+            self._changed.notify()
+
+    def _put(self, shot: Shot) -> None:
+        with self._changed:
+            if len(self._shots) == self.size:
+                self._lost += 1 + self._shots.popleft().lost
+            self._shots.append(shot)
+            self._changed.notify()
+
+    def take(self, timeout: float) -> Shot | None:
+        """The oldest, with what was lost before it; None where nothing came in `timeout` s.
+
+        Raises what the shots raised, after the last of them.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._shots or self.over, timeout)
+            if not self._shots:
+                if self._error is not None:
+                    raise self._error
+                return None
+            shot, lost, self._lost = self._shots.popleft(), self._lost, 0
+        return replace(shot, lost=shot.lost + lost)
