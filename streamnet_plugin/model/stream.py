@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 import torch
 
@@ -66,18 +63,17 @@ class SegmentStream:
         newest = self._frames.view(self._frames.count - 1, self._frames.count)[0]
         normaliser = Normaliser.of_counts(self._pairs, newest)
         self._still = normaliser.still
-        with one_thread():
-            bvp, samples = read_waveform(
-                m.model,
-                self.segment,
-                lambda start, stop: torch.from_numpy(normaliser.network_input(frames, start, stop)),
-                mc_samples=m.mc_samples,
-                mc_rate=m.mc_rate,
-                seed=m.seed,
-                first_clip=self.ready // self.segment,
-                clip_frames=self.segment,
-                mc_precision=m.mc_precision,
-            )
+        bvp, samples = read_waveform(
+            m.model,
+            self.segment,
+            lambda start, stop: torch.from_numpy(normaliser.network_input(frames, start, stop)),
+            mc_samples=m.mc_samples,
+            mc_rate=m.mc_rate,
+            seed=m.seed,
+            first_clip=self.ready // self.segment,
+            clip_frames=self.segment,
+            mc_precision=m.mc_precision,
+        )
         for i in range(self.segment):
             self._bvp.append(bvp[i])
             self._samples.append(() if samples is None else samples[:, i])
@@ -94,16 +90,3 @@ class SegmentStream:
         bvp = self._bvp.view(self.ready - n, self.ready).copy()
         samples = self._samples.view(self.ready - n, self.ready).T.copy()
         return Prediction(bvp, differential=True, samples=samples if len(samples) else None)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Torch computes in one thread: ten frames gain little from two, and beside other work, such
-    as the camera's and the detector's threads, two wait for each other (67 against 79 ms in the
-    median, and up to 2 s where waiting threads spin, on 2 busy cores)."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

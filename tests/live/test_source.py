@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from streamnet_plugin.errors import DataError
+from streamnet_plugin.errors import DataError, NoFaceError
 from streamnet_plugin.live import source
+from streamnet_plugin.live.run import LiveSettings, live
 from streamnet_plugin.live.source import (
     MAX_FAILED_READS,
     Shot,
@@ -95,6 +96,20 @@ def test_a_camera_is_let_go_when_it_is_stopped(camera):
     next(shots)
     stop.set()
     assert list(shots) == []
+    assert fake.released
+
+
+def test_the_command_reads_a_camera_until_its_time_is_over(camera, tmp_path):
+    def frames():
+        while True:
+            time.sleep(0.01)
+            yield BLUE.repeat(10, axis=0).repeat(10, axis=1)
+
+    fake = camera(frames())
+    settings = LiveSettings(camera=1, method="POS", duration_s=0.2, output=tmp_path / "live.csv")
+    with pytest.raises(NoFaceError, match=r"no face in 0\.2 s"):
+        live(settings)
+    assert fake.number == 1
     assert fake.released
 
 
