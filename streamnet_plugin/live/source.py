@@ -56,7 +56,10 @@ def open_camera(number: int, fps: float, stop: threading.Event) -> Iterator[Shot
     Raises:
         DataError: at once if there is no such camera; later if it gives no more frames.
     """
+    logging = cv2.utils.logging
+    level = logging.setLogLevel(logging.LOG_LEVEL_SILENT)  # the error below says it better
     capture = cv2.VideoCapture(number)
+    logging.setLogLevel(level)
     if not capture.isOpened():
         capture.release()
         raise DataError(

@@ -174,16 +174,17 @@ def footer(update: Update) -> str:
 
 
 def waveform_rows(x: FloatArray, width: int, rows: int) -> list[str]:
-    """The last values of `x` (T,), unit variance, as `rows` lines of block characters.
+    """`x` (T,), unit variance, as `rows` lines of `width` block characters; the newest is right.
 
     >>> waveform_rows(np.array([-2.5, 0.0, 2.5]), 3, 1)
     ['▁▄█']
     """
     level = np.zeros(width)
-    shown = x[-width:]
-    if len(shown):
-        height = (np.clip(shown / WAVE_RANGE, -1, 1) + 1) / 2  # 0..1
-        level[width - len(shown) :] = np.maximum(1, np.round(height * rows * 8 - 1e-9))
+    if len(x) > width:
+        x = np.interp(np.linspace(0, len(x) - 1, width), np.arange(len(x)), x)
+    if len(x):
+        height = (np.clip(x / WAVE_RANGE, -1, 1) + 1) / 2  # 0..1
+        level[width - len(x) :] = np.maximum(1, np.round(height * rows * 8 - 1e-9))
     lines = []
     for row in reversed(range(rows)):
         lines.append("".join(BLOCKS[int(k)] for k in np.clip(level - 8 * row, 0, 8)))
@@ -199,7 +200,6 @@ def picture(frame: FrameArray, box: Box | None, update: Update | None) -> FrameA
     if box is not None:
         x, y, w, h = box
         cv2.rectangle(out, (x, y), (x + w, y + h), colour, 2)
-        out[height:] = 0
     if update is None:
         return out
     for line, (text, shade) in enumerate(((headline(update), colour), (footer(update), GRAY))):

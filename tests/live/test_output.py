@@ -60,8 +60,8 @@ def test_the_terminal_shows_the_waveform():
 
 
 def test_the_newest_values_are_at_the_right():
-    rows = waveform_rows(np.r_[np.full(50, 2.5), np.full(3, -2.5)], 10, 2)
-    assert rows == ["███████   ", "███████▁▁▁"]
+    rows = waveform_rows(np.repeat([2.5, 2.5, -2.5, 2.5, -2.5], 20), 5, 2)
+    assert rows == ["██ █ ", "██▁█▁"]  # all of it, however long
     assert waveform_rows(np.array([2.5]), 4, 1) == ["   █"]
 
 
