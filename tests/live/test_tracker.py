@@ -76,6 +76,14 @@ def test_a_face_that_moves_is_followed_in_a_new_stretch(scene):
     assert film.tracker.stretch == 2
 
 
+def test_a_face_that_sways_as_in_pure_keeps_its_box(scene):
+    film = Film()
+    film.run(2)
+    scene.faces = [(15 + 7, 10, 20, 20)]  # a quarter of the crop
+    assert set(film.run(3)) == {BOX}
+    assert film.tracker.stretch == 1
+
+
 def test_another_larger_face_does_not_take_over(scene):
     film = Film()
     film.run(2)
