@@ -22,12 +22,12 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 EXIT_FAILED_VIDEOS = 1  # some videos gave no result; the others are in the results folder
 EXIT_ERROR = 2  # wrong usage, configuration or input: nothing was computed
-EXIT_UNTRUSTED = 3  # predict: a waveform was read, but its pulse is not to be trusted
+EXIT_UNTRUSTED = 3  # predict, live: a waveform was read, but its pulse is not to be trusted
 EXIT_INTERRUPTED = 130
 
 EPILOG = (
     "Exit codes: 0 all went well; 1 some videos gave no result (named at the end); 2 wrong usage, "
-    "configuration or input; 3 predict read a waveform whose pulse is not to be trusted; "
+    "configuration or input; 3 predict or live read a waveform whose pulse is not to be trusted; "
     "130 interrupted."
 )
 
@@ -423,6 +423,88 @@ def run_protocol(
         typer.echo(line)
     typer.echo(f"Results: {done.run.folder}")
     report_failures(list(done.failures), allow_failures)
+
+
+@app.command()
+def live(
+    camera: Annotated[
+        int | None, typer.Option("--camera", min=0, help="Number of the camera; default: 0.")
+    ] = None,
+    video: Annotated[
+        Path | None, typer.Option("--video", help="A file instead, played at its own rate.")
+    ] = None,
+    method: Annotated[str, typer.Option("--method", "-m", help="See `streamnet methods`.")] = (
+        "STREAMNet"
+    ),
+    seconds: Annotated[float, typer.Option(help="Length of the window that is read, s.")] = 10.0,
+    calibrator: Annotated[
+        Path | None,
+        typer.Option(
+            "--calibrator",
+            help="File of `streamnet calibrate`, made of windows of the same length: gives a 90 % "
+            "interval.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="CSV of all updates; never overwritten.")
+    ] = Path("streamnet-live.csv"),
+    duration: Annotated[
+        float | None, typer.Option("--duration", help="Stop after so many seconds.")
+    ] = None,
+    window: Annotated[bool, typer.Option("--window", help="Show the picture in a window.")] = False,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Read the file as fast as possible; drop no frame.")
+    ] = False,
+    fps: Annotated[
+        float | None, typer.Option("--fps", help="Frame rate, where the file does not say it.")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="Network weights; default: the shipped ones.")
+    ] = None,
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            "--samples",
+            min=0,
+            help="Monte Carlo samples; default: 8 if the calibrator was made with some, else 0.",
+        ),
+    ] = None,
+) -> None:
+    """Read the heart rate of a camera, or of a file that plays like one, every second.
+
+    Ctrl-C ends it. No heart rate is shown without a face, and one that is not to be trusted is
+    marked as withheld, with the reason.
+
+    Examples:
+
+        streamnet live
+
+        streamnet live --camera 1 --window --calibrator windows-of-10-s.json
+
+        streamnet live --video me.mp4 --method POS --duration 30
+    """
+    if video is None and (fast or fps is not None):
+        raise ConfigError("--fast and --fps are for files", remedy="give --video FILE.")
+    if video is not None and camera is not None:
+        raise ConfigError("both --camera and --video are given", remedy="leave one of them out.")
+    from rich.console import Console
+
+    from streamnet_plugin.live.run import LiveSettings
+    from streamnet_plugin.live.run import live as run
+    from streamnet_plugin.live.view import Lines, Terminal, View, Window
+
+    console = Console()
+    views: list[View] = [Terminal(console) if console.is_terminal else Lines(typer.echo)]
+    if window:
+        views.append(Window())
+    settings = LiveSettings(
+        video, camera or 0, method, seconds, duration, fast, fps, weights, samples, calibrator,
+        output,
+    )  # fmt: skip
+    summary = run(settings, views)
+    typer.echo(summary.describe())
+    if not summary.interrupted and not summary.trusted:
+        raise typer.Exit(EXIT_UNTRUSTED)
 
 
 @app.command()

@@ -231,20 +231,9 @@ def _calibrator(
             path=path,
             remedy="make one from results of that convention.",
         )
-    if method not in file.methods:
-        raise ConfigError(
-            f"this calibrator does not know {method}",
-            path=path,
-            remedy=f"it knows {', '.join(file.methods)}.",
-        )
-    if (method in file.sampled) != takes_option(method, "mc_samples"):
-        raise ConfigError(
-            f"this calibrator was made {'with' if method in file.sampled else 'without'} Monte "
-            f"Carlo samples of {method}, predict does it the other way",
-            path=path,
-            remedy="make one from results with UNCERTAINTY.MC_SAMPLES of 2 or more.",
-        )
-    return file.methods[method], (
+    sampled = takes_option(method, "mc_samples")
+    found = file.of_method(method, sampled, path=Path(path), reader="predict")
+    return found, (
         f"the interval was calibrated on {file.window}, and holds for people and cameras like "
         "there",
     )

@@ -78,11 +78,15 @@ class Normaliser:
         """One pass over frames (T, H, W, 3) uint8, in blocks."""
         pairs = np.zeros(LEVELS**2, np.int64)
         for start in range(0, len(frames) - 1, BLOCK):
-            block = _pairs(frames[start : start + BLOCK + 1])
-            pairs += np.bincount(block.ravel(), minlength=LEVELS**2)
+            pairs += pair_counts(frames[start : start + BLOCK + 1])
+        return cls.of_counts(pairs, frames[-1])
+
+    @classmethod
+    def of_counts(cls, pairs: NDArray[np.int64], last: FrameArray) -> Normaliser:
+        """From how often each pair of values occurs, (65536,), and the last frame (H, W, 3)."""
         # All frames but the last are the earlier of a pair.
         counts = pairs.reshape(LEVELS, LEVELS).sum(axis=1)
-        counts += np.bincount(np.asarray(frames[-1]).ravel(), minlength=LEVELS)
+        counts += np.bincount(np.asarray(last).ravel(), minlength=LEVELS)
         table = relative_differences()
         moments = Moments(
             *_moments(np.arange(LEVELS, dtype=np.float64), counts),
@@ -148,6 +152,11 @@ def relative_differences() -> Float32Array:
 def _pairs(frames: FrameArray) -> NDArray[np.uint16]:
     """256 * earlier + later of every pixel: (T, ...) uint8 -> (T - 1, ...)."""
     return frames[:-1].astype(np.uint16) * np.uint16(LEVELS) + frames[1:]
+
+
+def pair_counts(frames: FrameArray) -> NDArray[np.int64]:
+    """How often each pair of values follows one another in frames (T, ...): (65536,)."""
+    return np.bincount(_pairs(frames).ravel(), minlength=LEVELS**2)
 
 
 def _moments(values: FloatArray, counts: NDArray[np.int64]) -> tuple[float, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import numpy as np
 import torch
@@ -16,6 +16,9 @@ from streamnet_plugin.model.streamnet import STREAMNet
 from streamnet_plugin.types import FaceVideo, FloatArray, Prediction
 from streamnet_plugin.uncertainty.mc_dropout import Precision, fast_precision, sample_clip
 from streamnet_plugin.wording import count
+
+if TYPE_CHECKING:
+    from streamnet_plugin.model.stream import SegmentStream
 
 CLIP_FRAMES = 180
 
@@ -97,6 +100,12 @@ class STREAMNetMethod:
             mc_precision=self.mc_precision,
         )
         return Prediction(bvp, differential=True, samples=samples)
+
+    def stream(self, frames: int) -> SegmentStream:
+        """Reads crops as they come, for windows of at most so many frames; see `SegmentStream`."""
+        from streamnet_plugin.model.stream import SegmentStream
+
+        return SegmentStream(self, frames)
 
 
 def usable_device(name: str) -> torch.device:

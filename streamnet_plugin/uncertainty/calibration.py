@@ -54,6 +54,34 @@ class CalibratorFile:
     source: Mapping[str, Any] = field(default_factory=dict)
     sampled: frozenset[str] = frozenset()
 
+    def of_method(self, method: str, sampled: bool, *, path: Path, reader: str) -> Calibrator:
+        """A method's calibrator, for readings of one video.
+
+        Args:
+            method: its name.
+            sampled: whether its spreads have Monte Carlo samples in them.
+            path: of this file, and `reader`: who asks, for the error.
+
+        Raises:
+            ConfigError: it does not know the method, or knows it with samples and this is without,
+                or the reverse.
+        """
+        if method not in self.methods:
+            raise ConfigError(
+                f"this calibrator does not know {method}",
+                path=path,
+                remedy=f"it knows {', '.join(self.methods)}.",
+            )
+        if (method in self.sampled) != sampled:
+            raise ConfigError(
+                f"this calibrator was made {'without' if sampled else 'with'} Monte Carlo samples "
+                f"of {method}, {reader} does it the other way",
+                path=path,
+                remedy="make one from results with UNCERTAINTY.MC_SAMPLES "
+                + ("of 2 or more." if sampled else "of 0."),
+            )
+        return self.methods[method]
+
 
 @dataclass(frozen=True)
 class Wanted:

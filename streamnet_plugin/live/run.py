@@ -1,0 +1,312 @@
+"""The loop around the engine: from a camera or a file to a screen and a CSV file."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from streamnet_plugin.errors import ConfigError, DataError, NoFaceError, NoResultError
+from streamnet_plugin.evaluation.conventions import Convention, get_convention
+from streamnet_plugin.live.readers import reader_for
+from streamnet_plugin.live.record import Recorder
+from streamnet_plugin.live.session import Session, Update
+from streamnet_plugin.live.source import (
+    Shot,
+    beside,
+    counting_gaps,
+    open_camera,
+    open_file,
+    paced,
+)
+from streamnet_plugin.live.tracker import AtOnce
+from streamnet_plugin.live.view import View
+from streamnet_plugin.prediction import CROP_PX, FS
+from streamnet_plugin.registry import get_method, takes_option
+from streamnet_plugin.types import Method
+from streamnet_plugin.uncertainty.abstention import MIN_WINDOW_S
+from streamnet_plugin.uncertainty.calibration import CalibratorFile, check_fits, load_calibrators
+from streamnet_plugin.uncertainty.conformal import Calibrator
+from streamnet_plugin.wording import count
+
+LIVE_SAMPLES = 8
+"""Monte Carlo samples where a calibrator needs some: what two cores draw while the frames come."""
+TOO_MANY_LOST = 0.5
+"""Where nothing could be read and more than this share of the frames was lost, that is why."""
+CSV_NAME = "streamnet-live.csv"
+
+
+@dataclass(frozen=True)
+class LiveSettings:
+    """What to read, and how.
+
+    Attributes:
+        video: a file or folder of images; None takes the camera.
+        camera: its number.
+        method: any registered one.
+        window_s: length of the window that is read, s.
+        duration_s: stop after so many seconds; None goes on.
+        fast: a file is read as fast as it can be, and no frame is dropped.
+        fps: a file's frame rate where it does not say it.
+        weights: a network's weights; None for the shipped ones.
+        mc_samples: Monte Carlo samples; None takes `LIVE_SAMPLES` where the calibrator was made
+            with samples, and none otherwise.
+        calibrator: a file of `streamnet calibrate`.
+        output: the CSV file; one that is there already is kept.
+        seed: of the samples.
+    """
+
+    video: Path | None = None
+    camera: int = 0
+    method: str = "STREAMNet"
+    window_s: float = 10.0
+    duration_s: float | None = None
+    fast: bool = False
+    fps: float | None = None
+    weights: Path | None = None
+    mc_samples: int | None = None
+    calibrator: Path | None = None
+    output: Path = Path(CSV_NAME)
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class LiveSummary:
+    """What came of it.
+
+    Attributes:
+        csv: the file with all updates.
+        method: who read.
+        seconds, frames, lost: of the stream.
+        updates: all of them.
+        interrupted: by Ctrl-C, or from the window.
+    """
+
+    csv: Path
+    method: str
+    seconds: float = 0.0
+    frames: int = 0
+    lost: int = 0
+    updates: tuple[Update, ...] = field(default=(), repr=False)
+    interrupted: bool = False
+
+    @property
+    def trusted(self) -> tuple[Update, ...]:
+        return tuple(u for u in self.updates if u.trusted)
+
+    def latency_ms(self) -> tuple[float, float, float]:
+        """Median, 95 % quantile and maximum, from a frame's arrival to its update; NaN if none."""
+        if not self.updates:
+            return (float("nan"),) * 3
+        ms = 1000 * np.array([u.latency_s for u in self.updates])
+        return float(np.median(ms)), float(np.quantile(ms, 0.95)), float(ms.max())
+
+    def describe(self) -> str:
+        """A few lines for a person."""
+        read = [u.hr_bpm for u in self.trusted if u.hr_bpm is not None]
+        withheld = sum(u.hr_bpm is not None and not u.trusted for u in self.updates)
+        none = len(self.updates) - len(read) - withheld
+        lines = [
+            f"{self.seconds:.1f} s, {count(self.frames, 'frame')}, {self.lost} lost; "
+            f"{count(len(self.updates), 'update')}: {len(read)} trusted, {withheld} withheld, "
+            f"{none} without a heart rate"
+        ]
+        if read:
+            lines.append(
+                f"HR {np.median(read):.1f} bpm (median of the trusted ones, "
+                f"{min(read):.1f}-{max(read):.1f})  [{self.method}]"
+            )
+        if self.updates:
+            lines.append("Latency {:.0f} ms (95 %: {:.0f}, max: {:.0f})".format(*self.latency_ms()))
+        lines += [f"Written: {self.csv}", "For research; not a medical device."]
+        return "\n".join(lines)
+
+
+def live(settings: LiveSettings, views: Sequence[View] = ()) -> LiveSummary:
+    """Read the heart rate of a stream until it ends, Ctrl-C is pressed or a view says stop.
+
+    Raises:
+        DataError: no such camera or file, or it breaks down; no face all the time; too short.
+        ConfigError: settings that do not fit together.
+        UnknownMethodError: no such method.
+        OutputError: the CSV file cannot be written.
+    """
+    convention = get_convention("toolbox-2025")
+    method, calibrator = _prepared(settings, convention)
+    stop = threading.Event()
+    with ExitStack() as stack:
+        executor: Executor = stack.enter_context(
+            AtOnce() if settings.fast else ThreadPoolExecutor(1)
+        )
+        session = _session(settings, method, convention, calibrator, executor)
+        interrupted = stack.enter_context(_ctrl_c_stops(stop))
+        shots = stack.enter_context(closing(_shots(settings, stop)))
+        recorder = stack.enter_context(Recorder(settings.output))
+        for view in views:
+            stack.enter_context(view)
+        summary = _loop(session, shots, recorder, views, settings.duration_s, stop)
+        summary = replace(
+            summary, method=method.name, interrupted=summary.interrupted or interrupted.is_set()
+        )
+    if not summary.interrupted:
+        _check_something_was_read(summary, session, settings)
+    return summary
+
+
+def _session(
+    settings: LiveSettings,
+    method: Method,
+    convention: Convention,
+    calibrator: Calibrator | None,
+    executor: Executor,
+) -> Session:
+    px = getattr(method, "crop_px", CROP_PX)
+    new_reader = partial(reader_for, method, fs=FS, px=px)
+    return Session(new_reader, px, FS, convention, settings.window_s, calibrator, executor)
+
+
+def _loop(
+    session: Session,
+    shots: Iterator[Shot],
+    recorder: Recorder,
+    views: Sequence[View],
+    duration_s: float | None,
+    stop: threading.Event,
+) -> LiveSummary:
+    updates: list[Update] = []
+    frames, first, last, wanted = 0, 0.0, 0.0, True
+    for shot in shots:
+        first = first if frames else shot.time
+        frames, last = frames + 1, shot.time
+        update = session.push(shot.frame, shot.time, shot.lost)
+        if update is not None:
+            update = replace(update, latency_s=time.perf_counter() - shot.read_at)
+            recorder.update(update)
+            updates.append(update)
+            for view in views:
+                view.update(update)
+        wanted = all(view.frame(shot.frame, session.tracker.box) for view in views)
+        if not wanted or (duration_s is not None and last - first >= duration_s):
+            break
+    stop.set()
+    return LiveSummary(
+        recorder.path, "", last - first, frames, session.lost, tuple(updates), not wanted
+    )
+
+
+def _shots(settings: LiveSettings, stop: threading.Event) -> Generator[Shot]:
+    if settings.video is None:
+        return beside(counting_gaps(open_camera(settings.camera, FS, stop)), stop)
+    shots = counting_gaps(open_file(settings.video, settings.fps))
+    if settings.fast:
+        return _until(shots, stop)
+    return beside(paced(shots, stop), stop)
+
+
+def _until(shots: Iterator[Shot], stop: threading.Event) -> Generator[Shot]:
+    for shot in shots:
+        if stop.is_set():
+            return
+        yield shot
+
+
+def _prepared(settings: LiveSettings, convention: Convention) -> tuple[Method, Calibrator | None]:
+    """The method with its options, and its calibrator."""
+    if settings.duration_s is not None and not settings.duration_s > 0:
+        raise ConfigError(f"a duration of {settings.duration_s:g} s", remedy="give e.g. 60.")
+    name, samples, file = settings.method, settings.mc_samples or 0, None
+    if settings.calibrator is not None:
+        file = load_calibrators(settings.calibrator)
+        _check_windows(file, convention, settings)
+        known = {m.lower() for m in file.sampled}
+        if settings.mc_samples is None and name.lower() in known:
+            samples = LIVE_SAMPLES
+    wanted: dict[str, Any] = {
+        "checkpoint": settings.weights, "mc_samples": samples, "seed": settings.seed,
+    }  # fmt: skip
+    method = get_method(name, **{k: v for k, v in wanted.items() if takes_option(name, k)})
+    if file is None or settings.calibrator is None:
+        return method, None
+    sampled = samples > 1 and takes_option(name, "mc_samples")
+    return method, file.of_method(method.name, sampled, path=settings.calibrator, reader="live")
+
+
+def _check_windows(file: CalibratorFile, convention: Convention, settings: LiveSettings) -> None:
+    """`ConfigError` where the calibrator was made of other windows: it holds for its own alone."""
+    length = f"{settings.window_s:g}"
+    try:
+        check_fits(file, str(convention), f"{length} s windows")
+    except ConfigError as error:
+        raise ConfigError(
+            error.what,
+            path=settings.calibrator,
+            remedy="make one of such windows: streamnet evaluate RESULTS "
+            f"--window {length} -o NEW, then streamnet calibrate NEW.",
+        ) from error
+
+
+@contextmanager
+def _ctrl_c_stops(stop: threading.Event) -> Iterator[threading.Event]:
+    """Ctrl-C sets `stop`, so that no row is cut in two; a second one interrupts as ever."""
+    interrupted = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupted
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        interrupted.set()
+        stop.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _check_something_was_read(
+    summary: LiveSummary, session: Session, settings: LiveSettings
+) -> None:
+    """An error that names the source where not one heart rate was read, and why."""
+    if any(u.hr_bpm is not None for u in summary.updates):
+        return
+    path = settings.video
+    if summary.frames == 0:
+        raise DataError("no frame could be decoded", path=path, remedy="copy it again.")
+    if not session.tracker.ever:
+        raise NoFaceError(
+            f"no face in {summary.seconds:.1f} s",
+            path=path,
+            remedy="show the face frontally, well lit, 1-2 m away.",
+        )
+    if summary.lost > TOO_MANY_LOST * summary.frames:
+        raise NoResultError(
+            f"no heart rate in {summary.seconds:.1f} s: {summary.lost} frames were lost, "
+            f"{summary.frames} read",
+            path=path,
+            remedy="close other programs, use --method POS, or --samples 0.",
+        )
+    if summary.seconds < MIN_WINDOW_S + 1:
+        raise NoResultError(
+            f"{summary.seconds:.1f} s are too short for a heart rate",
+            path=path,
+            remedy="give 20 s or more.",
+        )
+    reasons = dict.fromkeys(u.reason for u in summary.updates if u.reason)
+    raise NoResultError(
+        f"no heart rate in {summary.seconds:.1f} s: {'; '.join(reasons)}",
+        path=path,
+        remedy="sit still in good light, the face in the picture.",
+    )
