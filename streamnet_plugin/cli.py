@@ -136,6 +136,14 @@ Keep = Annotated[
     float | None,
     typer.Option("--keep", help="Withhold the most unsure windows until this share is left, 0-1."),
 ]
+Dask = Annotated[
+    str | None,
+    typer.Option(
+        "--dask",
+        metavar="ADDRESS",
+        help="Work on this Dask scheduler's cluster; default: $DASK_SCHEDULER_ADDRESS, or here.",
+    ),
+]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Videos preprocessed at a time.")]
 
 
@@ -158,6 +166,7 @@ def benchmark(
         Path | None,
         typer.Option("--path", help="The checkout for --backend toolbox; default: $RPPG_TOOLBOX."),
     ] = None,
+    dask: Dask = None,
     allow_failures: AllowFailures = False,
 ) -> None:
     """Compare methods on one dataset; print one table and write a results folder.
@@ -180,11 +189,12 @@ def benchmark(
     """
     from rich.console import Console
 
+    from streamnet_plugin.cluster import cluster
     from streamnet_plugin.comparison import benchmark as run
     from streamnet_plugin.data_root import parse_data_roots
     from streamnet_plugin.report.tables import to_rich
 
-    with progress_bars() as bars:
+    with cluster(dask), progress_bars() as bars:
         done = run(
             config,
             overrides=overrides or (),
@@ -513,6 +523,7 @@ def preprocess(
     overrides: Overrides = None,
     data_root: DataRoot = None,
     jobs: Jobs = 2,
+    dask: Dask = None,
     allow_failures: AllowFailures = False,
 ) -> None:
     """Decode, crop and cache the videos of a protocol; finished ones are not done again.
@@ -520,12 +531,15 @@ def preprocess(
     Example:
 
         streamnet preprocess benchmark/ubfc --data-root /data/UBFC-rPPG -j 4
+
+        streamnet preprocess benchmark/ubfc --data-root /shared/UBFC-rPPG --dask tcp://host:8786
     """
+    from streamnet_plugin.cluster import cluster
     from streamnet_plugin.comparison import prepare
     from streamnet_plugin.config import load_config
     from streamnet_plugin.data_root import parse_data_roots
 
-    with progress_bars() as bars:
+    with cluster(dask), progress_bars() as bars:
         prepared = prepare(
             load_config(config, overrides or ()),
             data_root=parse_data_roots(data_root or ()),

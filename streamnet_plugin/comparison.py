@@ -6,15 +6,19 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from joblib import delayed
 
 from streamnet_plugin.analysis import analyse_run
 from streamnet_plugin.backends import BUILTIN, foreign_backend
 from streamnet_plugin.checks import check_config
+from streamnet_plugin.cluster import current_client
 from streamnet_plugin.config import Config, Data, load_config
+from streamnet_plugin.data.cache import by_reference, opened
 from streamnet_plugin.data.clips import chunk_name, make_label, split_clips
 from streamnet_plugin.data.datasets import dataset_fingerprint, foreign_dataset
 from streamnet_plugin.data.natural import natural_key
@@ -31,6 +35,7 @@ from streamnet_plugin.errors import ConfigError, DataError, StreamnetError
 from streamnet_plugin.evaluation.conventions import Convention, get_convention
 from streamnet_plugin.evaluation.windows import HrMethod
 from streamnet_plugin.leaks import subjects_by_section
+from streamnet_plugin.parallel import processes
 from streamnet_plugin.paths import cache_root
 from streamnet_plugin.progress import Reporter, Silent
 from streamnet_plugin.registry import get_method, takes_option
@@ -455,8 +460,7 @@ def predict_all(
     for method in methods:
         progress.start(f"{method.name} {how}".rstrip(), len(videos))
         start = time.perf_counter()
-        for video in videos:
-            pair, reason = _predict(method, video, config)
+        for video, (pair, reason) in zip(videos, _predictions(method, videos, config), strict=True):
             if reason is not None:
                 failures.append(
                     FailureRow(
@@ -469,6 +473,31 @@ def predict_all(
             progress.step(video.recording.id)
         seconds[method.name] = time.perf_counter() - start
     return pairs, failures, seconds
+
+
+def _predictions(
+    method: Method, videos: Sequence[FaceVideo], config: Config
+) -> Iterator[tuple[WaveformPair | None, tuple[str, str] | None]]:
+    """What `_predict` gives for every video, here or on the cluster that is in use."""
+    if current_client() is None:
+        for video in videos:
+            yield _predict(method, video, config)
+        return
+    work = (delayed(_predict_elsewhere)(method.name, by_reference(v), config) for v in videos)
+    with processes(work, 1, lambda: None) as done:
+        yield from done
+
+
+@lru_cache(maxsize=4)
+def _made_once(name: str, config: str) -> Method:
+    return make_method(name, Config.model_validate_json(config))
+
+
+def _predict_elsewhere(
+    name: str, video: FaceVideo, config: Config
+) -> tuple[WaveformPair | None, tuple[str, str] | None]:
+    """On another machine, where every method is made once."""
+    return _predict(_made_once(name, config.model_dump_json()), opened(video), config)
 
 
 def _predict(

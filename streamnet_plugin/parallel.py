@@ -1,8 +1,9 @@
-"""Work in several processes that Ctrl-C ends at once, without leftovers."""
+"""Work in several processes, here or on a Dask cluster, that Ctrl-C ends without leftovers."""
 
 from __future__ import annotations
 
 import signal
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from typing import Any
 import cv2
 from joblib import Parallel
 
+from streamnet_plugin.cluster import current_client, on_cluster
+
 
 @contextmanager
 def processes(
@@ -18,9 +21,19 @@ def processes(
 ) -> Iterator[Iterator[Any]]:
     """The results of joblib's delayed calls in their order, `jobs` at a time.
 
-    What ends the block early kills the workers and waits for them to be gone; then `stopped`
-    clears away what they had begun.
+    Inside `cluster` they run there, as many at a time as it has workers, and see its folders. What
+    ends the block early kills the workers, or takes back what a cluster has not begun; then
+    `stopped` clears away what they had begun.
     """
+    client = current_client()
+    if client is not None:
+        try:
+            with on_cluster(client, work) as done:
+                yield done
+        except BaseException:
+            stopped()
+            raise
+        return
     with warnings.catch_warnings():
         # Interrupted, joblib says that its workers stopped early; that is what was asked for.
         warnings.simplefilter("ignore", UserWarning)
@@ -36,4 +49,5 @@ def processes(
 def be_one_of_several() -> None:
     """What a worker process does first."""
     cv2.setNumThreads(1)  # more would only compete
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which stops us
+    if threading.current_thread() is threading.main_thread():  # Dask works in others
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which stops us

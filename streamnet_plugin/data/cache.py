@@ -6,11 +6,13 @@ import errno
 import hashlib
 import json
 import logging
+import mmap
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -126,3 +128,31 @@ def append(path: Path, frames: Iterator[FrameArray]) -> int:
             file.write(np.ascontiguousarray(frame).tobytes())
             n += 1
     return n
+
+
+@dataclass(frozen=True)
+class MapFile:
+    """Where a memory map is, to open it again elsewhere."""
+
+    path: Path
+    shape: tuple[int, ...]
+    offset: int
+
+
+def by_reference(video: FaceVideo) -> FaceVideo:
+    """The video with the place of its frames instead of a memory map of them, to be sent away."""
+    frames = video.frames
+    # A part of a map has the map's offset, not its own: only a whole one can be opened again.
+    if isinstance(frames, np.memmap) and isinstance(frames.base, mmap.mmap) and frames.filename:
+        where = MapFile(Path(frames.filename), frames.shape, frames.offset)
+        return replace(video, frames=cast(FrameArray, where))
+    return video
+
+
+def opened(video: FaceVideo) -> FaceVideo:
+    """The video that `by_reference` was given; any other as it is."""
+    where: Any = video.frames
+    if not isinstance(where, MapFile):
+        return video
+    frames = np.memmap(where.path, np.uint8, "r", where.offset, where.shape)
+    return replace(video, frames=frames)

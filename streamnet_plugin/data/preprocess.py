@@ -15,6 +15,7 @@ import numpy as np
 from joblib import delayed
 
 from streamnet_plugin.atomic import remove_leftovers
+from streamnet_plugin.cluster import current_client
 from streamnet_plugin.data import cache
 from streamnet_plugin.data.datasets import read_label
 from streamnet_plugin.data.face import Box, alike, crop, enlarged, find_faces, median_box, overlap
@@ -116,16 +117,20 @@ def preprocess_all(
         OutputError: the cache cannot be written; no recording could be done.
     """
     remove_leftovers(cache_dir)
-    work = (delayed(_one)(r, settings, cache_dir, jobs > 1) for r in recordings)
+    task = _one if current_client() is None else _one_elsewhere
+    work = (delayed(task)(r, settings, cache_dir, jobs > 1) for r in recordings)
     results: list[FaceVideo | Failure] = []
     with processes(work, jobs, lambda: remove_leftovers(cache_dir)) as done:
         for recording, result in zip(recordings, done, strict=True):
+            if result is None:  # made elsewhere: it is in the cache
+                result = _one(recording, settings, cache_dir, False)
             if isinstance(result, StreamnetError):
                 raise result
             results.append(result)
             for note in result.notes if isinstance(result, FaceVideo) else ():
                 log.warning("%s: %s", recording.path, note)
             progress(recording.id)
+    remove_leftovers(cache_dir)  # of workers of a cluster that died
     return PreprocessReport(
         videos=tuple(r for r in results if isinstance(r, FaceVideo)),
         failures=tuple(r for r in results if isinstance(r, Failure)),
@@ -151,6 +156,14 @@ def _one(
         log.debug("%s", recording.path, exc_info=True)
         reason = f"unexpected {type(error).__name__}: {error}"
         return Failure(recording, recording.path, reason, "check the file; if it plays, report it.")
+
+
+def _one_elsewhere(
+    recording: Recording, settings: PreprocessSettings, cache_dir: Path, alone: bool
+) -> Failure | StreamnetError | None:
+    """On another machine: the crops stay in the shared cache, and do not travel."""
+    result = _one(recording, settings, cache_dir, alone)
+    return None if isinstance(result, FaceVideo) else result
 
 
 def preprocess_recording(

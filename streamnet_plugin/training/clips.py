@@ -8,10 +8,7 @@ dropped; data and labels normalised by the statistics of the whole video.
 from __future__ import annotations
 
 import logging
-import mmap
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -19,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from streamnet_plugin.data import cache
 from streamnet_plugin.data.clips import (
     LEVELS,
     Moments,
@@ -29,7 +27,7 @@ from streamnet_plugin.data.clips import (
 )
 from streamnet_plugin.errors import ConfigError
 from streamnet_plugin.training.augment import Augment, augmented
-from streamnet_plugin.types import FaceVideo, FloatArray, FrameArray
+from streamnet_plugin.types import FaceVideo, FloatArray
 from streamnet_plugin.wording import count
 
 log = logging.getLogger(__name__)
@@ -195,11 +193,11 @@ class VideoClips(Dataset[Clip]):
 
     def __getstate__(self) -> dict[str, Any]:
         """For workers that are not forks: memory maps travel as the name of their file."""
-        return {**self.__dict__, "_videos": [_unmapped(v) for v in self._videos]}
+        return {**self.__dict__, "_videos": [cache.by_reference(v) for v in self._videos]}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._videos = [_mapped(v) for v in self._videos]
+        self._videos = [cache.opened(v) for v in self._videos]
 
 
 def _looked_up(table: Tensor, places: Tensor) -> Tensor:
@@ -266,29 +264,3 @@ def _bvp(video: FaceVideo) -> FloatArray:
 
 def _name(video: FaceVideo) -> str:
     return f"{video.recording.dataset} {video.recording.id}"
-
-
-@dataclass(frozen=True)
-class _MapFile:
-    """Where a memory map is, to open it again elsewhere."""
-
-    path: Path
-    shape: tuple[int, ...]
-    offset: int
-
-
-def _unmapped(video: FaceVideo) -> FaceVideo:
-    frames = video.frames
-    # A part of a map has the map's offset, not its own: only a whole one can be opened again.
-    if isinstance(frames, np.memmap) and isinstance(frames.base, mmap.mmap) and frames.filename:
-        where = _MapFile(Path(frames.filename), frames.shape, frames.offset)
-        return replace(video, frames=cast(FrameArray, where))
-    return video
-
-
-def _mapped(video: FaceVideo) -> FaceVideo:
-    where: Any = video.frames
-    if not isinstance(where, _MapFile):
-        return video
-    frames = np.memmap(where.path, np.uint8, "r", where.offset, where.shape)
-    return replace(video, frames=frames)

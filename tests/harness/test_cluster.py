@@ -1,0 +1,119 @@
+"""The harness on a Dask cluster of two workers, one of which is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import numpy as np
+import pytest
+from joblib import delayed
+
+from streamnet_plugin.cluster import cluster, current_client
+from streamnet_plugin.comparison import predict_all
+from streamnet_plugin.config import load_config
+from streamnet_plugin.data.cache import by_reference, opened
+from streamnet_plugin.data.datasets import find_recordings
+from streamnet_plugin.data.preprocess import PreprocessSettings, preprocess_all
+from streamnet_plugin.data.synthetic import easy
+from streamnet_plugin.data.synthetic.writers import write_ubfc
+from streamnet_plugin.errors import ConfigError
+from streamnet_plugin.parallel import processes
+from streamnet_plugin.progress import Silent
+from streamnet_plugin.registry import get_method
+
+distributed = pytest.importorskip("distributed")
+N = 6
+SETTINGS = PreprocessSettings(width=24, height=24)
+
+
+@pytest.fixture(scope="module")
+def ubfc(tmp_path_factory):
+    root = tmp_path_factory.mktemp("ubfc")
+    for n in range(1, N + 1):
+        settings = easy(n, width=320, height=240, duration_s=4.0)
+        write_ubfc(root / f"subject{n}", settings, codec="mjpg")
+    (root / "subject4" / "vid.avi").write_bytes(b"no video")
+    return root
+
+
+@pytest.fixture(scope="module")
+def address():
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+    ) as local:
+        yield local.scheduler_address
+
+
+def test_a_killed_worker_costs_nothing(ubfc, address, tmp_path):
+    recordings = find_recordings("UBFC-rPPG", ubfc)
+    made: dict[str, int] = {}
+
+    def done(name):
+        if not made:
+            with distributed.Client(address, set_as_default=False) as client:
+                first = min(client.run(os.getpid).values())
+            os.kill(first, signal.SIGKILL)
+        entries = sorted(tmp_path.glob("UBFC*/frames*"))
+        made.update({str(p): p.stat().st_mtime_ns for p in entries if str(p) not in made})
+
+    with cluster(address):
+        there = preprocess_all(recordings, SETTINGS, tmp_path, progress=done)
+    here = preprocess_all(recordings, SETTINGS, tmp_path / "here")
+    assert [v.recording.id for v in there.videos] == [v.recording.id for v in here.videos]
+    assert len(there.videos) == N - 1
+    assert [f.recording.id for f in there.failures] == ["subject4"]
+    assert there.failures[0].reason == here.failures[0].reason
+    for a, b in zip(there.videos, here.videos, strict=True):
+        assert np.array_equal(a.frames, b.frames)
+        assert np.array_equal(a.bvp, b.bvp)
+    # What had been finished when the worker died was not made again.
+    assert len(made) == N - 1
+    assert all(os.stat(path).st_mtime_ns == stamp for path, stamp in made.items())
+    assert not list(tmp_path.glob(".making-*"))
+
+
+def test_methods_read_on_the_cluster_what_they_read_here(ubfc, address, tmp_path):
+    recordings = find_recordings("UBFC-rPPG", ubfc)[:2]
+    videos = preprocess_all(recordings, SETTINGS, tmp_path).videos
+    config = load_config("benchmark/ubfc")
+    methods = [get_method("POS"), get_method("CHROM")]
+    here, _, _ = predict_all(methods, videos, config, Silent())
+    with cluster(address):
+        there, failures, _ = predict_all(methods, videos, config, Silent())
+    assert failures == []
+    assert [(p.method, p.recording) for p in there] == [(p.method, p.recording) for p in here]
+    for a, b in zip(there, here, strict=True):
+        assert np.array_equal(a.pred, b.pred)
+        assert np.array_equal(a.label, b.label)
+
+
+def test_results_come_in_order_and_errors_come_home(address):
+    with cluster(address), processes((delayed(pow)(2, n) for n in range(20)), 1, int) as done:
+        assert list(done) == [2**n for n in range(20)]
+    stopped = []
+    with (
+        pytest.raises(ZeroDivisionError),
+        cluster(address),
+        processes((delayed(divmod)(1, n) for n in (1, 0)), 1, lambda: stopped.append(1)) as done,
+    ):
+        list(done)
+    assert stopped == [1]
+
+
+def test_a_memory_map_travels_as_its_place(ubfc, tmp_path):
+    (video,) = preprocess_all(find_recordings("UBFC-rPPG", ubfc)[:1], SETTINGS, tmp_path).videos
+    sent = by_reference(video)
+    assert not isinstance(sent.frames, np.ndarray)
+    assert np.array_equal(opened(sent).frames, video.frames)
+    assert opened(video) is video
+
+
+def test_no_cluster_is_told(monkeypatch):
+    monkeypatch.setattr("streamnet_plugin.cluster.CONNECT_S", 0.5)
+    nobody = cluster("tcp://127.0.0.1:9")
+    with pytest.raises(ConfigError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
+        nobody.__enter__()
+    monkeypatch.delenv("DASK_SCHEDULER_ADDRESS", raising=False)
+    with cluster():  # nothing named: everything stays here
+        assert current_client() is None
