@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from streamnet_plugin.registry import get_method, takes_option
 from streamnet_plugin.report.writer import file_name, in_new_folder
 from streamnet_plugin.signal.confidence import PulseEvidence, pulse_evidence
 from streamnet_plugin.signal.heart_rate import refined_hr
-from streamnet_plugin.signal.light import RhythmColour, rhythm_colour
+from streamnet_plugin.signal.light import RhythmColour, rhythms
 from streamnet_plugin.signal.pulse import clean_bvp
 from streamnet_plugin.signal.spectrum import refined_spectrum
 from streamnet_plugin.types import FloatArray
@@ -182,7 +183,7 @@ def predict(
         raise NoResultError("the waveform is constant: there is no pulse in it", path=path)
     evidence = pulse_evidence(bvp, face.fs, convention.band)
     hr_bpm = refined_hr(bvp, face.fs, convention.band)
-    colour = rhythm_colour(face.rgb, face.fs, hr_bpm, convention.band)
+    colours = rhythms(face.rgb, face.fs, hr_bpm, convention.band)
     mc = (
         None
         if prediction.samples is None
@@ -198,7 +199,7 @@ def predict(
         hr_low_bpm=mc.q05 if mc else None,
         hr_high_bpm=mc.q95 if mc else None,
         evidence=evidence,
-        doubts=_doubts(evidence, colour, mc.std if mc else None, spectral, seconds),
+        doubts=_doubts(evidence, colours, mc.std if mc else None, spectral, seconds),
         spread_bpm=spread,
         half_width_bpm=calibrated.half_width(spread, INTERVAL) if calibrated else None,
         notes=(*face.notes, *calibrated_on),
@@ -241,7 +242,7 @@ def _calibrator(
 
 def _doubts(
     evidence: PulseEvidence,
-    colour: RhythmColour,
+    colours: Sequence[RhythmColour],
     hr_sd: float | None,
     spectral_bpm: float,
     seconds: float,
@@ -262,10 +263,10 @@ def _doubts(
             f"beats, spectrum and parts of the video disagree (spread {spectral_bpm:.1f} bpm, "
             f"at most {max_spread(seconds):.1f} expected)"
         )
-    if is_flicker(colour):
+    if any(is_flicker(colour) for colour in colours):
         doubts.append(
-            "the brightness of all colours varies alike at this rate: the light flickers, or the "
-            "video has lost its colours"
+            "the brightness of all colours varies alike at this rate, or at half of it: the light "
+            "flickers, or the video has lost its colours"
         )
     if hr_sd is not None and hr_sd > MAX_MC_SD_BPM:
         doubts.append(f"the network's samples disagree (SD {hr_sd:.1f} bpm)")

@@ -26,7 +26,7 @@ from streamnet_plugin.evaluation.windows import (
     evaluate_prediction,
 )
 from streamnet_plugin.report.results import FailureRow, MethodSummary, Waveform, WindowRow
-from streamnet_plugin.signal.light import rhythm_colour
+from streamnet_plugin.signal.light import RhythmColour, rhythms
 from streamnet_plugin.signal.pulse import clean_bvp
 from streamnet_plugin.types import FloatArray, Prediction
 from streamnet_plugin.uncertainty.abstention import doubt
@@ -127,9 +127,9 @@ def _unsure(
     bvp = clean_bvp(pair.pred[part], pair.fs, *band, pair.differential)
     spectral = spectral_spread(spectral_signs(bvp, pair.fs, band), band)
     mc_sd = None if r.mc is None else r.mc.std
-    colour = None
+    colours: Sequence[RhythmColour] = ()
     if pair.rgb is not None:
-        colour = rhythm_colour(pair.rgb[part], pair.fs, r.hr_pred_refined, band)
+        colours = rhythms(pair.rgb[part], pair.fs, r.hr_pred_refined, band)
     samples = None if pair.samples is None else pair.samples[:, part]
     score = None
     if r.mc is not None:
@@ -137,7 +137,7 @@ def _unsure(
     return replace(
         row,
         spread=joint_spread(spectral, mc_sd),
-        withheld=doubt(spectral, len(bvp) / pair.fs, mc_sd, colour),
+        withheld=doubt(spectral, len(bvp) / pair.fs, mc_sd, colours),
         hr_mc_crps=score,
         bvp_mc_var=None if samples is None else _known(float(samples.var(axis=0, ddof=1).mean())),
     )

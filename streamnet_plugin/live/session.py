@@ -23,7 +23,7 @@ from streamnet_plugin.live.readers import Reader
 from streamnet_plugin.live.ring import Ring
 from streamnet_plugin.live.tracker import AtOnce, FaceTracker
 from streamnet_plugin.signal.heart_rate import refined_hr
-from streamnet_plugin.signal.light import rhythm_colour
+from streamnet_plugin.signal.light import rhythms
 from streamnet_plugin.types import FloatArray, FrameArray, Prediction
 from streamnet_plugin.uncertainty.abstention import MIN_WINDOW_S, doubt
 from streamnet_plugin.uncertainty.conformal import Calibrator
@@ -127,11 +127,11 @@ def measure(prediction: Prediction, rgb: FloatArray, fs: float, convention: Conv
         mc = mc_heart_rate(prediction.samples, fs, convention, prediction.differential)
     mc_sd = mc.std if mc else None
     spectral = spectral_spread(spectral_signs(bvp, fs, band), band)
-    colour = rhythm_colour(rgb, fs, hr, band)
+    colours = rhythms(rgb, fs, hr, band)
     return Reading(
         hr_bpm=hr,
         spread_bpm=joint_spread(spectral, mc_sd),
-        withheld=doubt(spectral, len(bvp) / fs, mc_sd, colour),
+        withheld=doubt(spectral, len(bvp) / fs, mc_sd, colours),
         bvp=bvp / bvp.std(),
     )
 

@@ -56,6 +56,18 @@ def rhythm_colour(
     )
 
 
+def rhythms(
+    rgb: FloatArray, fs: float, hr_bpm: float, band: tuple[float, float]
+) -> tuple[RhythmColour, ...]:
+    """Colours of the rhythm at `hr_bpm` and, where the band reaches that far down, at half of it.
+
+    Methods that divide one colour by another, POS and CHROM, turn a light that flickers at one
+    rate into a pulse of twice that.
+    """
+    rates = [hr_bpm] + [hr_bpm / 2] * (hr_bpm / 120 >= band[0])
+    return tuple(rhythm_colour(rgb, fs, rate, band) for rate in rates)
+
+
 def _power(x: FloatArray, fs: float, hr_bpm: float) -> float:
     """Power of `x` (T,) within `HALF_WIDTH_HZ` of a rate."""
     f, power = periodogram(x, fs, window="hann", nfft=max(4096, len(x)), detrend="linear")

@@ -54,7 +54,7 @@ def doubt(
     spectral_bpm: float | None,
     seconds: float,
     mc_sd_bpm: float | None = None,
-    colour: RhythmColour | None = None,
+    colours: Sequence[RhythmColour] = (),
 ) -> str:
     """Why a window is withheld at the default setting; empty where it is not.
 
@@ -62,7 +62,8 @@ def doubt(
         spectral_bpm: the spectral spread; None where it is not known.
         seconds: length of the window.
         mc_sd_bpm: standard deviation of HR over Monte Carlo samples, None without.
-        colour: of the rhythm at the HR that was read, None where the colours are not known.
+        colours: of the rhythms that the HR may stand for, see `signal.light.rhythms`; none where
+            the colours of the face are not known.
     """
     if seconds < MIN_WINDOW_S:
         return TOO_SHORT
@@ -70,7 +71,7 @@ def doubt(
         return NO_PULSE
     if mc_sd_bpm is not None and mc_sd_bpm > MAX_MC_SD_BPM:
         return SAMPLES
-    if colour is not None and is_flicker(colour):
+    if any(is_flicker(colour) for colour in colours):
         return FLICKER
     return ""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streamnet_plugin.signal.light import rhythm_colour
+from streamnet_plugin.signal.light import rhythm_colour, rhythms
 
 BAND = (0.6, 3.3)
 T = np.arange(600) / 30
@@ -54,3 +54,12 @@ def test_nothing_can_be_said_without_light(odd):
 def test_gray_is_told_from_nothing():
     gray = np.repeat(trace(blood=0.01)[:, 1:2], 3, axis=1)
     assert rhythm_colour(gray, 30.0, 72.0, BAND).colour == pytest.approx(0, abs=1e-6)
+
+
+def test_a_lamp_at_half_of_what_was_read_is_seen():
+    # What POS and CHROM make of light that flickers 1 Hz: a pulse of 120 bpm.
+    found = rhythms(trace(light=0.02, rate=1.0), 30.0, 120.0, BAND)
+    assert [c.colour < 0.25 and c.brightness_snr_db > 0 for c in found] == [False, True]
+    assert len(rhythms(trace(blood=0.01), 30.0, 70.0, BAND)) == 1  # 35 bpm is below the band
+    blood = rhythms(trace(blood=0.01), 30.0, 72.0, BAND)
+    assert not any(c.colour < 0.25 and c.brightness_snr_db > 0 for c in blood)

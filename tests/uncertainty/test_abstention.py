@@ -16,7 +16,7 @@ from streamnet_plugin.uncertainty.abstention import (
     threshold_for_error,
 )
 
-BLOOD, LIGHT = RhythmColour(5.0, 0.8), RhythmColour(5.0, 0.05)
+BLOOD, LIGHT = (RhythmColour(5.0, 0.8),), (RhythmColour(5.0, 0.05),)
 WINDOWS = st.lists(
     st.tuples(st.floats(0, 50), st.floats(0, 20), st.sampled_from("abcd")), min_size=1, max_size=30
 )
@@ -61,8 +61,9 @@ def test_a_subject_with_many_windows_counts_once():
     ("given", "reason"),
     [
         ((3.0, 10, 1.0, BLOOD), ""),
-        ((3.0, 10, None, None), ""),
-        ((None, 10, 1.0, None), ""),
+        ((3.0, 10, None, ()), ""),
+        ((None, 10, 1.0, ()), ""),
+        ((3.0, 10, 1.0, (*BLOOD, *LIGHT)), abstention.FLICKER),
         ((8.1, 10, None, BLOOD), abstention.NO_PULSE),
         ((8.1, 8, None, BLOOD), ""),
         ((7.1, 60, None, BLOOD), abstention.NO_PULSE),
@@ -71,8 +72,8 @@ def test_a_subject_with_many_windows_counts_once():
         ((float("nan"), 10, None, BLOOD), abstention.NO_PULSE),
         ((3.0, 10, 5.1, BLOOD), abstention.SAMPLES),
         ((3.0, 10, 1.0, LIGHT), abstention.FLICKER),
-        ((3.0, 10, 1.0, RhythmColour(-1.0, 0.05)), ""),
-        ((3.0, 10, 1.0, RhythmColour(float("-inf"), float("nan"))), ""),
+        ((3.0, 10, 1.0, (RhythmColour(-1.0, 0.05),)), ""),
+        ((3.0, 10, 1.0, (RhythmColour(float("-inf"), float("nan")),)), ""),
     ],
 )
 def test_doubts(given, reason):
