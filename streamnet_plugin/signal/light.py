@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.signal import periodogram
@@ -62,10 +62,23 @@ def rhythms(
     """Colours of the rhythm at `hr_bpm` and, where the band reaches that far down, at half of it.
 
     Methods that divide one colour by another, POS and CHROM, turn a light that flickers at one
-    rate into a pulse of twice that.
+    rate into a pulse of twice that. Half the rate counts without its harmonic, which is the rate.
     """
-    rates = [hr_bpm] + [hr_bpm / 2] * (hr_bpm / 120 >= band[0])
-    return tuple(rhythm_colour(rgb, fs, rate, band) for rate in rates)
+    found = rhythm_colour(rgb, fs, hr_bpm, band)
+    if hr_bpm / 120 < band[0] or not np.isfinite(found.brightness_snr_db):
+        return (found,)
+    half = rhythm_colour(rgb, fs, hr_bpm / 2, band)
+    brightness = (rgb / rgb.mean(axis=0) - 1).mean(axis=1)
+    return found, replace(half, brightness_snr_db=_line_db(brightness, fs, hr_bpm / 2, band))
+
+
+def _line_db(x: FloatArray, fs: float, hr_bpm: float, band: tuple[float, float]) -> float:
+    """Power of `x` (T,) around a rate against the rest of the band, dB."""
+    f, power = periodogram(x, fs, window="hann", nfft=max(4096, len(x)), detrend="linear")
+    line = np.abs(f - hr_bpm / 60) <= HALF_WIDTH_HZ
+    rest = (f >= band[0]) & (f <= band[1]) & ~line
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(10 * np.log10(power[line].sum() / power[rest].sum()))
 
 
 def _power(x: FloatArray, fs: float, hr_bpm: float) -> float:
