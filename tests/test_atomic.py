@@ -108,6 +108,6 @@ def test_two_runs_at_once_both_succeed(tmp_path):
         for _ in range(2)
     ]
     for run in runs:
-        error = run.communicate(timeout=120)[1]
+        error = run.communicate(timeout=300)[1]
         assert run.returncode == 0, error
     assert names(tmp_path / "out") == ["subject1", "subject2"]

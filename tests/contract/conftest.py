@@ -6,13 +6,13 @@ import contextlib
 import hashlib
 import io
 import os
+import runpy
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -96,19 +96,17 @@ def toolbox(request) -> Path:
 
 
 @pytest.fixture(scope="session")
-def twin_ubfc(tmp_path_factory) -> Path:
+def twin_ubfc(shared) -> Path:
     """subject1..5 in the UBFC-rPPG format, 8 s each: 240 frames of 320 x 240."""
-    root = tmp_path_factory.mktemp("ubfc_twin")
-    write_ubfc_set(root, 5, seed=11, codec="mjpg", duration_s=8.0, **SMALL)
-    return root
+    options = {"seed": 11, "codec": "mjpg", "duration_s": 8.0, **SMALL}
+    return shared("ubfc_twin", lambda root: write_ubfc_set(root, 5, **options))
 
 
 @pytest.fixture(scope="session")
-def twin_pure(tmp_path_factory) -> Path:
+def twin_pure(shared) -> Path:
     """01-01, 02-01, 03-01 in the PURE format, 7 s each: 210 frames of 320 x 240."""
-    root = tmp_path_factory.mktemp("pure_twin")
-    write_pure_set(root, 3, seed=21, setups=(1,), duration_s=7.0, **SMALL)
-    return root
+    options = {"seed": 21, "setups": (1,), "duration_s": 7.0, **SMALL}
+    return shared("pure_twin", lambda root: write_pure_set(root, 3, **options))
 
 
 # Configuration files
@@ -267,7 +265,10 @@ def python_in_toolbox(requirements) -> Callable[..., subprocess.CompletedProcess
 
 @pytest.fixture(scope="session")
 def run_main(requirements) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """(root, yaml, workers=0, numpy1=False): `python main.py --config_file yaml` without us."""
+    """(root, yaml, workers=0, numpy1=False): `python main.py --config_file yaml` without us.
+
+    Videos are preprocessed in its own process; those of `test_standin.py` that fail are not.
+    """
 
     def run(root: Path, config: Path, *, workers: int = 0, numpy1: bool = False):
         return python_in(
@@ -344,26 +345,10 @@ def launch_fixture() -> Callable[..., Launched]:
     return launch
 
 
-class InlineProcess:
-    """Takes the place of a process: what it is to do is done here, when it starts."""
-
-    def __init__(self, target: Callable[..., None], args: tuple[Any, ...]) -> None:
-        self.target, self.args = target, args
-
-    def start(self) -> None:
-        with contextlib.suppress(Exception):  # as a process that fails, unheard
-            self.target(*self.args)
-
-    def join(self) -> None: ...
-
-    def is_alive(self) -> bool:
-        return False
-
-
 @pytest.fixture
 def inline(monkeypatch) -> None:
     """The toolbox preprocesses in this process, which takes a tenth of the time."""
-    stand_in = SimpleNamespace(Process=InlineProcess, Manager=lambda: SimpleNamespace(dict=dict))
+    stand_in = runpy.run_path(str(HERE / "run_main.py"))["INLINE"]
     monkeypatch.setattr(workers, "multiprocessing", stand_in)
 
 

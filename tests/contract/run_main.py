@@ -5,14 +5,19 @@
 --workers   processes of each DataLoader, instead of the 16 that main.py asks for; with none,
             batches are made contiguous, as they come from processes
 --numpy1    `np.mat`, and `np.linalg.solve` of stacked vectors, as NumPy 1 has them
+
+Videos are preprocessed in this process, not in one of their own, which would import all anew.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import multiprocessing
 import os
 import runpy
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -35,6 +40,26 @@ def cap_workers(workers: int) -> None:
     DataLoader.__init__ = init
 
 
+class InlineProcess:
+    """Takes the place of a process: what it is to do is done here, when it starts."""
+
+    def __init__(self, target, args):
+        self.target, self.args = target, args
+
+    def start(self):
+        with contextlib.suppress(Exception):  # as a process that fails, unheard
+            self.target(*self.args)
+
+    def join(self): ...
+
+    def is_alive(self):
+        return False
+
+
+INLINE = SimpleNamespace(Process=InlineProcess, Manager=lambda: SimpleNamespace(dict=dict))
+"""Of `multiprocessing`, what preprocessing uses."""
+
+
 def restore_numpy1() -> None:
     solve = np.linalg.solve
 
@@ -54,5 +79,6 @@ if __name__ == "__main__":
         cap_workers(options.workers)
     if options.numpy1:
         restore_numpy1()
+    vars(multiprocessing).update(vars(INLINE))
     sys.argv, sys.path[0] = ["main.py", *rest], os.getcwd()
     runpy.run_path("main.py", run_name="__main__")

@@ -305,6 +305,13 @@ def run_module(*arguments):
     )
 
 
+def run_here(*arguments):
+    """The same command in this process, which has imported everything already."""
+    app = typer.Typer()
+    app.command()(command.toolbox)
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
 @pytest.fixture(scope="module")
 def a_third_damaged(standin, twin_ubfc, toolbox_yaml, tmp_path_factory):
     """A run as a command on three recordings, one of them damaged: (process, YAML)."""
@@ -341,11 +348,9 @@ def test_a_cache_that_lacks_a_video_is_told_of_again(a_third_damaged, standin):
     tree["LOG"]["PATH"] = str(config.parent / "again")
     again = config.with_name("again.yaml")
     again.write_text(yaml.safe_dump(tree))
-    done = run_module(
-        "--path", str(standin), "--config_file", str(again), "--no-plots", "--allow-failures"
-    )
-    assert done.returncode == 0, done.stderr
-    (line,) = (x for x in done.stderr.splitlines() if x.startswith("FAILED"))
+    done = run_here("--path", standin, "--config_file", again, "--no-plots", "--allow-failures")
+    assert done.exit_code == 0, done.output
+    (line,) = (x for x in done.output.splitlines() if x.startswith("FAILED"))
     assert "subject2" in line
     assert "not in the cache" in line
 
@@ -392,11 +397,7 @@ def test_a_recording_without_a_result_makes_the_command_fail(monkeypatch, standi
         provenance={},
     )
     monkeypatch.setattr(launcher, "run_toolbox", lambda *a, **k: launcher.ToolboxRun(run, ()))
-    app = typer.Typer()
-    app.command()(command.toolbox)
-    done = CliRunner().invoke(
-        app, ["--path", str(standin), "--config_file", str(tmp_path / "my.yaml")]
-    )
+    done = run_here("--path", standin, "--config_file", tmp_path / "my.yaml")
     assert done.exit_code == 1, done.output
     assert "FAILED 01-01 [Flat]" in done.output
     assert "the prediction is constant" in done.output

@@ -57,7 +57,7 @@ def run_cli(*arguments):
 
 
 def test_every_method_reads_an_easy_pulse(dataset, tmp_path):
-    few = ["UNCERTAINTY.MC_SAMPLES=4"]
+    few = ["UNCERTAINTY.MC_SAMPLES=2"]
     run = benchmark(
         "benchmark/demo", overrides=few, data_root=dataset, output=tmp_path / "r", jobs=1
     )
@@ -88,10 +88,12 @@ def test_saved_waveforms_give_the_same_numbers_again(dataset, tmp_path):
     assert "neurips-2023" in other.convention
 
 
-def test_the_same_seed_gives_the_same_results(dataset):
-    few = ["UNCERTAINTY.MC_SAMPLES=3"]
+def test_the_same_seed_gives_the_same_results(dataset, tmp_path):
+    for name in ("subject1", "subject2"):
+        shutil.copytree(dataset / name, tmp_path / name)
+    few = ["UNCERTAINTY.MC_SAMPLES=2"]
     runs = [
-        benchmark(overrides=few, data_root=dataset, output=None, methods=["STREAMNet"], jobs=1)
+        benchmark(overrides=few, data_root=tmp_path, output=None, methods=["STREAMNet"], jobs=1)
         for _ in range(2)
     ]
     assert runs[0].results.rows[0].hr_mc_std > 0

@@ -9,10 +9,17 @@ from pathlib import Path
 import pytest
 
 MEASURE = Path(__file__).resolve().parents[2] / ".ci" / "measure.py"
-HOLD = "import time; x = bytearray(b'x') * 60_000_000; time.sleep(1.5)"
-TWO = f"import subprocess, sys; c = [sys.executable, '-c', {HOLD!r}]; " + (
-    "[p.wait() for p in [subprocess.Popen(c), subprocess.Popen(c)]]"
-)
+HOLD = "x = bytearray(b'x') * 60_000_000; print(flush=True); input()"
+TWO = f"""
+import subprocess, sys, time
+command, pipe = [sys.executable, "-c", {HOLD!r}], subprocess.PIPE
+two = [subprocess.Popen(command, stdin=pipe, stdout=pipe) for _ in range(2)]
+for process in two:
+    process.stdout.readline()
+time.sleep(1.5)  # three looks at both of them
+for process in two:
+    process.communicate(b"\\n")
+"""
 
 
 def measured(*command, seconds=60, megabytes=2000):

@@ -19,6 +19,8 @@ from streamnet_plugin.report.html import write_report
 from streamnet_plugin.signal.spectrum import refined_spectrum
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+PATIENCE_MS = 120_000
+"""On a busy machine the 30 s of playwright are little."""
 EVIL = "<img src=x onerror=alert(1)>"
 
 
@@ -41,8 +43,11 @@ def tab():
         _missing("Chromium")
     complaints, requests = [], []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox"], timeout=PATIENCE_MS
+        )
         page = browser.new_page()
+        page.set_default_timeout(PATIENCE_MS)
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("dialog", lambda dialog: (complaints.append("a dialog"), dialog.dismiss()))
