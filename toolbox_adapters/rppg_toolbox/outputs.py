@@ -82,6 +82,7 @@ def read_outputs(path: str | Path) -> Iterator[WaveformPair]:
                 label=label,
                 differential=label_type == "DiffNormalized",
                 variant="rPPG-Toolbox",
+                path=str(path),
             )
     except (pickle.UnpicklingError, EOFError, AttributeError, ValueError, TypeError) as error:
         raise DataError(
