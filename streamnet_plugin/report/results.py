@@ -98,13 +98,14 @@ class MethodSummary:
 
 @dataclass(frozen=True)
 class FailureRow:
-    """A recording, or a method on a recording, that gave nothing."""
+    """A recording, or a method on a recording, that gave nothing; `dataset` may be unknown."""
 
     recording: str
     path: str
     reason: str
     remedy: str
     method: str = ""
+    dataset: str = ""
 
 
 @dataclass(frozen=True)
