@@ -195,7 +195,7 @@ def _failures(
     for label, results in named:
         for f in results.failures:
             method = names.get((label, f.method), f.method)
-            key = (method, f.dataset, f.recording, f.reason)
+            key: tuple[str, ...] = (method, f.dataset, f.recording, f.reason)
             found.setdefault(key, replace(f, method=method))
             where.setdefault(key, []).append(label)
     for key, labels in where.items():

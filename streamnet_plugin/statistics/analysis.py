@@ -29,6 +29,7 @@ from streamnet_plugin.statistics.windows import (
     by_method,
     column,
     error_table,
+    same_truth,
     with_result,
 )
 from streamnet_plugin.wording import count
@@ -147,7 +148,7 @@ def _notes(
 ) -> list[str]:
     if not methods:
         return ["there are no windows"]
-    return _few_subjects(methods, level) + _missing(table) + _ties(pairs)
+    return _few_subjects(methods, level) + _missing(table) + _other_truth(table) + _ties(pairs)
 
 
 def _few_subjects(methods: Sequence[MethodAnalysis], level: float) -> list[str]:
@@ -162,6 +163,19 @@ def _few_subjects(methods: Sequence[MethodAnalysis], level: float) -> list[str]:
             "bootstrap intervals are somewhat too narrow"
         ]
     return []
+
+
+def _other_truth(table: ErrorTable) -> list[str]:
+    """How many windows are not compared because what they were compared with is not the same."""
+    several = np.isfinite(table.errors).sum(axis=1) > 1
+    other = several & ~same_truth(table.truths)
+    if not other.any():
+        return []
+    return [
+        f"the true HR or the time is not the same for all methods in {int(other.sum())} of "
+        f"{count(int(several.sum()), 'common window')}: these are not compared with each other; "
+        "labels, alignment, frame rates or recordings differ"
+    ]
 
 
 def _missing(table: ErrorTable) -> list[str]:

@@ -136,11 +136,16 @@ class PairTest:
     """Two methods on the same subjects.
 
     Attributes:
-        difference: mean over subjects of MAE(a) - MAE(b), bpm: below 0 where a is better.
+        difference: Hodges-Lehmann estimate over subjects of MAE(a) - MAE(b), bpm: below 0 where a
+            is better. Its interval holds what the test below does not reject, so that it leaves
+            out 0 where p is below 5 %, and only there.
         p, p_holm: two-sided, and corrected for the number of pairs; None where not defined.
         effect: matched-pairs rank-biserial correlation, -1 (a always better) to 1.
         test: which test, e.g. "Wilcoxon, exact".
         reason: why there is no test.
+        mean: of the differences, bpm.
+        n_other_truth: common windows that are not compared, since the true HR or the time is not
+            the same.
     """
 
     a: str
@@ -152,6 +157,8 @@ class PairTest:
     effect: Interval
     test: str = ""
     reason: str = ""
+    mean: float | None = None
+    n_other_truth: int = 0
 
 
 @dataclass(frozen=True)

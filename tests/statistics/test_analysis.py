@@ -196,3 +196,11 @@ def test_joining_what_others_found(study):
     assert whole.lengths == (length,)
     assert whole.notes == (*found.notes, "calibrated on the rest")
     assert whole.pairs == found.pairs
+
+
+def test_windows_whose_truth_differs_between_methods_are_noted_by_number(row):
+    rows = [row(m, f"s{s}", w, 70 + 9 * (m == "B" and w == 1), 71) for m in "AB" for s in range(3)
+            for w in range(2)]  # fmt: skip
+    (note,) = [n for n in analyse(rows).notes if "true HR" in n]
+    assert note.startswith("the true HR or the time is not the same for all methods in 3 of 6 ")
+    assert not any("true HR" in n for n in analyse([r for r in rows if r.window == 0]).notes)
