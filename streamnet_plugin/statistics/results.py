@@ -53,7 +53,9 @@ class Coverage:
 
     Attributes:
         level: nominal coverage, 0..1.
-        picp: prediction interval coverage probability over windows, with its interval.
+        picp: prediction interval coverage probability over windows, with its interval;
+            by_subject: the same with every subject's windows weighing as much as another's. The
+            promise is of a window of a new person, so that it is this that must not fall short.
         mean_width: bpm, over the finite intervals; winkler: mean interval score, bpm.
         n_windows: windows with an interval; n_infinite: of these, so many are infinite: too few
             subjects calibrate this level.
@@ -65,6 +67,7 @@ class Coverage:
     winkler: float | None
     n_windows: int
     n_infinite: int
+    by_subject: Interval | None = None
 
 
 @dataclass(frozen=True)
@@ -187,7 +190,8 @@ class GroupRow:
     """One method on one group of windows, e.g. group "setup", value "talking".
 
     Attributes:
-        mae: bpm; coverage: of the 90 % intervals; warning: says so where that is too low.
+        mae: bpm; coverage: of the 90 % intervals, every subject weighing the same; warning: says
+            so where that is too low.
     """
 
     group: str

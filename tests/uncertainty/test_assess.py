@@ -156,7 +156,7 @@ def test_many_subjects_long_curve_and_json():
     found = assess(rows, seed=1)
     assert found == assess(rows, seed=1)
     picp = found.levels[0].picp
-    assert "resampled" in picp.method
+    assert "Clopper-Pearson" in picp.method
     assert picp.low < 0.9 < picp.high
     assert found.spearman.low > 0
     assert len(found.risk_coverage) == MAX_CURVE_POINTS
