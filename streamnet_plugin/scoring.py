@@ -115,6 +115,7 @@ def _row(
         status=r.status,
         reason=r.reason or "",
         groups=dict(pair.groups),
+        hr_range=(60 * band[0], 60 * band[1]),
     )
     return _unsure(row, pair, part, r, band) if r.ok else row
 

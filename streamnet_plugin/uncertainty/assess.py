@@ -100,21 +100,22 @@ def _level(name: str) -> float:
 
 def _coverage(level: float, name: str, good: Sequence[WindowRow]) -> Coverage:
     """Of the windows that have an interval of this level; the Winkler score of infinite intervals
-    is infinite, hence not defined if there is one."""
+    is infinite, hence not defined if there is one. Widths and scores are those within the band."""
     rows = [row for row in good if _has(row, name)]
     half = np.array([_half_width(row, name) for row in rows])
     pred, truth = _pred(rows), _truth(rows)
-    low, high = pred - half, pred + half
+    hit = inside(truth, pred - half, pred + half)
+    low, high = np.array([row.interval(name) for row in rows], dtype=np.float64).T
     width, n_infinite = mean_width(low, high)
     score = interval_score(truth, low, high, level).mean()
     return Coverage(
         level=level,
-        picp=_picp(inside(truth, low, high), rows, n_infinite),
+        picp=_picp(hit, rows, n_infinite),
         mean_width=width,
         winkler=float(score) if np.isfinite(score) else None,
         n_windows=len(rows),
         n_infinite=n_infinite,
-        by_subject=_picp(inside(truth, low, high), rows, n_infinite, by_subject=True),
+        by_subject=_picp(hit, rows, n_infinite, by_subject=True),
     )
 
 
