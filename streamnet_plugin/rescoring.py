@@ -13,6 +13,9 @@ import numpy as np
 import pandas as pd
 
 from streamnet_plugin.comparison import BenchmarkRun, Scoring, check_calibrator, report_pairs
+from streamnet_plugin.data.pure import NAME as PURE
+from streamnet_plugin.data.pure import SETUP as PURE_SETUP
+from streamnet_plugin.data.pure import people_of
 from streamnet_plugin.errors import ConfigError, DataError
 from streamnet_plugin.evaluation.conventions import get_convention
 from streamnet_plugin.evaluation.windows import HrMethod
@@ -22,6 +25,7 @@ from streamnet_plugin.report.provenance import provenance
 from streamnet_plugin.report.writer import check_writable
 from streamnet_plugin.scoring import WaveformPair, load_pairs
 from streamnet_plugin.uncertainty.calibration import Wanted
+from streamnet_plugin.wording import count
 
 GROUP = "rppg.outputs"
 """Entry points: file ending without its dot -> reader (path) -> iterable of WaveformPair."""
@@ -82,9 +86,8 @@ def rescore(
     _check_given(paths, fs, differential)
     if output is not None:
         check_writable(output)
-    once, copies = _each_once(
-        [(path.resolve(), read_pairs(path, fs, differential)) for path in paths]
-    )
+    read = [(path.resolve(), read_pairs(path, fs, differential)) for path in paths]
+    once, copies = _each_once(read)
     pairs = _distinct(once)
     run = report_pairs(
         pairs,
@@ -94,7 +97,7 @@ def rescore(
         provenance=provenance(
             {"sources": [str(s) for s in sources]}, 0, pairs_fingerprint(pairs), {}
         ),
-        notes=(*copies, *_notes(pairs)),
+        notes=(*copies, *_people(pairs), *_notes(pairs)),
         output=output,
         plots=plots,
         report=report,
@@ -181,6 +184,21 @@ def _each_once(
     return kept, notes
 
 
+def _people(pairs: Sequence[WaveformPair]) -> list[str]:
+    """Says so where a file's recordings are several of one person by their names alone."""
+    found: dict[str, list[WaveformPair]] = {}
+    for pair in pairs:
+        if pair.dataset != PURE and PURE_SETUP in pair.groups:
+            found.setdefault(pair.method, []).append(pair)
+    return [
+        f"{method}: {count(len(own), 'recording')} of "
+        f"{count(len({p.subject for p in own}), 'person', 'people')}, by their names, which are "
+        f"all like those of {PURE} ({own[0].recording}: person {own[0].subject}, "
+        f"{own[0].groups[PURE_SETUP]})."
+        for method, own in found.items()
+    ]
+
+
 def _notes(pairs: Sequence[WaveformPair]) -> tuple[str, ...]:
     """Says so where the methods were not read from the same videos: their rows do not compare."""
     videos: dict[str, set[tuple[str, str]]] = {}
@@ -200,11 +218,27 @@ def _notes(pairs: Sequence[WaveformPair]) -> tuple[str, ...]:
 def read_pairs(source: Path, fs: float | None, differential: bool) -> list[WaveformPair]:
     """Waveforms from whatever `source` is, at least one; see `rescore`."""
     pairs = _read_pairs(source, fs, differential)
+    if not source.is_dir():
+        pairs = _by_person(pairs)
     if not pairs:
         raise DataError(
             "there is no video in it", path=source, remedy="leave it out, or predict again."
         )
     return pairs
+
+
+def _by_person(pairs: list[WaveformPair]) -> list[WaveformPair]:
+    """A file's recordings, which know no people, under those that PURE's names tell, if all do."""
+    people = people_of(pair.recording for pair in pairs)
+    return (
+        [
+            replace(pair, subject=person, groups={**pair.groups, PURE_SETUP: setup})
+            for pair in pairs
+            for person, setup in [people[pair.recording]]
+        ]
+        if people
+        else pairs
+    )
 
 
 def _read_pairs(source: Path, fs: float | None, differential: bool) -> list[WaveformPair]:

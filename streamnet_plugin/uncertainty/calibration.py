@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from streamnet_plugin.atomic import write_text
+from streamnet_plugin.atomic import write_new_text
 from streamnet_plugin.errors import ConfigError, DataError
 from streamnet_plugin.report.results import WindowRow
 from streamnet_plugin.statistics.windows import by_method, known
@@ -46,6 +46,8 @@ class CalibratorFile:
         source: where they come from: data, fingerprint, commit, ...
         sampled: the methods whose spreads were made with Monte Carlo samples; one without samples
             is another number.
+        left_out: methods of these results without any window to calibrate on; not in the file.
+        path: where it was written, if it was just made.
     """
 
     methods: Mapping[str, Calibrator]
@@ -53,6 +55,8 @@ class CalibratorFile:
     window: str
     source: Mapping[str, Any] = field(default_factory=dict)
     sampled: frozenset[str] = frozenset()
+    left_out: tuple[str, ...] = ()
+    path: Path | None = None
 
     def of_method(self, method: str, sampled: bool, *, path: Path, reader: str) -> Calibrator:
         """A method's calibrator, for readings of one video.
@@ -234,8 +238,11 @@ def make_calibrators(rows: Sequence[WindowRow]) -> dict[str, Calibrator]:
     return found
 
 
-def save_calibrators(calibrators: CalibratorFile, path: str | Path) -> None:
-    """Write a JSON file, whole or not at all; `OutputError` if it cannot be written."""
+def save_calibrators(calibrators: CalibratorFile, path: str | Path) -> Path:
+    """Write a JSON file, whole or not at all; `OutputError` if it cannot be written.
+
+    An older file is not touched: the name is `path`, or `x-2.json`, ... if that is taken.
+    """
     tree = {
         "format": FORMAT,
         "version": VERSION,
@@ -245,7 +252,8 @@ def save_calibrators(calibrators: CalibratorFile, path: str | Path) -> None:
         "sampled": sorted(calibrators.sampled),
         "source": dict(calibrators.source),
     }
-    write_text(Path(path), json.dumps(tree, indent=1, allow_nan=False) + "\n", "the calibrator")
+    text = json.dumps(tree, indent=1, allow_nan=False) + "\n"
+    return write_new_text(Path(path), text, "the calibrator")
 
 
 def load_calibrators(path: str | Path) -> CalibratorFile:

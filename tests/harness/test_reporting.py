@@ -288,3 +288,14 @@ def test_people_and_videos_of_two_datasets_are_not_the_same_though_named_alike(t
     assert (summary.n_subjects, summary.n_videos) == (5, 5)
     assert [(f.dataset, f.recording) for f in results.failures] == [("PURE", "v0")]
     assert "6 subjects" in caption(results)
+
+
+def test_a_calibrator_names_what_it_leaves_out_and_overwrites_nothing(tmp_path):
+    dead = [replace(p, method="dead", pred=np.full(len(T), np.nan)) for p in pairs("POS", 1)]
+    folder = save(tmp_path / "r", [*pairs("POS", 1), *dead])
+    first = make_calibrator(folder, output=tmp_path / "c.json")
+    before = first.path.read_bytes()
+    second = make_calibrator(folder, output=tmp_path / "c.json")
+    assert (first.path, second.path) == (tmp_path / "c.json", tmp_path / "c-2.json")
+    assert first.path.read_bytes() == before == second.path.read_bytes()
+    assert (list(first.methods), first.left_out) == (["POS"], ("dead",))

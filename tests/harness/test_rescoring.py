@@ -242,6 +242,20 @@ def test_what_is_given_twice_is_counted_once_and_said_so(good, tmp_path):
     ]
 
 
+def test_recordings_named_like_those_of_pure_are_of_their_people(tmp_path):
+    names = ["101", "102", "1003", "10-04"]
+    results = rescore(csv_of(tmp_path / "net.csv", **dict.fromkeys(names, PULSE))).results
+    assert [r.subject for r in results.rows] == ["01", "01", "10", "10"]
+    assert results.summaries[0].n_subjects == 2
+    assert [r.groups["setup"] for r in results.rows][:2] == ["steady", "talking"]
+    (note,) = [n for n in results.notes if "PURE" in n]
+    assert note.startswith("net: 4 recordings of 2 people, by their names")
+    other = csv_of(tmp_path / "other.csv", **dict.fromkeys([*names, "107"], PULSE))
+    results = rescore(other).results  # PURE has no setup 7
+    assert results.summaries[0].n_subjects == 5
+    assert not any("PURE" in n for n in results.notes)
+
+
 def test_a_source_without_any_video_is_an_error(good, tmp_path):
     empty = tmp_path / "none_outputs.pickle"
     content = {"predictions": {}, "labels": {}, "label_type": "Standardized", "fs": 30}
