@@ -24,6 +24,7 @@ from streamnet_plugin.progress import Reporter
 from streamnet_plugin.report.provenance import provenance
 from streamnet_plugin.report.writer import check_writable
 from streamnet_plugin.scoring import WaveformPair, load_pairs
+from streamnet_plugin.signal.filters import min_samples
 from streamnet_plugin.uncertainty.calibration import Wanted
 from streamnet_plugin.wording import count
 
@@ -70,8 +71,9 @@ def rescore(
 
     Raises:
         DataError: a source cannot be read, or holds no video.
-        ConfigError: an unknown convention or HR method; a frame rate or window that is none; `fs`
-            or `differential` with a source that knows its own.
+        ConfigError: an unknown convention or HR method; a frame rate or window that is none; a
+            window longer than every recording, or with too few samples; `fs` or `differential`
+            with a source that knows its own.
         OutputError: the results cannot be written.
     """
     paths = [Path(source) for source in sources]
@@ -87,6 +89,7 @@ def rescore(
     if output is not None:
         check_writable(output)
     read = [(path.resolve(), read_pairs(path, fs, differential)) for path in paths]
+    _check_window(window_s, [pair for _, pairs in read for pair in pairs])
     once, copies = _each_once(read)
     pairs = _distinct(once)
     run = report_pairs(
@@ -119,6 +122,26 @@ def _window(seconds: float | None) -> float | None:
             f"a window of {seconds:g} s", remedy="give a length in s, or none for whole videos."
         )
     return seconds
+
+
+def _check_window(seconds: float | None, pairs: Sequence[WaveformPair]) -> None:
+    """`ConfigError` where no recording has so long a window, or one holds too few samples."""
+    if seconds is None:
+        return
+    fs, needed = min(pair.fs for pair in pairs), min_samples()
+    longest = max(len(pair.label) / pair.fs for pair in pairs)
+    if round(seconds * fs) < needed:
+        raise ConfigError(
+            f"a window of {seconds:g} s has {count(round(seconds * fs), 'sample')} at {fs:g} Hz; "
+            f"at least {needed} are needed",
+            remedy=f"use a window of {math.ceil(10 * needed / fs) / 10:g} s or more.",
+        )
+    if seconds > longest:
+        raise ConfigError(
+            f"a window of {seconds:g} s is longer than every recording: the longest has "
+            f"{longest:.1f} s",
+            remedy="use a shorter one, or none for whole videos.",
+        )
 
 
 def _check_given(sources: Sequence[Path], fs: float | None, differential: bool) -> None:

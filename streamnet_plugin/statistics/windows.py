@@ -87,6 +87,10 @@ class ErrorTable:
     errors: FloatArray
     truths: FloatArray
 
+    def other_truth(self) -> frozenset[WindowKey]:
+        """Windows in which not all methods with a result have the same truth."""
+        return frozenset(self.keys[i] for i in np.flatnonzero(~same_truth(self.truths)))
+
     def n_other_truth(self, methods: Sequence[str]) -> int:
         """Windows that all of these have, but not with the same truth: they are not compared."""
         both, same = self._both(methods)

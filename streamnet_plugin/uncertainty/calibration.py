@@ -115,14 +115,15 @@ def with_uncertainty(
     error of what is kept is not flattered.
     """
     done: list[WindowRow] = []
-    notes: list[str] = []
+    notes: dict[str, list[str]] = {}
     for method, mine in by_method(rows).items():
         mine, said = _calibrated(method, mine, wanted)
-        notes += said
+        for note in said:
+            notes.setdefault(note, []).append(method)
         done += _withheld(mine, wanted)
     order = {id_of(row): place for place, row in enumerate(rows)}
     done.sort(key=lambda row: order[id_of(row)])
-    return tuple(done), tuple(dict.fromkeys(notes))
+    return tuple(done), tuple(f"{', '.join(of)}: {note}" for note, of in notes.items())
 
 
 def id_of(row: WindowRow) -> tuple[str, str, str, int]:
@@ -158,10 +159,10 @@ def _calibrated(
     if wanted.calibrators is not None:
         given = wanted.calibrators.methods.get(method)
         if given is None:
-            return rows, [f"{method}: the calibrator file has no calibrator for it: no intervals."]
+            return rows, ["the calibrator file has no calibrator for it: no intervals."]
         sampled = any(row.hr_mc_std is not None for row in good)
         if sampled != (method in wanted.calibrators.sampled):
-            return rows, [f"{method}: no intervals, {ONLY_THIS_RUN if sampled else ONLY_THE_FILE}."]
+            return rows, [f"no intervals, {ONLY_THIS_RUN if sampled else ONLY_THE_FILE}."]
         return [_with_widths(row, given) for row in rows], []
     error, spread, subjects = errors_of(good)
     by_subject = cross_calibrators(error, spread, subjects, folds=wanted.folds, seed=wanted.seed)
@@ -171,7 +172,7 @@ def _calibrated(
     if lacking:
         need = subjects_needed(LEVELS[-1])
         notes.append(
-            f"Intervals of {', '.join(lacking)} % are infinite where only "
+            f"intervals of {', '.join(lacking)} % are infinite where only "
             f"{count(fewest, 'other subject')} can calibrate them (95 % needs {need})."
         )
     return [_with_widths(row, by_subject.get(row.person)) for row in rows], notes

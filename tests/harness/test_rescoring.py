@@ -43,6 +43,8 @@ def good(tmp_path):
         ({"window_s": float("nan")}, "window of nan s"),
         ({"window_s": 0.0}, "window of 0 s"),
         ({"window_s": -1.0}, "window of -1 s"),
+        ({"window_s": 0.1}, "0.1 s has 3 samples at 30 Hz; at least 10 are needed"),
+        ({"window_s": 1e5}, "longer than every recording: the longest has 30.0 s"),
         ({"fs": 0.0}, "frame rate of 0 Hz"),
         ({"fs": float("inf")}, "frame rate of inf Hz"),
         ({"convention": "mine"}, "mine"),
