@@ -54,8 +54,9 @@ def pair_of(results: BenchmarkResults, a: str, b: str) -> PairTest | None:
             return pair
         if (pair.a, pair.b) == (b, a):
             return replace(
-                pair, a=a, b=b, difference=_negative(pair.difference), effect=_negative(pair.effect)
-            )
+                pair, a=a, b=b, difference=_negative(pair.difference),
+                effect=_negative(pair.effect), mean=None if pair.mean is None else -pair.mean,
+            )  # fmt: skip
     return None
 
 

@@ -113,6 +113,14 @@ def test_a_video_without_a_label_is_a_failure_by_name_and_the_rest_is_scored(tmp
     assert results.summaries[0].n_windows == 1
 
 
+def test_a_video_without_a_prediction_is_a_failure_by_name(tmp_path):
+    path = save(tmp_path / "a_outputs.pickle", predictions={"subject2": {0: wave(90)}},
+                labels={"subject2": {0: wave(90)}, "subject1": {0: wave(70)}})  # fmt: skip
+    results = rescore(path).results
+    assert [f.recording for f in results.failures] == ["subject1"]
+    assert (results.summaries[0].n_windows, results.summaries[0].n_no_result) == (1, 1)
+
+
 @pytest.mark.parametrize("keys", [(0, 2), (1, 2), (0, 1)])
 @pytest.mark.parametrize("what", ["predictions", "labels"])
 def test_a_missing_chunk_is_told_by_video_and_number(tmp_path, what, keys):

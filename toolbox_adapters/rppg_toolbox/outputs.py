@@ -71,17 +71,18 @@ def read_outputs(path: str | Path) -> Iterator[WaveformPair]:
         label_type, fs = str(content["label_type"]), float(content["fs"])
         predictions, labels = content["predictions"], content["labels"]
         _check_rate(fs, path)
-        videos = {str(key): key for key in predictions}
+        videos = {str(key): key for key in (*labels, *predictions)}
         for name in sorted(videos):
-            true = labels.get(videos[name], {})  # without one: no result there, by name
-            _check_chunks(predictions[videos[name]], true, name, path)
+            # A video that has only one of them has no result, by name.
+            read, true = predictions.get(videos[name], {}), labels.get(videos[name], {})
+            _check_chunks(read, true, name, path)
             yield WaveformPair(
                 method=path.name.removesuffix(path.suffix).removesuffix("_outputs"),
                 dataset="toolbox outputs",
                 recording=name,
                 subject=name,
                 fs=fs,
-                pred=join_chunks(predictions[videos[name]]),
+                pred=join_chunks(read),
                 label=join_chunks(true),
                 differential=label_type == "DiffNormalized",
                 variant="rPPG-Toolbox",
