@@ -62,6 +62,8 @@ def same_truth(truths: FloatArray) -> NDArray[np.bool_]:
     label, only where true HR and time agree; other frame rates, alignments or labels do not. NaN
     (no result) differs from nothing.
     """
+    if truths.shape[-2] < 2:
+        return np.ones((*truths.shape[:-2],), dtype=np.bool_)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # no method has a result
         apart = np.nanmax(truths, axis=-2) - np.nanmin(truths, axis=-2)  # (..., 3)
