@@ -145,7 +145,7 @@ def _lengths(
     pairs: Sequence[WaveformPair], convention: Convention, hr_method: HrMethod, seed: int
 ) -> tuple[LengthRow, ...]:
     """Every method at every window length that fits into the shortest recording."""
-    shortest = min((len(p.label) / p.fs for p in pairs), default=0.0)
+    shortest = min((len(p.label) / p.fs for p in pairs if len(p.label)), default=0.0)
     plain = [replace(pair, samples=None, rgb=None) for pair in pairs]
     tried: list[float | None] = [s for s in LENGTHS_S if s < shortest]
     return length_rows(

@@ -65,6 +65,23 @@ def write_text(path: Path, text: str, what: str) -> None:
         os.replace(whole, path)
 
 
+def write_new_text(path: Path, text: str, what: str) -> Path:
+    """The same under the first free of the names `x.json`, `x-2.json`, ...; returns that name."""
+    with making(path, what, "choose another place, or free disk space.") as temporary:
+        whole = temporary / path.name
+        whole.write_text(text, encoding="utf-8")
+        number = 1
+        while True:
+            name = path if number == 1 else path.with_stem(f"{path.stem}-{number}")
+            try:
+                name.touch(exist_ok=False)  # claims it, even against another process
+            except FileExistsError:
+                number += 1
+                continue
+            os.replace(whole, name)
+            return name
+
+
 def numbered(temporary: Path, wanted: Path) -> Path:
     """Give a finished folder the first free of the names `wanted`, `wanted-2`, `wanted-3`, ..."""
     number = 1

@@ -760,7 +760,9 @@ def calibrate(
         ]
         note = f"; infinite intervals where {', '.join(lacking)}" if lacking else ""
         typer.echo(f"{name}: {count(calibrator.n_subjects, 'subject')}{note}")
-    typer.echo(f"Written: {output}")
+    for name in made.left_out:
+        typer.echo(f"{name}: left out, no window has a result with a spread")
+    typer.echo(f"Written: {made.path}")
 
 
 @app.command()

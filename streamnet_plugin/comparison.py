@@ -290,8 +290,10 @@ def report_pairs(
     progress.start("Scoring", 2)
     rows, summaries = score(pairs, convention, window_s, scoring.hr_method, seconds)
     rows, said = with_uncertainty(rows, scoring.uncertainty)
-    known = {(f.method, f.recording) for f in failures}
-    silent = (f for f in nothing_read(pairs, rows) if (f.method, f.recording) not in known)
+    known = {(f.method, f.dataset, f.recording) for f in failures}
+    silent = (
+        f for f in nothing_read(pairs, rows) if (f.method, f.dataset, f.recording) not in known
+    )
     progress.step()
     analysis = analyse_run(
         pairs,
@@ -366,7 +368,9 @@ def prepare(
     settings = preprocess_settings(data, config.EVALUATION.LABEL_ALIGNMENT)
     report = preprocess_data(data, settings, jobs=jobs, progress=progress)
     failures = tuple(
-        FailureRow(f.recording.id, str(f.path), f.reason, remedy or f.remedy)
+        FailureRow(
+            f.recording.id, str(f.path), f.reason, remedy or f.remedy, dataset=f.recording.dataset
+        )
         for f in report.failures
     )
     if not report.videos:
@@ -465,7 +469,7 @@ def predict_all(
                 failures.append(
                     FailureRow(
                         video.recording.id, str(video.recording.path), reason[0], reason[1],
-                        method.name,
+                        method.name, video.recording.dataset,
                     )
                 )  # fmt: skip
             if pair is not None:

@@ -125,6 +125,9 @@ def difference(a: str | Path, b: str | Path) -> ResultsDiff:
 def make_calibrator(*folders: str | Path, output: str | Path = "calibrator.json") -> CalibratorFile:
     """Calibrate every method on all subjects of results, for data that are not among them.
 
+    An older file is not touched: then it is `calibrator-2.json`; `path` says which. `left_out` are
+    the methods without a single window to calibrate on.
+
     Raises:
         DataError: results cannot be read, or have no window to calibrate on.
         ConfigError: no folder, results that were not scored alike, or two that read the same
@@ -145,6 +148,7 @@ def make_calibrator(*folders: str | Path, output: str | Path = "calibrator.json"
         methods=methods,
         convention=first.convention,
         window=first.window,
+        left_out=tuple(m for m in dict.fromkeys(r.method for r in rows) if m not in methods),
         sampled=frozenset(row.method for row in rows if row.hr_mc_std is not None),
         source={
             name: {
@@ -155,8 +159,7 @@ def make_calibrator(*folders: str | Path, output: str | Path = "calibrator.json"
             for name, results in read
         },
     )
-    save_calibrators(made, output)
-    return made
+    return replace(made, path=save_calibrators(made, output))
 
 
 def _each_once(read: Sequence[tuple[str, BenchmarkResults]]) -> list[WindowRow]:

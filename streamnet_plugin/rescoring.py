@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -13,14 +13,20 @@ import numpy as np
 import pandas as pd
 
 from streamnet_plugin.comparison import BenchmarkRun, Scoring, check_calibrator, report_pairs
+from streamnet_plugin.data.pure import NAME as PURE
+from streamnet_plugin.data.pure import SETUP as PURE_SETUP
+from streamnet_plugin.data.pure import people_of
 from streamnet_plugin.errors import ConfigError, DataError
 from streamnet_plugin.evaluation.conventions import get_convention
 from streamnet_plugin.evaluation.windows import HrMethod
+from streamnet_plugin.paths import distinguishing
 from streamnet_plugin.progress import Reporter
 from streamnet_plugin.report.provenance import provenance
 from streamnet_plugin.report.writer import check_writable
 from streamnet_plugin.scoring import WaveformPair, load_pairs
+from streamnet_plugin.signal.filters import min_samples
 from streamnet_plugin.uncertainty.calibration import Wanted
+from streamnet_plugin.wording import count
 
 GROUP = "rppg.outputs"
 """Entry points: file ending without its dot -> reader (path) -> iterable of WaveformPair."""
@@ -49,7 +55,8 @@ def rescore(
     Args:
         sources: results folders; CSVs with columns pred, label and optionally video; or files
             that a registered reader knows, such as rPPG-Toolbox output pickles. Each is a method
-            (a results folder: as many as it has); equal names get the source's folder.
+            (a results folder: as many as it has); equal names get the part of the path that tells
+            their sources apart. What is given twice is counted once, with a note.
         convention: the HR band.
         window_s: s; None is the whole video.
         hr_method: "FFT" or "Peak", in any capitals.
@@ -63,9 +70,10 @@ def rescore(
         progress: hears of every step.
 
     Raises:
-        DataError: a source cannot be read.
-        ConfigError: an unknown convention or HR method; a frame rate or window that is none; `fs`
-            or `differential` with a source that knows its own.
+        DataError: a source cannot be read, or holds no video.
+        ConfigError: an unknown convention or HR method; a frame rate or window that is none; a
+            window longer than every recording, or with too few samples; `fs` or `differential`
+            with a source that knows its own.
         OutputError: the results cannot be written.
     """
     paths = [Path(source) for source in sources]
@@ -80,7 +88,10 @@ def rescore(
     _check_given(paths, fs, differential)
     if output is not None:
         check_writable(output)
-    pairs = _distinct([(path, read_pairs(path, fs, differential)) for path in paths])
+    read = [(path.resolve(), read_pairs(path, fs, differential)) for path in paths]
+    _check_window(window_s, [pair for _, pairs in read for pair in pairs])
+    once, copies = _each_once(read)
+    pairs = _distinct(once)
     run = report_pairs(
         pairs,
         title=", ".join(dict.fromkeys(p.dataset for p in pairs)) or "nothing",
@@ -89,7 +100,7 @@ def rescore(
         provenance=provenance(
             {"sources": [str(s) for s in sources]}, 0, pairs_fingerprint(pairs), {}
         ),
-        notes=_notes(pairs),
+        notes=(*copies, *_people(pairs), *_notes(pairs)),
         output=output,
         plots=plots,
         report=report,
@@ -113,6 +124,26 @@ def _window(seconds: float | None) -> float | None:
     return seconds
 
 
+def _check_window(seconds: float | None, pairs: Sequence[WaveformPair]) -> None:
+    """`ConfigError` where no recording has so long a window, or one holds too few samples."""
+    if seconds is None:
+        return
+    fs, needed = min(pair.fs for pair in pairs), min_samples()
+    longest = max(len(pair.label) / pair.fs for pair in pairs)
+    if round(seconds * fs) < needed:
+        raise ConfigError(
+            f"a window of {seconds:g} s has {count(round(seconds * fs), 'sample')} at {fs:g} Hz; "
+            f"at least {needed} are needed",
+            remedy=f"use a window of {math.ceil(10 * needed / fs) / 10:g} s or more.",
+        )
+    if seconds > longest:
+        raise ConfigError(
+            f"a window of {seconds:g} s is longer than every recording: the longest has "
+            f"{longest:.1f} s",
+            remedy="use a shorter one, or none for whole videos.",
+        )
+
+
 def _check_given(sources: Sequence[Path], fs: float | None, differential: bool) -> None:
     """`ConfigError` where `fs` is no frame rate, or a source knows what was given for it."""
     if fs is not None and not (math.isfinite(fs) and fs > 0):
@@ -128,25 +159,74 @@ def _check_given(sources: Sequence[Path], fs: float | None, differential: bool) 
 
 
 def _distinct(read: Sequence[tuple[Path, list[WaveformPair]]]) -> list[WaveformPair]:
-    """All pairs; a method of two sources carries its source's name too."""
-    owners: dict[str, set[Path]] = {}
+    """All pairs; a method of several sources carries what tells these apart, too."""
+    owners: dict[str, dict[Path, None]] = {}
     for source, pairs in read:
         for pair in pairs:
-            owners.setdefault(pair.method, set()).add(source)
+            owners.setdefault(pair.method, {})[source] = None
+    if all(len(sources) == 1 for sources in owners.values()):
+        return [pair for _, pairs in read for pair in pairs]
+    labels = {
+        (method, source): label
+        for method, sources in owners.items()
+        for source, label in zip(sources, distinguishing(list(sources)), strict=True)
+    }
+
+    def named(pair: WaveformPair, source: Path) -> WaveformPair:
+        if len(owners[pair.method]) == 1:
+            return pair
+        return replace(pair, method=f"{pair.method} ({labels[pair.method, source]})")
+
+    # Once more, in case that a third source has a method of such a name.
+    return _distinct([(source, [named(p, source) for p in pairs]) for source, pairs in read])
+
+
+def _each_once(
+    read: Sequence[tuple[Path, list[WaveformPair]]],
+) -> tuple[list[tuple[Path, list[WaveformPair]]], list[str]]:
+    """The sources without methods that an earlier one has alike, and a note on each of these."""
+    first: dict[Hashable, Path] = {}
+    kept, notes = [], []
+    for source, pairs in read:
+        mine: list[WaveformPair] = []
+        for method in dict.fromkeys(pair.method for pair in pairs):
+            own = [pair for pair in pairs if pair.method == method]
+            key = (
+                method,
+                tuple((pair.dataset, pair.fs, pair.differential) for pair in own),
+                pairs_fingerprint(own),
+            )
+            if key in first:
+                where = "is given twice" if first[key] == source else f"is in {first[key]} too"
+                notes.append(f"{source}: {method} {where}, with the same waveforms; counted once.")
+            else:
+                first[key] = source
+                mine += own
+        if mine:
+            kept.append((source, mine))
+    return kept, notes
+
+
+def _people(pairs: Sequence[WaveformPair]) -> list[str]:
+    """Says so where a file's recordings are several of one person by their names alone."""
+    found: dict[str, list[WaveformPair]] = {}
+    for pair in pairs:
+        if pair.dataset != PURE and PURE_SETUP in pair.groups:
+            found.setdefault(pair.method, []).append(pair)
     return [
-        replace(pair, method=f"{pair.method} ({source.resolve().parent.name}/{source.stem})")
-        if len(owners[pair.method]) > 1
-        else pair
-        for source, pairs in read
-        for pair in pairs
+        f"{method}: {count(len(own), 'recording')} of "
+        f"{count(len({p.subject for p in own}), 'person', 'people')}, by their names, which are "
+        f"all like those of {PURE} ({own[0].recording}: person {own[0].subject}, "
+        f"{own[0].groups[PURE_SETUP]})."
+        for method, own in found.items()
     ]
 
 
 def _notes(pairs: Sequence[WaveformPair]) -> tuple[str, ...]:
     """Says so where the methods were not read from the same videos: their rows do not compare."""
-    videos: dict[str, set[str]] = {}
+    videos: dict[str, set[tuple[str, str]]] = {}
     for pair in pairs:
-        videos.setdefault(pair.method, set()).add(pair.recording)
+        videos.setdefault(pair.method, set()).add((pair.dataset, pair.recording))
     common = set.intersection(*videos.values()) if videos else set()
     other = [name for name, own in videos.items() if own != common]
     if not other:
@@ -159,7 +239,32 @@ def _notes(pairs: Sequence[WaveformPair]) -> tuple[str, ...]:
 
 
 def read_pairs(source: Path, fs: float | None, differential: bool) -> list[WaveformPair]:
-    """Waveforms from whatever `source` is; see `rescore`."""
+    """Waveforms from whatever `source` is, at least one; see `rescore`."""
+    pairs = _read_pairs(source, fs, differential)
+    if not source.is_dir():
+        pairs = _by_person(pairs)
+    if not pairs:
+        raise DataError(
+            "there is no video in it", path=source, remedy="leave it out, or predict again."
+        )
+    return pairs
+
+
+def _by_person(pairs: list[WaveformPair]) -> list[WaveformPair]:
+    """A file's recordings, which know no people, under those that PURE's names tell, if all do."""
+    people = people_of(pair.recording for pair in pairs)
+    return (
+        [
+            replace(pair, subject=person, groups={**pair.groups, PURE_SETUP: setup})
+            for pair in pairs
+            for person, setup in [people[pair.recording]]
+        ]
+        if people
+        else pairs
+    )
+
+
+def _read_pairs(source: Path, fs: float | None, differential: bool) -> list[WaveformPair]:
     if not source.exists():
         raise DataError("there is no such file or folder", path=source, remedy="correct the path.")
     if source.is_dir():

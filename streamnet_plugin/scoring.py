@@ -115,6 +115,7 @@ def _row(
         status=r.status,
         reason=r.reason or "",
         groups=dict(pair.groups),
+        hr_range=(60 * band[0], 60 * band[1]),
     )
     return _unsure(row, pair, part, r, band) if r.ok else row
 
@@ -164,8 +165,8 @@ def score(
         rows += method_rows
         summary = aggregate(
             [result for _, result in scored],
-            videos=[row.recording for row in method_rows],
-            subjects=[row.subject for row in method_rows],
+            videos=[f"{row.dataset}/{row.recording}" for row in method_rows],
+            subjects=[row.person for row in method_rows],
         )
         spreads = [row.hr_mc_std for row in method_rows if row.hr_mc_std is not None]
         summaries.append(
@@ -186,17 +187,17 @@ def score(
 
 def nothing_read(pairs: Sequence[WaveformPair], rows: Sequence[WindowRow]) -> Iterator[FailureRow]:
     """The recordings in which a method has a result in no window, each with its first reason."""
-    reasons: dict[tuple[str, str], str] = {}
+    reasons: dict[tuple[str, str, str], str] = {}
     for row in rows:
         if row.reason:
-            reasons.setdefault((row.method, row.recording), row.reason)
-    read = {(row.method, row.recording) for row in rows if not row.reason}
-    paths = {(p.method, p.recording): p.path for p in pairs}
+            reasons.setdefault((row.method, row.dataset, row.recording), row.reason)
+    read = {(row.method, row.dataset, row.recording) for row in rows if not row.reason}
+    paths = {(p.method, p.dataset, p.recording): p.path for p in pairs}
     for key, reason in reasons.items():
         if key not in read:
-            method, recording = key
+            method, dataset, recording = key
             remedy = "look at the recording, or read it by another method."
-            yield FailureRow(recording, paths.get(key, ""), reason, remedy, method)
+            yield FailureRow(recording, paths.get(key, ""), reason, remedy, method, dataset)
 
 
 def plot_waveform(pair: WaveformPair, convention: Convention) -> Waveform | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from streamnet_plugin.types import BvpTrace, FloatArray, Recording
 
 log = logging.getLogger(__name__)
 NAME = "PURE"
+SETUP = "setup"
+"""Name of the group."""
 SETUPS = {
     "01": "steady",
     "02": "talking",
@@ -35,6 +38,8 @@ SETUPS = {
 }
 MISSING_IMAGES_TOLERATED = 0.02
 _RECORDING = re.compile(r"(\d+)-(\d+)")
+_SAVED = re.compile(r"(\d{1,2})-?(0[1-6])")
+"""Names of saved waveforms: the toolbox makes 101 of 01-01."""
 
 
 def find_pure(root: str | Path) -> list[Recording]:
@@ -66,7 +71,17 @@ def _recording(folder: Path) -> Recording:
         subject=subject,
         path=inner if inner.is_dir() else folder,
         label_path=label if label.exists() or not beside.exists() else beside,
-        groups={"setup": SETUPS.get(setup.zfill(2), setup)},
+        groups={SETUP: SETUPS.get(setup.zfill(2), setup)},
+    )
+
+
+def people_of(names: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """name -> (subject, setup in words), of names such as 101 or 01-01; empty unless all are."""
+    found = {name: _SAVED.fullmatch(name) for name in names}
+    return (
+        {name: (match[1].zfill(2), SETUPS[match[2]]) for name, match in found.items() if match}
+        if all(found.values())
+        else {}
     )
 
 

@@ -293,6 +293,8 @@ def clean_waveform(
 
 
 def _other_length(pred: FloatArray, label: FloatArray) -> WindowResult:
+    if not len(label):
+        return _no_result("there is no true waveform to compare with")
     return _no_result(f"the prediction has {count(len(pred), 'sample')}, the label {len(label)}")
 
 

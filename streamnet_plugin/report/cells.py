@@ -14,6 +14,7 @@ from streamnet_plugin.report.results import (
     WindowKey,
 )
 from streamnet_plugin.statistics.results import Coverage, Interval, MethodAnalysis
+from streamnet_plugin.statistics.windows import error_table
 
 DASH = "—"
 INFINITE = "∞"
@@ -135,10 +136,16 @@ def coverage_warnings(results: BenchmarkResults, level: float = 0.9) -> list[str
     found = [(a.method, coverage_at(a, level)) for a in _analysed(results)]
     return [
         f"{method}: its {100 * level:g} % intervals hold the true HR in only "
-        f"{interval(c.picp, scale=100, digits=0)} % of all windows; do not rely on them."
+        f"{interval(promised(c), scale=100, digits=0)} % of all windows"
+        f"{', every subject weighing the same' if c.by_subject else ''}; do not rely on them."
         for method, c in found
-        if c is not None and c.picp.high is not None and c.picp.high < level
+        if c is not None and (high := promised(c).high) is not None and high < level
     ]
+
+
+def promised(c: Coverage) -> Interval:
+    """The coverage that the promise is about: by subject, or by window in older results."""
+    return c.by_subject or c.picp
 
 
 def _analysed(results: BenchmarkResults) -> tuple[MethodAnalysis, ...]:
@@ -170,15 +177,20 @@ def measured_windows(results: BenchmarkResults) -> dict[str, dict[WindowKey, flo
 
 
 def same_windows(results: BenchmarkResults) -> bool:
-    """Whether all methods with any result have theirs in the same windows."""
+    """Whether all methods with any result have theirs in the same windows, of the same truth."""
     keys = [set(errors) for errors in measured_windows(results).values()]
-    return all(other == keys[0] for other in keys[1:])
+    alike = all(other == keys[0] for other in keys[1:])
+    return alike and not error_table(results.rows).other_truth()
 
 
 def common_mae(results: BenchmarkResults) -> tuple[int, dict[str, float]]:
-    """(number of windows in which all have a result, MAE in them by method, bpm)."""
+    """(number of windows in which all have a result, MAE in them by method, bpm).
+
+    Windows in which the methods were not compared with the same true HR are left out.
+    """
     measured = measured_windows(results)
     common = set.intersection(*(set(e) for e in measured.values())) if measured else set()
+    common -= error_table(results.rows).other_truth()
     if not common:
         return 0, {}
     return len(common), {

@@ -107,10 +107,10 @@ def pairs_csv(results: BenchmarkResults) -> str:
     """One row per pair of methods."""
     return _csv(
         ["a", "b", "n_subjects", *_ends("difference"), "interval", "p", "p_holm", *_ends("effect"),
-         "test", "reason"],
+         "test", "reason", "mean_difference", "n_other_truth"],
         (
             [p.a, p.b, p.n_subjects, *_three(p.difference), p.difference.method, p.p, p.p_holm,
-             *_three(p.effect), p.test, p.reason]
+             *_three(p.effect), p.test, p.reason, p.mean, p.n_other_truth]
             for p in (results.analysis.pairs if results.analysis else ())
         ),
     )  # fmt: skip
@@ -148,8 +148,9 @@ def uncertainty_csv(results: BenchmarkResults) -> str:
     columns = ["method", "mean_spread", "hr_mc_std"]
     for level in levels:
         name = f"{100 * level:g}"
-        columns += [*_ends(f"PICP {name}"), f"mean width {name}", f"Winkler {name}",
-                    f"n_windows {name}", f"n_infinite {name}"]  # fmt: skip
+        columns += [*_ends(f"PICP {name}"), *_ends(f"PICP by subject {name}"),
+                    f"mean width {name}", f"Winkler {name}", f"n_windows {name}",
+                    f"n_infinite {name}"]  # fmt: skip
     columns += ["calibration_error", *_ends("Spearman"), "CRPS", "AURC", "excess AURC",
                 "n_withheld", *_ends("MAE of the kept")]  # fmt: skip
     return _csv(columns, (_uncertainty(results, s, levels) for s in results.summaries))
@@ -162,9 +163,11 @@ def _uncertainty(
     row: list[Value] = [s.method, mean_spread(results, s.method), s.hr_mc_std]
     for level in levels:
         c = coverage_at(a, level)
-        row += [*_three(c.picp), c.mean_width, c.winkler, c.n_windows, c.n_infinite] if c else (
-            [None] * 7
-        )  # fmt: skip
+        if c is None:
+            row += [None] * 10
+        else:
+            row += [*_three(c.picp), *_three(c.by_subject)]
+            row += [c.mean_width, c.winkler, c.n_windows, c.n_infinite]
     u = a.uncertainty if a else None
     row += (
         [u.calibration_error, *_three(u.spearman), u.crps, u.aurc, u.excess_aurc]

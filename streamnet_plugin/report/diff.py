@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,18 +11,13 @@ import numpy as np
 from streamnet_plugin.report.cells import analysis_of, coverage_at, withheld_share
 from streamnet_plugin.report.merge import refuse_mixed
 from streamnet_plugin.report.results import BenchmarkResults, MethodSummary, WindowKey, WindowRow
-from streamnet_plugin.statistics.results import Interval
-from streamnet_plugin.types import FloatArray
+from streamnet_plugin.statistics.paired import ALPHA, paired_test
+from streamnet_plugin.statistics.results import Interval, PairTest
+from streamnet_plugin.statistics.windows import same_truth, truth_of
 from streamnet_plugin.wording import count
 
-MIN_SUBJECTS = 6
-"""With fewer, the exact Wilcoxon test has no p below 0.05 (2 / 2^5 = 0.0625)."""
 LEVEL = 0.95
-RESAMPLES = 9999
-SEED = 0
 N_LARGEST = 5
-ROUNDING = 1e-9
-"""bpm; what differs by no more is the same."""
 NOT_SET = "not set"
 PASSING = frozenset({"created", "command", "path"})
 """Keys of the provenance that differ between any two runs."""
@@ -73,11 +67,12 @@ class MethodDiff:
         metrics: every number that either table has, over all of that run's windows.
         n_subjects, n_windows: in which both have a result: what follows rests on these.
         n_only_a, n_only_b: windows in which only one of them has a result.
-        n_other_label: of the common ones, those whose true HR is not the same.
-        difference: mean over subjects of the change of the absolute error, b - a, bpm: below 0
-            where b is better; its interval is a cluster bootstrap over subjects.
+        n_other_label: further ones that both have, but whose true HR or time is not the same:
+            they are not compared.
+        difference: Hodges-Lehmann estimate over subjects of the change of the absolute error,
+            b - a, bpm, below 0 where b is better, with the interval of the test: see `PairTest`.
         p, test: two-sided, that the change is none.
-        verdict: "more than noise" only where the interval leaves out 0.
+        verdict: "more than noise" only where p is below 5 %, and the interval so leaves out 0.
         reason: why it cannot be told.
         largest: the windows that changed most.
     """
@@ -173,25 +168,25 @@ def _method_diff(a: BenchmarkResults, b: BenchmarkResults, method: str) -> Metho
     scored_a, scored_b = (
         {k for k, r in rows.items() if r.abs_error is not None} for rows in (rows_a, rows_b)
     )
-    both = scored_a & scored_b
-    pairs = [(rows_a[k], rows_b[k]) for k in rows_a if k in both]
-    by_subject = _subject_changes(pairs)
-    difference, (p, test) = _interval(by_subject), _test(by_subject)
+    both = [k for k in rows_a if k in scored_a & scored_b]
+    alike = _alike([(rows_a[k], rows_b[k]) for k in both])
+    pairs = [(rows_a[k], rows_b[k]) for k, same in zip(both, alike, strict=True) if same]
+    tested = _tested(pairs, n_other := len(both) - len(pairs))
     everywhere = [(rows_a[k], rows_b[k]) for k in rows_a if k in rows_b]
-    verdict, reason = _verdict(pairs, difference)
+    verdict, reason = _verdict(pairs, tested)
     if _identical(everywhere):
         verdict, reason = "identical", ""
     return MethodDiff(
         method=method,
         metrics=tuple(_metric_changes(a, b, method)),
-        n_subjects=len(by_subject),
+        n_subjects=tested.n_subjects,
         n_windows=len(pairs),
         n_only_a=len(scored_a - scored_b),
         n_only_b=len(scored_b - scored_a),
-        n_other_label=sum(x.hr_label != y.hr_label for x, y in pairs),
-        difference=difference,
-        p=p,
-        test=test,
+        n_other_label=n_other,
+        difference=tested.difference,
+        p=tested.p,
+        test=tested.test,
         verdict=verdict,
         reason=reason,
         largest=_largest(pairs),
@@ -208,12 +203,24 @@ def _change(pair: tuple[WindowRow, WindowRow]) -> float:
     return (b.abs_error or 0.0) - (a.abs_error or 0.0)
 
 
-def _subject_changes(pairs: Sequence[tuple[WindowRow, WindowRow]]) -> FloatArray:
-    """(S,) mean change of the absolute error of each subject, bpm."""
-    found: dict[tuple[str, str], list[float]] = {}
-    for pair in pairs:
-        found.setdefault((pair[0].key[0], pair[0].subject), []).append(_change(pair))
-    return np.array([np.mean(changes) for changes in found.values()])
+def _alike(pairs: Sequence[tuple[WindowRow, WindowRow]]) -> list[bool]:
+    """Which windows both runs compared with the same truth, at the same time."""
+    if not pairs:
+        return []
+    return same_truth(np.stack([truth_of(rows) for rows in zip(*pairs, strict=True)], 1)).tolist()
+
+
+def _tested(pairs: Sequence[tuple[WindowRow, WindowRow]], n_other: int) -> PairTest:
+    """b against a, each subject by its mean absolute errors over these windows, bpm."""
+    if not pairs:
+        other = f" with the same true HR ({count(n_other, 'window')} without)" if n_other else ""
+        nothing = Interval(None, reason=f"no window has a result in both{other}")
+        return PairTest("b", "a", 0, nothing, None, None, nothing, reason=nothing.reason)
+    found: dict[str, list[tuple[float, float]]] = {}
+    for a, b in pairs:
+        found.setdefault(a.person, []).append((b.abs_error or 0.0, a.abs_error or 0.0))
+    means = np.array([np.mean(errors, axis=0) for errors in found.values()])
+    return paired_test("b", "a", means[:, 0], means[:, 1], level=LEVEL)
 
 
 def _identical(pairs: Sequence[tuple[WindowRow, WindowRow]]) -> bool:
@@ -223,53 +230,15 @@ def _identical(pairs: Sequence[tuple[WindowRow, WindowRow]]) -> bool:
     )
 
 
-def _verdict(
-    pairs: Sequence[tuple[WindowRow, WindowRow]], difference: Interval
-) -> tuple[Verdict, str]:
+def _verdict(pairs: Sequence[tuple[WindowRow, WindowRow]], tested: PairTest) -> tuple[Verdict, str]:
     """What can be said of windows with a result in both, and why where nothing can."""
     if not pairs:
-        return "cannot be told", difference.reason
+        return "cannot be told", tested.reason
     if not any(x.abs_error != y.abs_error for x, y in pairs):
         return "the same errors", ""
-    if difference.low is None or difference.high is None:
-        return "cannot be told", difference.reason
-    beyond = difference.low > 0 or difference.high < 0
-    return ("more than noise" if beyond else "within noise"), ""
-
-
-def _interval(changes: FloatArray) -> Interval:
-    """Mean of (S,) subjects' changes and its bootstrap interval over subjects, BCa if it exists."""
-    from scipy.stats import bootstrap
-
-    if not len(changes):
-        return Interval(None, reason="no window has a result in both")
-    mean, n = float(changes.mean()), len(changes)
-    if n < MIN_SUBJECTS:
-        few = f"{count(n, 'subject')}: too few to tell, it takes {MIN_SUBJECTS}"
-        return Interval(mean, reason=few)
-    if np.ptp(changes) <= ROUNDING:
-        return Interval(mean, reason="the change is the same in every subject: no variance")
-    for method in ("BCa", "percentile"):
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")  # a BCa that does not exist is NaN, and seen below
-            ends = bootstrap(
-                (changes,), np.mean, n_resamples=RESAMPLES, confidence_level=LEVEL,
-                method=method, random_state=np.random.default_rng(SEED),
-            ).confidence_interval  # fmt: skip
-        if np.isfinite([ends.low, ends.high]).all():
-            return Interval(mean, float(ends.low), float(ends.high), method)
-    return Interval(mean, reason="the bootstrap has no interval")
-
-
-def _test(changes: FloatArray) -> tuple[float | None, str]:
-    """p of Wilcoxon's signed-rank test on (S,) subjects' changes, and its name."""
-    from scipy.stats import wilcoxon
-
-    if len(changes) < MIN_SUBJECTS or not (abs(changes) > ROUNDING).any():
-        return None, ""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return float(wilcoxon(np.round(changes, 9)).pvalue), "Wilcoxon"
+    if tested.p is None:
+        return "cannot be told", tested.reason
+    return ("more than noise" if tested.p < ALPHA else "within noise"), ""
 
 
 def _metric_changes(

@@ -59,7 +59,10 @@ def sentence(m: MethodDiff) -> str:
         if n
     ]
     if m.n_other_label:
-        gone.append(f"the true HR is not the same in {count(m.n_other_label, 'common window')}")
+        gone.append(
+            "the true HR or the time is not the same in "
+            f"{count(m.n_other_label, 'further window')}: not compared"
+        )
     return "; ".join([f"{m.method}: {words}", *gone]) + "."
 
 
@@ -68,8 +71,8 @@ def _grids(found: ResultsDiff) -> Iterator[Grid]:
     if found.methods:
         yield Grid(
             "methods",
-            "Absolute error on the common windows, mean over subjects (bpm), b - a, "
-            f"[{100 * LEVEL:g} % interval]",
+            "Change of the absolute error on the common windows over subjects (bpm), b - a: "
+            f"Hodges-Lehmann estimate [{100 * LEVEL:g} % interval, Wilcoxon's test inverted]",
             ("Method", "Verdict", "Subjects", "Windows", "Change", "p"),
             tuple(
                 (Cell(m.method), Cell(m.verdict), number_cell(m.n_subjects, 0),

@@ -190,12 +190,12 @@ def _failures(
     named: Sequence[tuple[str, BenchmarkResults]], names: Mapping[tuple[str, str], str]
 ) -> tuple[FailureRow, ...]:
     """All failures, those of all sources alike once; the others say in which source."""
-    found: dict[tuple[str, str, str], FailureRow] = {}
-    where: dict[tuple[str, str, str], list[str]] = {}
+    found: dict[tuple[str, ...], FailureRow] = {}
+    where: dict[tuple[str, ...], list[str]] = {}
     for label, results in named:
         for f in results.failures:
             method = names.get((label, f.method), f.method)
-            key = (method, f.recording, f.reason)
+            key: tuple[str, ...] = (method, f.dataset, f.recording, f.reason)
             found.setdefault(key, replace(f, method=method))
             where.setdefault(key, []).append(label)
     for key, labels in where.items():

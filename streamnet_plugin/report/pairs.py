@@ -11,7 +11,6 @@ from streamnet_plugin.report.cells import (
     by_error,
     interval,
     interval_cell,
-    intervals_are,
     number,
     number_cell,
     p_value,
@@ -55,8 +54,9 @@ def pair_of(results: BenchmarkResults, a: str, b: str) -> PairTest | None:
             return pair
         if (pair.a, pair.b) == (b, a):
             return replace(
-                pair, a=a, b=b, difference=_negative(pair.difference), effect=_negative(pair.effect)
-            )
+                pair, a=a, b=b, difference=_negative(pair.difference),
+                effect=_negative(pair.effect), mean=None if pair.mean is None else -pair.mean,
+            )  # fmt: skip
     return None
 
 
@@ -113,9 +113,11 @@ def pairs_table(results: BenchmarkResults) -> Grid | None:
     return Grid(
         name="pairs",
         caption=(
-            "Differences of the mean absolute error over subjects: below 0 the first method is "
-            "better. Effect: matched-pairs rank-biserial correlation, -1 to 1. "
-            f"{intervals_are(results)}"
+            "Differences of the mean absolute error over subjects (Hodges-Lehmann): below 0 the "
+            "first method is better. The interval is Wilcoxon's test inverted: it leaves out 0 "
+            "where p, of that pair alone, is below 5 %; what is significant among all pairs, p "
+            "(Holm) says. Effect: matched-pairs rank-biserial correlation, -1 to 1, cluster "
+            "bootstrap over subjects."
         ),
         columns=(
             "Methods", "Test", "Subjects", "Difference (bpm)", "p", "p (Holm)", "Effect",

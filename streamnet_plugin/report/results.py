@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -31,6 +32,7 @@ class WindowRow:
         half_widths: nominal coverage in % ("50", "80", "90", "95") -> half width of the calibrated
             interval around `hr_pred_refined`, bpm; None where it is infinite. Empty without
             calibration.
+        hr_range: the convention's HR band, bpm, beyond which no HR is sought.
         withheld: why the window is better withheld; empty where it is not.
         status: "ok" or "no result", with the reason.
     """
@@ -61,6 +63,7 @@ class WindowRow:
     spread: float | None = None
     half_widths: Mapping[str, float | None] = field(default_factory=dict)
     withheld: str = ""
+    hr_range: tuple[float, float] | None = None
 
     @property
     def person(self) -> str:
@@ -71,6 +74,20 @@ class WindowRow:
     def key(self) -> WindowKey:
         """Which window it is, whoever read it."""
         return self.dataset, self.recording, self.window
+
+    def interval(self, nominal: str) -> tuple[float, float] | None:
+        """The calibrated interval of that coverage ("90", %), bpm; None without one.
+
+        It ends where the HR band does: no true HR lies beyond, so that nothing is lost. An infinite
+        one stays infinite, since it says that nothing is known.
+        """
+        if self.hr_pred_refined is None or nominal not in self.half_widths:
+            return None
+        half = self.half_widths[nominal]
+        if half is None:
+            return -math.inf, math.inf
+        low, high = self.hr_range or (-math.inf, math.inf)
+        return max(low, self.hr_pred_refined - half), min(high, self.hr_pred_refined + half)
 
 
 @dataclass(frozen=True)
@@ -98,13 +115,14 @@ class MethodSummary:
 
 @dataclass(frozen=True)
 class FailureRow:
-    """A recording, or a method on a recording, that gave nothing."""
+    """A recording, or a method on a recording, that gave nothing; `dataset` may be unknown."""
 
     recording: str
     path: str
     reason: str
     remedy: str
     method: str = ""
+    dataset: str = ""
 
 
 @dataclass(frozen=True)

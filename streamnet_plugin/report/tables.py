@@ -65,7 +65,7 @@ NOT_RANKED = (
 def caption(results: BenchmarkResults) -> str:
     """What the numbers are, in one sentence; no table without it."""
     windows = max((s.n_windows + s.n_no_result for s in results.summaries), default=0)
-    subjects = len({r.subject for r in results.rows})
+    subjects = len({r.person for r in results.rows})
     return (
         f"{results.title}: {count(subjects, 'subject')}, {count(windows, 'window')} "
         f"({results.window}); "

@@ -11,7 +11,6 @@ from streamnet_plugin.report.cells import (
     analysis_of,
     coverage_at,
     interval_cell,
-    intervals_are,
     mean_spread,
     number_cell,
     places,
@@ -20,6 +19,7 @@ from streamnet_plugin.report.cells import (
 )
 from streamnet_plugin.report.results import BenchmarkResults, MethodSummary
 from streamnet_plugin.statistics.results import Coverage, Interval, UncertaintyQuality
+from streamnet_plugin.uncertainty.subjects import FEW_SUBJECTS
 from streamnet_plugin.wording import count
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
@@ -29,13 +29,14 @@ SCORES = ("Winkler 90 (bpm)", "Calibration error (%)", "CRPS (bpm)", "AURC (bpm)
 """The columns in which the smallest is best; a coverage or a width alone is neither."""
 COLUMNS = (
     "Method", "Mean spread (bpm)", "HR SD, MC (bpm)",
-    *(f"PICP {100 * level:g} (%)" for level in LEVELS),
+    *(f"PICP {100 * level:g} (%)" for level in LEVELS), "PICP 90, by subject (%)",
     "Mean width 90 (bpm)", SCORES[0], SCORES[1], "Spearman", *SCORES[2:],
     "Withheld (%)", "MAE of the kept (bpm)",
 )  # fmt: skip
 CAPTION = (
     "Uncertainty. Spread: before calibration. PICP: share of true HRs within the calibrated "
-    "interval of that nominal coverage; width and Winkler score: of the finite 90 % intervals. "
+    "interval of that nominal coverage; by subject: every subject weighs the same, as in what is "
+    "promised of a new person; width and Winkler score: of the finite 90 % intervals. "
     "Spearman: of spread and absolute error. AURC: area under the risk-coverage curve."
 )
 UNKNOWN = UncertaintyQuality((), None, Interval(None), None, (), None, None)
@@ -51,11 +52,20 @@ def uncertainty_table(results: BenchmarkResults) -> Grid | None:
             _mark(rows, COLUMNS.index(name))
     return Grid(
         name="uncertainty",
-        caption=f"{CAPTION} {intervals_are(results)}",
+        caption=f"{CAPTION} {_intervals(results)}",
         columns=COLUMNS,
         rows=tuple(tuple(row) for row in rows),
         n_text=1,
         notes=(*_infinite(results), *_group_warnings(results)),
+    )
+
+
+def _intervals(results: BenchmarkResults) -> str:
+    level = 100 * results.analysis.level if results.analysis else 0.0
+    return (
+        f"Value [{level:g} % confidence interval over subjects: of a PICP Clopper and Pearson's "
+        f"with an effective number of windows; of Spearman's correlation below {FEW_SUBJECTS} "
+        "subjects a jackknife, else a cluster bootstrap; of the MAE a cluster bootstrap]."
     )
 
 
@@ -68,6 +78,7 @@ def _row(results: BenchmarkResults, s: MethodSummary) -> list[Cell]:
         number_cell(mean_spread(results, s.method)),
         number_cell(s.hr_mc_std),
         *(picp_cell(coverage_at(a, level)) for level in LEVELS),
+        interval_cell(at_90.by_subject if at_90 else None, scale=100, digits=0),
         width_cell(at_90),
         number_cell(at_90.winkler if at_90 else None),
         number_cell(None if error is None else 100 * error),

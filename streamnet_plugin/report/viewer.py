@@ -97,6 +97,7 @@ def _row(row: WindowRow, method: int) -> dict[str, Any]:
     read = row.hr_pred_refined if refined else row.hr_pred
     true = row.hr_label_refined if row.hr_label_refined is not None else row.hr_label
     half = row.half_widths.get(LEVEL) if read is not None else None
+    low, high = (None, None) if half is None else row.interval(LEVEL) or (None, None)
     return {
         "m": method,
         "w": row.window,
@@ -105,6 +106,8 @@ def _row(row: WindowRow, method: int) -> dict[str, Any]:
         "read": _short(read),
         "error": _short(row.abs_error),
         "half": _short(half),
+        "low": _short(low),
+        "high": _short(high),
         "infinite": read is not None and LEVEL in row.half_widths and half is None,
         "why": row.withheld or row.reason,
         "withheld": bool(row.withheld),

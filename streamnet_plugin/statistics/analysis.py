@@ -147,7 +147,13 @@ def _notes(
 ) -> list[str]:
     if not methods:
         return ["there are no windows"]
-    return _few_subjects(methods, level) + _missing(table) + _ties(pairs)
+    return (
+        _few_subjects(methods, level)
+        + _missing(table)
+        + _other_truth(table)
+        + _ties(pairs)
+        + _family(pairs)
+    )
 
 
 def _few_subjects(methods: Sequence[MethodAnalysis], level: float) -> list[str]:
@@ -164,6 +170,19 @@ def _few_subjects(methods: Sequence[MethodAnalysis], level: float) -> list[str]:
     return []
 
 
+def _other_truth(table: ErrorTable) -> list[str]:
+    """How many windows are not compared because what they were compared with is not the same."""
+    several = np.isfinite(table.errors).sum(axis=1) > 1
+    other = table.other_truth()
+    if not other:
+        return []
+    return [
+        f"the true HR or the time is not the same for all methods in {len(other)} of "
+        f"{count(int(several.sum()), 'common window')}: these are not compared with each other; "
+        "labels, alignment, frame rates or recordings differ"
+    ]
+
+
 def _missing(table: ErrorTable) -> list[str]:
     """How many windows all methods share, and what each of them lacks of the others'."""
     read = np.isfinite(table.errors)
@@ -172,7 +191,8 @@ def _missing(table: ErrorTable) -> list[str]:
         return []
     shared = int(read[:, read.any(axis=0)].all(axis=1).sum()) if some.any() else 0
     notes = [
-        f"{count(int(some.sum()), 'window')} with a result, {shared} of them of every method; "
+        f"{count(int(some.sum()), 'window')} with a result, {shared} of them of every method"
+        f"{'' if read.any(axis=0).all() else ' that has any'}; "
         "two methods are compared on the windows that both have"
     ]
     for j, method in enumerate(table.methods):
@@ -205,6 +225,15 @@ def _named(recordings: Sequence[str]) -> str:
     names = ", ".join(recordings[:NAMED])
     tail = f" and {more} more" if more > 0 else ""
     return f"{count(len(recordings), 'recording')} ({names}{tail})"
+
+
+def _family(pairs: Sequence[PairTest]) -> list[str]:
+    tested = sum(pair.p is not None for pair in pairs)
+    if tested in (0, len(pairs)):
+        return []
+    return [
+        f"Holm's correction is over the {tested} of {count(len(pairs), 'pair')} that can be tested"
+    ]
 
 
 def _ties(pairs: Sequence[PairTest]) -> list[str]:

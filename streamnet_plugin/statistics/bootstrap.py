@@ -197,20 +197,6 @@ def mean_interval(
     return bootstrap_intervals(mean, len(sums), level=level, seed=seed)[0]
 
 
-def share_interval(
-    hits: NDArray[np.bool_], subjects: Sequence[Hashable], *, level: float = 0.95, seed: int = 0
-) -> Interval:
-    """The share of windows (W,) that are hits, 0..1, with its interval over subjects.
-
-    At 0 and 1 the bootstrap says nothing (every resample is alike). There the exact interval of
-    Clopper & Pearson (Biometrika 26, 1934) for n subjects, all of them hits, takes its place. It
-    holds whatever the correlation within a subject: a subject's windows are all hits with at most
-    the probability that one of them is. Where the windows are nearly independent it is wide.
-    """
-    found = mean_interval(np.asarray(hits, dtype=np.float64), subjects, level=level, seed=seed)
-    return at_boundary(found, len(set(subjects)), level, 1.0)
-
-
 def at_boundary(found: Interval, n: int, level: float, top: float) -> Interval:
     """`found`, or its exact interval where it is a share at 0 or at `top` (see above)."""
     if found.value is None or found.low is not None or too_few(n, level):

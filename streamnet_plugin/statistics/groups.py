@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from streamnet_plugin.report.results import WindowRow
-from streamnet_plugin.statistics.bootstrap import mean_interval, share_interval
+from streamnet_plugin.statistics.bootstrap import mean_interval
 from streamnet_plugin.statistics.results import GroupRow, Interval, LengthRow
 from streamnet_plugin.statistics.windows import (
     by_method,
@@ -17,6 +17,7 @@ from streamnet_plugin.statistics.windows import (
     known,
     with_result,
 )
+from streamnet_plugin.uncertainty.subjects import share_interval
 
 HR, SNR = "HR (bpm)", "SNR (dB)"
 HR_EDGES = (60.0, 80.0, 100.0)
@@ -34,10 +35,10 @@ def mae_interval(rows: Sequence[WindowRow], *, level: float = 0.95, seed: int = 
     return mean_interval(error, [row.person for row in good], level=level, seed=seed)
 
 
-def coverage_interval(
-    rows: Sequence[WindowRow], nominal: str, *, level: float = 0.95, seed: int = 0
-) -> Interval | None:
+def coverage_interval(rows: Sequence[WindowRow], nominal: str) -> Interval | None:
     """Share of windows, 0..1, whose calibrated interval holds the true refined HR.
+
+    Every subject weighs the same, since a window of a new person is what is promised.
 
     None if no window has an interval, or all are infinite (None in `half_widths`): these hold
     whatever is true. Among finite ones, an infinite one counts as holding it.
@@ -51,7 +52,7 @@ def coverage_interval(
         return None
     error = np.abs(column(calibrated, "hr_pred_refined") - column(calibrated, "hr_label_refined"))
     half = np.array([_or_infinite(row.half_widths[nominal]) for row in calibrated])
-    return share_interval(error <= half, [row.person for row in calibrated], level=level, seed=seed)
+    return share_interval(error <= half, [row.person for row in calibrated], by_subject=True)
 
 
 def _or_infinite(width: float | None) -> float:
@@ -124,7 +125,7 @@ def _order(group: str) -> Callable[[str], tuple[int, str]]:
 def _group_row(
     group: str, value: str, method: str, rows: Sequence[WindowRow], level: float, seed: int
 ) -> GroupRow:
-    coverage = coverage_interval(rows, NOMINAL, level=level, seed=seed)
+    coverage = coverage_interval(rows, NOMINAL)
     return GroupRow(
         group=group,
         value=value,

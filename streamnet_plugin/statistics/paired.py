@@ -7,7 +7,7 @@ exact, given the ties.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 
@@ -26,8 +26,9 @@ ALPHA = 0.05
 TIE_DECIMALS = 9
 """Errors that agree to so many decimals (bpm) are ties: the rest is rounding."""
 WILCOXON, WITH_TIES = "Wilcoxon, exact", "Wilcoxon, exact given ties"
-LARGE = 500
+LARGE = 200
 """Above so many subjects the normal approximation is used: the exact one grows with n^3."""
+SHIFTS = "Hodges-Lehmann, the test inverted"
 SIGNS = "Clopper-Pearson bound from the signs"
 
 
@@ -111,7 +112,8 @@ def paired_test(
 ) -> PairTest:
     """Two methods from their subjects' mean absolute errors (n,) in bpm, the same subjects.
 
-    `p_holm` is None: see `holm`. No p value where even the clearest outcome would not reach 5 %.
+    `p_holm` is None: see `holm`. No p value and no interval where even the clearest outcome would
+    not reach 5 %. The effect's interval is a bootstrap's, widened to 0 where the test finds none.
     """
     d = np.asarray(errors_a, dtype=np.float64) - errors_b
     n = len(d)
@@ -119,22 +121,108 @@ def paired_test(
         reason = "no window has a result of both methods"
         nothing = Interval(None, reason=reason)
         return PairTest(a, b, 0, nothing, None, None, nothing, reason=reason)
-
-    def statistics(times: FloatArray) -> FloatArray:
-        mean = times @ d / times.sum(-1)
-        return np.stack([mean, _resampled_rank_biserial(d, times)])
-
-    difference, effect = bootstrap_intervals(statistics, n, level=level, seed=seed)
-    effect = _effect_at_one(effect, n, level)
+    mean, estimate = float(d.mean()), hodges_lehmann(d)
     reason = _untestable(d)
     if reason:
-        return PairTest(a, b, n, difference, None, None, effect, reason=reason)
+        found, effect = Interval(estimate, reason=reason), Interval(rank_biserial(d), reason=reason)
+        return PairTest(a, b, n, found, None, None, effect, reason=reason, mean=mean)
     p, test = signed_rank_test(d)
-    return PairTest(a, b, n, difference, p, None, effect, test=test)
+    return PairTest(
+        a, b, n, shift_interval(d, level), p, None, _effect(d, p, level, seed), test=test, mean=mean
+    )  # fmt: skip
+
+
+def _walsh(differences: FloatArray) -> FloatArray:
+    """The means of all n (n + 1) / 2 pairs of differences, each with itself too, ascending."""
+    i, j = np.triu_indices(len(differences))
+    return np.sort((differences[i] + differences[j]) / 2)
+
+
+def hodges_lehmann(differences: FloatArray) -> float:
+    """Median of the Walsh averages, bpm (Hodges & Lehmann, Ann. Math. Statist. 34, 1963)."""
+    return float(np.median(_walsh(differences)))
+
+
+def shift_interval(differences: FloatArray, level: float = 0.95) -> Interval:
+    """Hodges & Lehmann's estimate with every shift that `signed_rank_test` does not reject.
+
+    The test changes only at Walsh averages, so that it is tried at these and between them (Bauer,
+    JASA 67, 1972, with the exact test given ties instead of its table). It leaves out 0 where p is
+    below 1 - level, and only there. Under the null it did so in 1.2-5.3 % of 2,000 simulations each
+    of 6, 7, 10 and 20 subjects with normal errors, heavy tails (t with 2 degrees of freedom) and
+    ties (a grid of 3.5 bpm), where the bootstrap of the mean does in 15-21 %.
+    """
+    d = np.round(differences, TIE_DECIMALS)
+    alpha, estimate = 1 - level, hodges_lehmann(d)
+    if reason := too_few(int(np.count_nonzero(d)), level):
+        return Interval(estimate, reason=reason)
+    if np.ptp(d) == 0:
+        return Interval(estimate, reason="the same difference in every subject: no variance")
+    ends = np.unique(np.round(_walsh(d), TIE_DECIMALS + 1))
+    # 0, 2, 4, ... are the gaps before, between and after the ends; 1, 3, 5, ... the ends.
+    tried = np.empty(2 * len(ends) + 1)
+    tried[1::2], tried[2:-1:2] = ends, (ends[:-1] + ends[1:]) / 2
+    tried[0], tried[-1] = ends[0] - 1, ends[-1] + 1
+
+    def accepted(place: int) -> bool:
+        return _shifted_p(d, tried[place]) >= alpha
+
+    middle = int(np.argmin(np.abs(tried - estimate)))
+    low = ends[max(0, _boundary(accepted, 0, middle) - 1) // 2]
+    high = ends[min(len(ends) - 1, _boundary(accepted, len(tried) - 1, middle) // 2)]
+    low, high = min(low, estimate), max(high, estimate)
+    if _shifted_p(d, 0) >= alpha:
+        return Interval(estimate, float(min(low, 0.0)), float(max(high, 0.0)), SHIFTS)
+    return _beside_0(estimate, low, high, rank_biserial(d) > 0)
+
+
+def _shifted_p(d: FloatArray, shift: float) -> float:
+    moved = d - shift
+    if len(d) > LARGE:
+        return signed_rank_test(moved)[0]
+    return _sign_flip_p(*signed_ranks(moved))
+
+
+def _boundary(accepted: Callable[[int], bool], outside: int, inside: int) -> int:
+    """The accepted place next to a rejected one, between `outside` and `inside`, by bisection."""
+    while abs(inside - outside) > 1:
+        between = (inside + outside) // 2
+        if accepted(between):
+            inside = between
+        else:
+            outside = between
+    return inside
+
+
+def _beside_0(estimate: float, low: float, high: float, above: bool) -> Interval:
+    """The interval of shifts where 0 is rejected: on one side of it.
+
+    With ties at 0 the p of 0 is not that of shifts beside it. An end at 0, itself rejected, is
+    moved by the rounding of errors.
+    """
+    sign = 1.0 if above else -1.0
+
+    def beside(x: float) -> float:
+        return sign * max(sign * float(x), 10.0**-TIE_DECIMALS)
+
+    return Interval(beside(estimate), beside(low), beside(high), SHIFTS)
+
+
+def _effect(d: FloatArray, p: float, level: float, seed: int) -> Interval:
+    (found,) = bootstrap_intervals(
+        lambda times: _resampled_rank_biserial(d, times)[None], len(d), level=level, seed=seed
+    )
+    found = _effect_at_one(found, len(d), level)
+    if p < 1 - level or found.low is None or found.high is None:
+        return found
+    return replace(found, low=min(found.low, 0.0), high=max(found.high, 0.0))
 
 
 def _untestable(differences: FloatArray) -> str:
-    """Why no p value below 5 % is possible; empty if one is."""
+    """Why no p value below 5 % is possible; empty if one is.
+
+    Subjects without a difference say nothing: p is at best 2 / 2^m of the m that have one.
+    """
     n, differing = len(differences), int(np.count_nonzero(signed_ranks(differences)[1]))
     least = min_subjects(1 - ALPHA)
     if differing >= least:
@@ -192,9 +280,19 @@ def pair_tests(
     tests = []
     for a, b in pairs:
         errors, _ = table.common([a, b])
-        tests.append(paired_test(a, b, errors[:, 0], errors[:, 1], level=level, seed=seed))
+        test = paired_test(a, b, errors[:, 0], errors[:, 1], level=level, seed=seed)
+        tests.append(_with_truth(test, table.n_other_truth([a, b])))
     corrected = holm([test.p for test in tests])
     return tuple(replace(t, p_holm=p) for t, p in zip(tests, corrected, strict=True))
+
+
+def _with_truth(test: PairTest, n_other: int) -> PairTest:
+    """The test with the number of windows that were left out of it."""
+    if not n_other or test.n_subjects:
+        return replace(test, n_other_truth=n_other)
+    reason = f"the true HR or the time is not the same in any of {count(n_other, 'common window')}"
+    nothing = Interval(None, reason=reason)
+    return replace(test, difference=nothing, effect=nothing, reason=reason, n_other_truth=n_other)
 
 
 def rank_test(errors: FloatArray, methods: Sequence[str]) -> RankTest:

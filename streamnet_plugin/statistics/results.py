@@ -53,7 +53,9 @@ class Coverage:
 
     Attributes:
         level: nominal coverage, 0..1.
-        picp: prediction interval coverage probability over windows, with its interval.
+        picp: prediction interval coverage probability over windows, with its interval;
+            by_subject: the same with every subject's windows weighing as much as another's. The
+            promise is of a window of a new person, so that it is this that must not fall short.
         mean_width: bpm, over the finite intervals; winkler: mean interval score, bpm.
         n_windows: windows with an interval; n_infinite: of these, so many are infinite: too few
             subjects calibrate this level.
@@ -65,6 +67,7 @@ class Coverage:
     winkler: float | None
     n_windows: int
     n_infinite: int
+    by_subject: Interval | None = None
 
 
 @dataclass(frozen=True)
@@ -136,11 +139,16 @@ class PairTest:
     """Two methods on the same subjects.
 
     Attributes:
-        difference: mean over subjects of MAE(a) - MAE(b), bpm: below 0 where a is better.
+        difference: Hodges-Lehmann estimate over subjects of MAE(a) - MAE(b), bpm: below 0 where a
+            is better. Its interval holds what the test below does not reject, so that it leaves
+            out 0 where p is below 5 %, and only there.
         p, p_holm: two-sided, and corrected for the number of pairs; None where not defined.
         effect: matched-pairs rank-biserial correlation, -1 (a always better) to 1.
         test: which test, e.g. "Wilcoxon, exact".
         reason: why there is no test.
+        mean: of the differences, bpm.
+        n_other_truth: common windows that are not compared, since the true HR or the time is not
+            the same.
     """
 
     a: str
@@ -152,6 +160,8 @@ class PairTest:
     effect: Interval
     test: str = ""
     reason: str = ""
+    mean: float | None = None
+    n_other_truth: int = 0
 
 
 @dataclass(frozen=True)
@@ -180,7 +190,8 @@ class GroupRow:
     """One method on one group of windows, e.g. group "setup", value "talking".
 
     Attributes:
-        mae: bpm; coverage: of the 90 % intervals; warning: says so where that is too low.
+        mae: bpm; coverage: of the 90 % intervals, every subject weighing the same; warning: says
+            so where that is too low.
     """
 
     group: str

@@ -57,7 +57,7 @@ def assess(
     known = [score for _, score in pairs if score is not None and np.isfinite(score)]
     spread = np.array([row.spread for row in good], dtype=np.float64)
     error = np.abs(_pred(good) - _truth(good))
-    levels = _levels(good, seed)
+    levels = _levels(good)
     return UncertaintyQuality(
         levels=levels,
         calibration_error=_calibration_error(levels),
@@ -82,10 +82,10 @@ def _truth(good: Sequence[WindowRow]) -> FloatArray:
     return np.array([row.hr_label_refined for row in good], dtype=np.float64)
 
 
-def _levels(good: Sequence[WindowRow], seed: int) -> tuple[Coverage, ...]:
+def _levels(good: Sequence[WindowRow]) -> tuple[Coverage, ...]:
     names = {name for row in good for name in row.half_widths if _has(row, name)}
     by_level = sorted((_level(name), name) for name in names)
-    return tuple(_coverage(level, name, good, seed) for level, name in by_level)
+    return tuple(_coverage(level, name, good) for level, name in by_level)
 
 
 def _level(name: str) -> float:
@@ -98,22 +98,24 @@ def _level(name: str) -> float:
     return level
 
 
-def _coverage(level: float, name: str, good: Sequence[WindowRow], seed: int) -> Coverage:
+def _coverage(level: float, name: str, good: Sequence[WindowRow]) -> Coverage:
     """Of the windows that have an interval of this level; the Winkler score of infinite intervals
-    is infinite, hence not defined if there is one."""
+    is infinite, hence not defined if there is one. Widths and scores are those within the band."""
     rows = [row for row in good if _has(row, name)]
     half = np.array([_half_width(row, name) for row in rows])
     pred, truth = _pred(rows), _truth(rows)
-    low, high = pred - half, pred + half
+    hit = inside(truth, pred - half, pred + half)
+    low, high = np.array([row.interval(name) for row in rows], dtype=np.float64).T
     width, n_infinite = mean_width(low, high)
     score = interval_score(truth, low, high, level).mean()
     return Coverage(
         level=level,
-        picp=_picp(inside(truth, low, high), rows, n_infinite, seed),
+        picp=_picp(hit, rows, n_infinite),
         mean_width=width,
         winkler=float(score) if np.isfinite(score) else None,
         n_windows=len(rows),
         n_infinite=n_infinite,
+        by_subject=_picp(hit, rows, n_infinite, by_subject=True),
     )
 
 
@@ -128,11 +130,11 @@ def _half_width(row: WindowRow, name: str) -> float:
 
 
 def _picp(
-    hit: NDArray[np.bool_], rows: Sequence[WindowRow], n_infinite: int, seed: int
+    hit: NDArray[np.bool_], rows: Sequence[WindowRow], n_infinite: int, by_subject: bool = False
 ) -> Interval:
     if n_infinite == len(rows):
         return Interval(1.0, reason="every interval is infinite: too few subjects calibrate it")
-    return share_interval(hit, [row.person for row in rows], seed)
+    return share_interval(hit, [row.person for row in rows], by_subject=by_subject)
 
 
 def _calibration_error(levels: Sequence[Coverage]) -> float | None:

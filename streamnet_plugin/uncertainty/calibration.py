@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from streamnet_plugin.atomic import write_text
+from streamnet_plugin.atomic import write_new_text
 from streamnet_plugin.errors import ConfigError, DataError
 from streamnet_plugin.report.results import WindowRow
 from streamnet_plugin.statistics.windows import by_method, known
@@ -46,6 +46,8 @@ class CalibratorFile:
         source: where they come from: data, fingerprint, commit, ...
         sampled: the methods whose spreads were made with Monte Carlo samples; one without samples
             is another number.
+        left_out: methods of these results without any window to calibrate on; not in the file.
+        path: where it was written, if it was just made.
     """
 
     methods: Mapping[str, Calibrator]
@@ -53,6 +55,8 @@ class CalibratorFile:
     window: str
     source: Mapping[str, Any] = field(default_factory=dict)
     sampled: frozenset[str] = frozenset()
+    left_out: tuple[str, ...] = ()
+    path: Path | None = None
 
     def of_method(self, method: str, sampled: bool, *, path: Path, reader: str) -> Calibrator:
         """A method's calibrator, for readings of one video.
@@ -111,14 +115,15 @@ def with_uncertainty(
     error of what is kept is not flattered.
     """
     done: list[WindowRow] = []
-    notes: list[str] = []
+    notes: dict[str, list[str]] = {}
     for method, mine in by_method(rows).items():
         mine, said = _calibrated(method, mine, wanted)
-        notes += said
+        for note in said:
+            notes.setdefault(note, []).append(method)
         done += _withheld(mine, wanted)
     order = {id_of(row): place for place, row in enumerate(rows)}
     done.sort(key=lambda row: order[id_of(row)])
-    return tuple(done), tuple(dict.fromkeys(notes))
+    return tuple(done), tuple(f"{', '.join(of)}: {note}" for note, of in notes.items())
 
 
 def id_of(row: WindowRow) -> tuple[str, str, str, int]:
@@ -154,10 +159,10 @@ def _calibrated(
     if wanted.calibrators is not None:
         given = wanted.calibrators.methods.get(method)
         if given is None:
-            return rows, [f"{method}: the calibrator file has no calibrator for it: no intervals."]
+            return rows, ["the calibrator file has no calibrator for it: no intervals."]
         sampled = any(row.hr_mc_std is not None for row in good)
         if sampled != (method in wanted.calibrators.sampled):
-            return rows, [f"{method}: no intervals, {ONLY_THIS_RUN if sampled else ONLY_THE_FILE}."]
+            return rows, [f"no intervals, {ONLY_THIS_RUN if sampled else ONLY_THE_FILE}."]
         return [_with_widths(row, given) for row in rows], []
     error, spread, subjects = errors_of(good)
     by_subject = cross_calibrators(error, spread, subjects, folds=wanted.folds, seed=wanted.seed)
@@ -167,7 +172,7 @@ def _calibrated(
     if lacking:
         need = subjects_needed(LEVELS[-1])
         notes.append(
-            f"Intervals of {', '.join(lacking)} % are infinite where only "
+            f"intervals of {', '.join(lacking)} % are infinite where only "
             f"{count(fewest, 'other subject')} can calibrate them (95 % needs {need})."
         )
     return [_with_widths(row, by_subject.get(row.person)) for row in rows], notes
@@ -234,8 +239,11 @@ def make_calibrators(rows: Sequence[WindowRow]) -> dict[str, Calibrator]:
     return found
 
 
-def save_calibrators(calibrators: CalibratorFile, path: str | Path) -> None:
-    """Write a JSON file, whole or not at all; `OutputError` if it cannot be written."""
+def save_calibrators(calibrators: CalibratorFile, path: str | Path) -> Path:
+    """Write a JSON file, whole or not at all; `OutputError` if it cannot be written.
+
+    An older file is not touched: the name is `path`, or `x-2.json`, ... if that is taken.
+    """
     tree = {
         "format": FORMAT,
         "version": VERSION,
@@ -245,7 +253,8 @@ def save_calibrators(calibrators: CalibratorFile, path: str | Path) -> None:
         "sampled": sorted(calibrators.sampled),
         "source": dict(calibrators.source),
     }
-    write_text(Path(path), json.dumps(tree, indent=1, allow_nan=False) + "\n", "the calibrator")
+    text = json.dumps(tree, indent=1, allow_nan=False) + "\n"
+    return write_new_text(Path(path), text, "the calibrator")
 
 
 def load_calibrators(path: str | Path) -> CalibratorFile:

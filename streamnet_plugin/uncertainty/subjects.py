@@ -131,22 +131,27 @@ def jackknife_interval(
     )
 
 
-def share_interval(hit: NDArray[np.bool_], subjects: Sequence[str], seed: int = 0) -> Interval:
+def share_interval(
+    hit: NDArray[np.bool_], subjects: Sequence[str], *, by_subject: bool = False
+) -> Interval:
     """Share of windows with a property, e.g. a truth inside its interval, with a 95 % interval.
 
-    From `FEW_SUBJECTS` subjects on the cluster bootstrap; below that, and at 0 and 100 % or where
-    all subjects have the same share (there the bootstrap has no width), the interval of Clopper and
-    Pearson with an effective number of windows (Korn, Graubard 1998):
+    The one interval of coverages: that of Clopper and Pearson with an effective number of windows
+    (Korn, Graubard 1998),
 
         n* = p (1-p) / v * (t(n-1) / t(k-1))^2,  v = k / (k-1) sum_i (hits_i - p n_i)^2 / n^2,
 
     n windows at most before the factor, and (sum n_i)^2 / sum n_i^2, as if a subject were one
-    window, where v is 0.
+    window, where v is 0. Of shares of 0.7 and 0.9 with 6 windows of each of 6, 12, 20 and 42
+    subjects, intraclass correlation 0.05 and 0.3, it held the true one in 99-100, 92-98, 94-97 and
+    95-96 % of 300 simulations each, the cluster bootstrap (BCa) in 85-100, 87-92, 92-95 and
+    93-95 %.
 
     Args:
         hit: (n,), n >= 1.
         subjects: (n,) who each window is of.
-        seed: of the bootstrap.
+        by_subject: every subject weighs the same, however many windows it has: the share of a
+            new person's windows, which is what conformal prediction promises.
 
     Returns:
         Without ends, but with a reason, for one subject.
@@ -154,17 +159,17 @@ def share_interval(hit: NDArray[np.bool_], subjects: Sequence[str], seed: int = 
     codes, k = subject_codes(subjects)
     n = np.bincount(codes, minlength=k).astype(np.float64)
     hits = np.bincount(codes, hit, minlength=k).astype(np.float64)
+    windows = float(n.sum())
+    if by_subject:
+        hits, n = hits / n, np.ones(k)
     share = float(hits.sum() / n.sum())
     if k == 1:
         return Interval(share, reason="1 subject: an interval needs at least 2")
-    if k >= FEW_SUBJECTS:
-        found = bootstrap_interval(lambda w: float(w @ hits / (w @ n)), k, seed)
-        if found.low is not None:
-            return found
-    return _korn_graubard(share, hits, n)
+    return _korn_graubard(share, hits, n, windows)
 
 
-def _korn_graubard(share: float, hits: FloatArray, n: FloatArray) -> Interval:
+def _korn_graubard(share: float, hits: FloatArray, n: FloatArray, windows: float) -> Interval:
+    """Of (k,) subjects' hits among weights n, in so many windows."""
     from scipy.stats import beta, t
 
     k, total = len(n), float(n.sum())
@@ -173,8 +178,8 @@ def _korn_graubard(share: float, hits: FloatArray, n: FloatArray) -> Interval:
         trials = total**2 / float((n**2).sum())
         method = "Clopper-Pearson, a subject as one trial"
     else:
-        small = float((t.ppf(TAILS[1], max(total - 1, 1)) / t.ppf(TAILS[1], k - 1)) ** 2)
-        trials = min(share * (1 - share) / variance, total) * small
+        small = float((t.ppf(TAILS[1], max(windows - 1, 1)) / t.ppf(TAILS[1], k - 1)) ** 2)
+        trials = min(share * (1 - share) / variance, windows) * small
         method = "Clopper-Pearson, effective number of windows (Korn and Graubard)"
     x = share * trials
     low = 0.0 if share == 0 else float(beta.ppf(TAILS[0], x, trials - x + 1))

@@ -96,6 +96,42 @@ def test_missing_keys_and_rubbish(tmp_path):
         list(read_outputs(tmp_path / "b.pickle"))
 
 
+@pytest.mark.parametrize("fs", [float("nan"), 0.0, -30.0, float("inf")])
+def test_a_frame_rate_that_is_none_is_told(tmp_path, fs):
+    with pytest.raises(DataError, match="frame rate of") as error:
+        list(read_outputs(save(tmp_path / "a.pickle", fs=fs)))
+    assert "fs of its videos" in error.value.remedy
+
+
+def test_a_video_without_a_label_is_a_failure_by_name_and_the_rest_is_scored(tmp_path):
+    path = save(tmp_path / "a_outputs.pickle", labels={"subject2": {0: wave(90)}},
+                predictions={"subject2": {0: wave(90)}, "subject1": {0: wave(70)}})  # fmt: skip
+    results = rescore(path).results
+    (failure,) = results.failures
+    assert (failure.recording, failure.path) == ("subject1", str(path))
+    assert "no true waveform" in failure.reason
+    assert results.summaries[0].n_windows == 1
+
+
+def test_a_video_without_a_prediction_is_a_failure_by_name(tmp_path):
+    path = save(tmp_path / "a_outputs.pickle", predictions={"subject2": {0: wave(90)}},
+                labels={"subject2": {0: wave(90)}, "subject1": {0: wave(70)}})  # fmt: skip
+    results = rescore(path).results
+    assert [f.recording for f in results.failures] == ["subject1"]
+    assert (results.summaries[0].n_windows, results.summaries[0].n_no_result) == (1, 1)
+
+
+@pytest.mark.parametrize("keys", [(0, 2), (1, 2), (0, 1)])
+@pytest.mark.parametrize("what", ["predictions", "labels"])
+def test_a_missing_chunk_is_told_by_video_and_number(tmp_path, what, keys):
+    whole = {"a": {i: wave(90) for i in range(3)}}
+    part = {"a": {i: wave(90) for i in keys}}
+    both = {"predictions": whole, "labels": whole} | {what: part}
+    (missing,) = {0, 1, 2} - set(keys)
+    with pytest.raises(DataError, match=f"{what[:-1]} of a lacks the chunk {missing}"):
+        list(read_outputs(save(tmp_path / "a.pickle", **both)))
+
+
 def toolbox_numbers(pred, label, fs, differential, monkeypatch):
     monkeypatch.syspath_prepend(os.environ["RPPG_TOOLBOX"])
     for name in ("evaluation", "evaluation.post_process"):

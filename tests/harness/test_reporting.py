@@ -14,6 +14,7 @@ from streamnet_plugin.comparison import Scoring, report_pairs
 from streamnet_plugin.errors import ConfigError, DataError, OutputError
 from streamnet_plugin.evaluation.conventions import get_convention
 from streamnet_plugin.report import writer
+from streamnet_plugin.report.tables import caption
 from streamnet_plugin.report.writer import read_results
 from streamnet_plugin.reporting import convention_of, difference, make_calibrator, report
 from streamnet_plugin.rescoring import rescore
@@ -276,3 +277,25 @@ def test_everything_withheld_is_reported_as_such(tmp_path):
     assert "POS: every window is withheld." in (run.folder / "report.html").read_text()
     done = report(run.folder, output=tmp_path / "again", plots=False)
     assert done.results.analysis.methods[0].n_withheld == 6
+
+
+def test_people_and_videos_of_two_datasets_are_not_the_same_though_named_alike(tmp_path):
+    """A recording of PURE that gave nothing fails, though UBFC's of that name was read."""
+    pure, ubfc = pairs("POS", 1, n=3), pairs("POS", 1, n=3, dataset="UBFC-rPPG", seed=1)
+    pure[0] = replace(pure[0], pred=np.full(len(T), np.nan))
+    results = read_results(save(tmp_path / "r", [*pure, *ubfc]))
+    (summary,) = results.summaries
+    assert (summary.n_subjects, summary.n_videos) == (5, 5)
+    assert [(f.dataset, f.recording) for f in results.failures] == [("PURE", "v0")]
+    assert "6 subjects" in caption(results)
+
+
+def test_a_calibrator_names_what_it_leaves_out_and_overwrites_nothing(tmp_path):
+    dead = [replace(p, method="dead", pred=np.full(len(T), np.nan)) for p in pairs("POS", 1)]
+    folder = save(tmp_path / "r", [*pairs("POS", 1), *dead])
+    first = make_calibrator(folder, output=tmp_path / "c.json")
+    before = first.path.read_bytes()
+    second = make_calibrator(folder, output=tmp_path / "c.json")
+    assert (first.path, second.path) == (tmp_path / "c.json", tmp_path / "c-2.json")
+    assert first.path.read_bytes() == before == second.path.read_bytes()
+    assert (list(first.methods), first.left_out) == (["POS"], ("dead",))

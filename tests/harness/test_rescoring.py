@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from streamnet_plugin.errors import ConfigError, DataError
+from streamnet_plugin.paths import distinguishing
 from streamnet_plugin.report.tables import footnotes
 from streamnet_plugin.rescoring import rescore
 from streamnet_plugin.uncertainty.calibration import (
@@ -39,6 +43,8 @@ def good(tmp_path):
         ({"window_s": float("nan")}, "window of nan s"),
         ({"window_s": 0.0}, "window of 0 s"),
         ({"window_s": -1.0}, "window of -1 s"),
+        ({"window_s": 0.1}, "0.1 s has 3 samples at 30 Hz; at least 10 are needed"),
+        ({"window_s": 1e5}, "longer than every recording: the longest has 30.0 s"),
         ({"fs": 0.0}, "frame rate of 0 Hz"),
         ({"fs": float("inf")}, "frame rate of inf Hz"),
         ({"convention": "mine"}, "mine"),
@@ -177,3 +183,85 @@ def test_a_calibrator_of_other_windows_or_another_band_is_refused(tmp_path):
         rescore(many, window_s=10, uncertainty=wanted)
     with pytest.raises(ConfigError, match="this run has 'neurips-2023"):
         rescore(many, convention="neurips-2023", uncertainty=wanted)
+
+
+def copied(source, *folders):
+    """The same model's file in several folders."""
+    for folder in folders:
+        folder.mkdir(parents=True)
+        (folder / source.name).write_bytes(source.read_bytes())
+    return [folder / source.name for folder in folders]
+
+
+def test_files_of_one_name_are_methods_of_their_own_whatever_the_folders_are_called(tmp_path):
+    """As a toolbox saves them: runs/NAME/saved_test_outputs/MODEL_outputs.pickle."""
+    for run, hr in (("one", 72), ("two", 90)):
+        (tmp_path / run / "saved").mkdir(parents=True)
+        csv_of(tmp_path / run / "saved" / "net.csv", a=read(hr), b=read(hr, seed=1))
+    results = rescore(*tmp_path.glob("*/saved/net.csv")).results
+    maes = {s.method: s.values["MAE"][0] for s in results.summaries}
+    assert set(maes) == {"net (one)", "net (two)"}
+    assert maes["net (one)"] < 2 < maes["net (two)"]
+    assert {s.n_windows for s in results.summaries} == {2}
+
+
+@pytest.mark.parametrize(
+    ("paths", "labels"),
+    [
+        (["/r/a/out/x", "/r/b/out/x"], ["a", "b"]),
+        (["/r/a/x", "/q/a/x"], ["r", "q"]),
+        (["/r/a/1/x", "/r/b/1/x", "/r/a/2/x"], ["a/1", "b/1", "a/2"]),
+        (["/r/x.csv", "/r/x.pickle"], ["x.csv", "x.pickle"]),
+        (["/x", "/a/x"], ["/", "a"]),
+    ],
+)
+def test_the_shortest_part_of_a_path_that_tells_it_apart(paths, labels):
+    assert distinguishing([Path(p) for p in paths]) == labels
+
+
+def test_a_name_that_a_third_source_has_already_is_no_third_method(tmp_path):
+    one, two = tmp_path / "one" / "net.csv", tmp_path / "two" / "net.csv"
+    third = tmp_path / "net (one).csv"
+    for seed, path in enumerate((one, two, third)):
+        path.parent.mkdir(exist_ok=True)
+        csv_of(path, a=read(72, seed=seed))
+    results = rescore(one, two, third).results
+    assert len({s.method for s in results.summaries}) == 3
+    assert {s.n_windows for s in results.summaries} == {1}
+
+
+def test_what_is_given_twice_is_counted_once_and_said_so(good, tmp_path):
+    (copy,) = copied(good, tmp_path / "copy")
+    link = tmp_path / "link.csv"
+    link.symlink_to(good)
+    results = rescore(good, good, copy, link).results
+    assert [s.method for s in results.summaries] == ["net", "link"]
+    assert all(s.n_windows == 2 for s in results.summaries)
+    said = [note for note in results.notes if "counted once" in note]
+    assert said == [
+        f"{good}: net is given twice, with the same waveforms; counted once.",
+        f"{copy}: net is in {good} too, with the same waveforms; counted once.",
+    ]
+
+
+def test_recordings_named_like_those_of_pure_are_of_their_people(tmp_path):
+    names = ["101", "102", "1003", "10-04"]
+    results = rescore(csv_of(tmp_path / "net.csv", **dict.fromkeys(names, PULSE))).results
+    assert [r.subject for r in results.rows] == ["01", "01", "10", "10"]
+    assert results.summaries[0].n_subjects == 2
+    assert [r.groups["setup"] for r in results.rows][:2] == ["steady", "talking"]
+    (note,) = [n for n in results.notes if "PURE" in n]
+    assert note.startswith("net: 4 recordings of 2 people, by their names")
+    other = csv_of(tmp_path / "other.csv", **dict.fromkeys([*names, "107"], PULSE))
+    results = rescore(other).results  # PURE has no setup 7
+    assert results.summaries[0].n_subjects == 5
+    assert not any("PURE" in n for n in results.notes)
+
+
+def test_a_source_without_any_video_is_an_error(good, tmp_path):
+    empty = tmp_path / "none_outputs.pickle"
+    content = {"predictions": {}, "labels": {}, "label_type": "Standardized", "fs": 30}
+    empty.write_bytes(pickle.dumps(content))
+    with pytest.raises(DataError, match="no video") as error:
+        rescore(good, empty)
+    assert error.value.path == empty

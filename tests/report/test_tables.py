@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from streamnet_plugin.report import csvs, tables
-from streamnet_plugin.report.cells import Cell, Grid, interval, number, p_value, places
+from streamnet_plugin.report.cells import (
+    Cell,
+    Grid,
+    common_mae,
+    interval,
+    number,
+    p_value,
+    places,
+    same_windows,
+)
 from streamnet_plugin.report.pairs import friedman, pair_of, verdict
 from streamnet_plugin.report.reference import references_for
 from streamnet_plugin.report.render import html, latex, markdown
@@ -453,3 +462,13 @@ def test_html_reads_back_as_the_same_words(grid):
 def test_a_bracket_behind_a_row_end_is_no_option_of_it():
     grid = Grid("g", "c", ("a", "b"), ((Cell("x"), Cell("1")), (Cell("[2cm]"), Cell("2"))), 1)
     assert "\n{[}2cm{]} & 2 \\\\" in latex(grid)
+
+
+def test_windows_of_another_truth_are_not_in_the_common_mae(build):
+    results = build({"A": {"s": (1.0, 3.0)}, "B": {"s": (2.0, 4.0)}})
+    assert same_windows(results)
+    assert common_mae(results) == (2, {"A": 2.0, "B": 3.0})
+    other = replace(results.rows[3], hr_label=90.0)
+    changed = replace(results, rows=(*results.rows[:3], other))
+    assert not same_windows(changed)
+    assert common_mae(changed) == (1, {"A": 1.0, "B": 2.0})

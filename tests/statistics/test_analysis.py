@@ -86,12 +86,13 @@ def test_methods_with_different_windows_are_named(row):
     rows += [row("D", "s0", 0, read=None)]
     found = analyse(rows)
     assert found.notes[1:4] == (
-        "16 windows with a result, 13 of them of every method; "
+        "16 windows with a result, 13 of them of every method that has any; "
         "two methods are compared on the windows that both have",
         "C has no result of 1 recording (v-s0)",
         "C has no result in 1 window of 1 recording (v-s3)",
     )
     assert found.notes[4] == "D has no result at all: it is in no comparison"
+    assert "Holm's correction is over the 3 of 6 pairs that can be tested" in found.notes
     assert {(t.a, t.b): t.n_subjects for t in found.pairs} == {
         ("A", "B"): 8, ("A", "C"): 7, ("A", "D"): 0, ("B", "C"): 7, ("B", "D"): 0, ("C", "D"): 0
     }  # fmt: skip
@@ -196,3 +197,11 @@ def test_joining_what_others_found(study):
     assert whole.lengths == (length,)
     assert whole.notes == (*found.notes, "calibrated on the rest")
     assert whole.pairs == found.pairs
+
+
+def test_windows_whose_truth_differs_between_methods_are_noted_by_number(row):
+    rows = [row(m, f"s{s}", w, 70 + 9 * (m == "B" and w == 1), 71) for m in "AB" for s in range(3)
+            for w in range(2)]  # fmt: skip
+    (note,) = [n for n in analyse(rows).notes if "true HR" in n]
+    assert note.startswith("the true HR or the time is not the same for all methods in 3 of 6 ")
+    assert not any("true HR" in n for n in analyse([r for r in rows if r.window == 0]).notes)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from streamnet_plugin.statistics.groups import (
     range_of,
 )
 from streamnet_plugin.statistics.results import Interval
+from streamnet_plugin.uncertainty.assess import assess
 
 
 def test_ranges_include_their_lower_end():
@@ -109,11 +112,28 @@ def test_full_coverage_is_not_certain(row):
     assert cover.low == pytest.approx(0.025 ** (1 / 9))
 
 
-def test_three_subjects_give_no_warning(row):
-    group = group_rows(calibrated(row, np.full((3, 4), 9.0)))[0]
-    assert group.coverage.value == 0
-    assert group.coverage.reason.startswith("3 subjects: ")
+def test_one_bad_subject_of_three_gives_no_warning(row):
+    group = group_rows(calibrated(row, [[0.0] * 4, [0.0] * 4, [9.0] * 4]))[0]
+    assert group.coverage.value == pytest.approx(2 / 3)
+    assert group.coverage.high > 0.9
     assert group.warning == ""
+    assert group_rows(calibrated(row, np.full((1, 4), 9.0)))[0].warning == ""
+
+
+def test_the_coverage_of_a_group_is_that_of_its_people(row):
+    """One person in the group has most of its windows, and few of them covered."""
+    errors = [[0.0]] * 9 + [[9.0] * 91]
+    assert group_rows(calibrated(row, errors))[0].coverage.value == pytest.approx(0.9)
+
+
+def test_a_group_and_the_whole_have_one_interval_for_one_coverage(row):
+    rows = [
+        replace(r, spread=1.0, groups={"all": "of them"})
+        for r in calibrated(row, [[0.0, 0.0, 3.0], [0.0] * 3, [3.0, 1.0, 0.0]] * 3)
+    ]
+    (level,) = assess(rows).levels
+    assert group_rows(rows)[0].coverage == level.by_subject
+    assert level.by_subject.value == level.picp.value == pytest.approx(7 / 9)
 
 
 def test_lengths(row, study):

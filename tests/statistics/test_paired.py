@@ -19,6 +19,7 @@ from streamnet_plugin.statistics.paired import (
     paired_test,
     rank_biserial,
     rank_test,
+    shift_interval,
     signed_rank_test,
 )
 from streamnet_plugin.statistics.windows import error_table
@@ -89,11 +90,13 @@ def test_two_methods():
     b = rng.gamma(2, 2, 16)
     a = b - rng.normal(1, 1, 16)
     found = paired_test("A", "B", a, b, seed=4)
-    expected = scipy.stats.bootstrap((a - b,), np.mean, rng=np.random.default_rng(4))
-    ends = expected.confidence_interval
-    assert found.difference.value == pytest.approx((a - b).mean())
+    walsh = np.sort([(x + y) / 2 for x, y in itertools.combinations_with_replacement(a - b, 2)])
+    assert found.mean == pytest.approx((a - b).mean())
+    assert found.difference.value == pytest.approx(np.median(walsh))
     assert found.difference.value < 0  # A is better
-    assert (found.difference.low, found.difference.high) == pytest.approx((ends.low, ends.high))
+    # The 30th of the 136 Walsh averages from either end: 29 is the table's value of Wilcoxon's
+    # rank sum for n = 16 at 5 % (Hollander, Wolfe, Chicken 2014, table A.4).
+    assert (found.difference.low, found.difference.high) == pytest.approx((walsh[29], walsh[-30]))
     assert found.p == scipy.stats.wilcoxon(a, b, method="exact").pvalue
     assert found.effect.value == pytest.approx(rank_biserial(a - b))
     assert -1 <= found.effect.low < found.effect.value < found.effect.high < 0
@@ -133,6 +136,57 @@ def test_six_clear_subjects_are_enough():
     assert found.difference.low > 0
 
 
+@given(st.lists(st.integers(-3, 3), min_size=6, max_size=12))
+@settings(max_examples=40, deadline=None)
+def test_the_interval_leaves_out_0_where_the_test_rejects_and_only_there(d):
+    found = paired_test("A", "B", 3.5 * np.array(d), np.zeros(len(d)))
+    low, high = found.difference.low, found.difference.high
+    if low is None:
+        assert found.difference.reason
+        assert found.p is None or len(set(d)) == 1
+    else:
+        assert low <= found.difference.value <= high
+        assert (low > 0 or high < 0) == (found.p < 0.05)
+        assert (
+            found.p < 0.05 or found.effect.low is None or found.effect.low <= 0 <= found.effect.high
+        )
+
+
+# Odd and even hundredths: no difference is 0 before or after the shift, where ties would decide.
+HUNDREDTHS = st.integers(-400, 400).map(lambda i: (2 * i + 1) / 100)
+
+
+@given(st.lists(HUNDREDTHS, min_size=6, max_size=10, unique=True), st.integers(-250, 250))
+@settings(max_examples=40, deadline=None)
+def test_the_interval_moves_with_the_differences_and_turns_with_their_sign(d, steps):
+    shift = steps / 50
+    there = shift_interval(np.array(d))
+    moved, turned = shift_interval(np.array(d) + shift), shift_interval(-np.array(d))
+    assert (turned.low, turned.high) == pytest.approx((-there.high, -there.low), abs=1e-6)
+    ends = np.array([there.low, there.high]) + shift
+    assert (moved.low, moved.high) == pytest.approx(tuple(ends), abs=1e-6)
+
+
+@pytest.mark.parametrize("n", [6, 7, 10, 20])
+@pytest.mark.parametrize("errors", ["heavy tails", "ties"])
+def test_under_the_null_the_interval_leaves_out_0_in_five_per_cent_at_most(n, errors):
+    rng, times = np.random.default_rng(n), 200
+    outside = 0
+    for _ in range(times):
+        d = rng.standard_t(2, n) if errors == "heavy tails" else 3.5 * rng.integers(-3, 4, n)
+        found = shift_interval(np.asarray(d, dtype=float))
+        outside += found.low is not None and not found.low <= 0 <= found.high
+    assert outside / times <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / times)
+
+
+def test_of_many_subjects_the_interval_is_that_of_the_normal_approximation():
+    d = np.random.default_rng(1).normal(0.2, 1, 300)
+    found = shift_interval(d)
+    walsh = np.sort(((d[:, None] + d) / 2)[np.triu_indices(300)])
+    k = round(len(walsh) / 2 - 1.96 * np.sqrt(300 * 301 * 601 / 24))
+    assert (found.low, found.high) == pytest.approx((walsh[k], walsh[-k - 1]), abs=2e-3)
+
+
 @given(st.lists(st.one_of(st.none(), st.floats(0, 1)), max_size=9))
 @settings(max_examples=30, deadline=None)
 def test_holm_is_statsmodels(p):
@@ -153,14 +207,31 @@ def test_pairs_are_compared_on_the_windows_both_have(row):
     rows += [row("A", "only-A", 0, 70, 170)]
     (found,) = pair_tests(error_table(rows))
     assert found.n_subjects == 8
-    assert found.difference.value == pytest.approx(np.mean([1 + s / 8 - 3 for s in range(8)]))
+    assert found.mean == pytest.approx(np.mean([1 + s / 8 - 3 for s in range(8)]))
     assert found.p == found.p_holm == pytest.approx(2 / 2**8)
 
 
 def test_subjects_count_alike_whatever_their_windows(row):
     rows = [row(m, f"s{s}", 0, 70, 70 + e) for m, e in (("A", 1), ("B", 2)) for s in range(5)]
     rows += [row(m, "s5", w, 70, 70 + e) for m, e in (("A", 13), ("B", 2)) for w in range(50)]
-    assert pair_tests(error_table(rows))[0].difference.value == pytest.approx((-5 + 11) / 6)
+    assert pair_tests(error_table(rows))[0].mean == pytest.approx((-5 + 11) / 6)
+
+
+def test_windows_of_another_truth_or_time_are_in_no_pair_and_counted(row):
+    rows = []
+    for s in range(7):
+        rows += [row("A", f"s{s}", 0, 70, 71 + s / 8), row("B", f"s{s}", 0, 70, 73)]
+        rows += [row("A", f"s{s}", 1, 70, 150), row("B", f"s{s}", 1, 90, 91)]
+        rows += [row("A", f"s{s}", 2, 70, 150), row("B", f"s{s}", 2, 70, 70, start_s=25.0)]
+        rows += [row("C", f"s{s}", 0, 80 + s, 80 + s)]
+    ab, ac, bc = pair_tests(error_table(rows))
+    assert (ab.n_subjects, ab.n_other_truth) == (7, 14)
+    assert ab.mean == pytest.approx(np.mean([1 + s / 8 - 3 for s in range(7)]))
+    for other in (ac, bc):
+        assert (other.n_subjects, other.p) == (0, None)
+        assert other.reason == (
+            "the true HR or the time is not the same in any of 7 common windows"
+        )
 
 
 def test_all_pairs_or_one_baseline(study):

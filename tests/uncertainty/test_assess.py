@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -156,7 +156,7 @@ def test_many_subjects_long_curve_and_json():
     found = assess(rows, seed=1)
     assert found == assess(rows, seed=1)
     picp = found.levels[0].picp
-    assert "resampled" in picp.method
+    assert "Clopper-Pearson" in picp.method
     assert picp.low < 0.9 < picp.high
     assert found.spearman.low > 0
     assert len(found.risk_coverage) == MAX_CURVE_POINTS
@@ -175,3 +175,20 @@ def test_what_is_refused():
             assess([row(70, 70, 1, {name: 2.0})])
     with pytest.raises(DataError, match="no interval"):
         assess([row(70, 70, 1, {"90": -2.0})])
+
+
+def test_an_interval_ends_with_the_band_and_covers_no_less():
+    """Errors of 1 to 90 bpm with half widths of 300: 600 bpm wide, 162 of them in the band."""
+    wide = [row(70 + e, 70, 9, {"90": 300.0}, subject=f"s{e}") for e in (1, 30, 90)]
+    wide += [row(40, 70, 9, {"90": 10.0}, subject="low"), row(70, 70, 9, {"90": None}, subject="x")]
+    clipped = [replace(r, hr_range=(36.0, 198.0)) for r in wide]
+    assert clipped[0].interval("90") == (36.0, 198.0)
+    assert clipped[3].interval("90") == (36.0, 50.0)
+    assert clipped[4].interval("90") == (-np.inf, np.inf)
+    assert (wide[3].interval("90"), wide[0].interval("50")) == ((30.0, 50.0), None)
+    (before,), (after,) = assess(wide).levels, assess(clipped).levels
+    assert (after.picp, after.by_subject, after.n_infinite) == (
+        before.picp, before.by_subject, before.n_infinite
+    )  # fmt: skip
+    assert before.mean_width == pytest.approx((3 * 600 + 20) / 4)
+    assert after.mean_width == pytest.approx((3 * 162 + 14) / 4)

@@ -182,7 +182,9 @@ def test_a_method_that_the_file_does_not_know_gets_a_note_and_no_interval():
 def test_too_few_subjects_make_infinite_intervals_and_say_so(n, lacking):
     done, notes = with_uncertainty(simulated(n=n), Wanted())
     (note,) = notes
-    assert note.startswith(f"Intervals of {lacking} % are infinite where only {n - 1} other subj")
+    assert note.startswith(
+        f"POS: intervals of {lacking} % are infinite where only {n - 1} other subj"
+    )
     assert "(95 % needs 19)" in note
     for r in done:
         assert {k for k, v in r.half_widths.items() if v is None} == set(lacking.split(", "))

@@ -135,13 +135,36 @@ def test_equal_shares_have_an_interval_with_a_width():
     assert (found.low, found.high) == pytest.approx(proportion_confint(15, 30, method="beta"))
 
 
-def test_many_subjects_are_bootstrapped_whole():
+def test_many_subjects_are_counted_whole():
     # Windows of a subject are all alike: treated as independent, the interval would be a third.
     per_subject = np.array([True] * 15 + [False] * 15)
     subjects = [f"s{i}" for i in range(30) for _ in range(9)]
-    found = share_interval(np.repeat(per_subject, 9), subjects, seed=1)
-    assert "subjects resampled" in found.method
-    assert found.high - found.low == pytest.approx(2 * 1.96 * 0.5 / np.sqrt(30), rel=0.1)
+    found = share_interval(np.repeat(per_subject, 9), subjects)
+    assert "Korn" in found.method
+    assert found.high - found.low == pytest.approx(2 * 1.96 * 0.5 / np.sqrt(30), rel=0.15)
+
+
+def test_by_subject_a_person_with_many_windows_weighs_as_one():
+    """Nine people have one window each, a tenth has 91, of which none is a hit."""
+    hit = np.array([True] * 9 + [False] * 91)
+    subjects = [f"s{i}" for i in range(9)] + ["s9"] * 91
+    assert share_interval(hit, subjects).value == pytest.approx(0.09)
+    found = share_interval(hit, subjects, by_subject=True)
+    assert found.value == pytest.approx(0.9)
+    # v = 10/9 (9 * 0.1^2 + 0.9^2) / 100 = 0.01, so that p (1 - p) / v = 9 trials before the factor
+    trials = 9 * (stats.t.ppf(0.975, 99) / stats.t.ppf(0.975, 9)) ** 2
+    assert (found.low, found.high) == pytest.approx(
+        proportion_confint(0.9 * trials, trials, method="beta")
+    )
+
+
+@given(st.lists(st.integers(0, 4), min_size=2, max_size=9))
+def test_with_as_many_windows_each_the_two_shares_are_one(hits):
+    hit = np.array([i < h for h in hits for i in range(4)])
+    subjects = [f"s{s}" for s in range(len(hits)) for _ in range(4)]
+    pooled, by_subject = (share_interval(hit, subjects, by_subject=b) for b in (False, True))
+    assert by_subject.value == pytest.approx(pooled.value)
+    assert (by_subject.low, by_subject.high) == pytest.approx((pooled.low, pooled.high))
 
 
 def test_one_subject_has_a_share_without_an_interval():

@@ -8,6 +8,7 @@ and builtin containers are let through; everything else is refused by name.
 from __future__ import annotations
 
 import io
+import math
 import pickle
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -69,19 +70,23 @@ def read_outputs(path: str | Path) -> Iterator[WaveformPair]:
             content = _AllowListUnpickler(file).load()
         label_type, fs = str(content["label_type"]), float(content["fs"])
         predictions, labels = content["predictions"], content["labels"]
-        videos = {str(key): key for key in predictions}
+        _check_rate(fs, path)
+        videos = {str(key): key for key in (*labels, *predictions)}
         for name in sorted(videos):
-            pred, label = join_chunks(predictions[videos[name]]), join_chunks(labels[videos[name]])
+            # A video that has only one of them has no result, by name.
+            read, true = predictions.get(videos[name], {}), labels.get(videos[name], {})
+            _check_chunks(read, true, name, path)
             yield WaveformPair(
                 method=path.name.removesuffix(path.suffix).removesuffix("_outputs"),
                 dataset="toolbox outputs",
                 recording=name,
                 subject=name,
                 fs=fs,
-                pred=pred,
-                label=label,
+                pred=join_chunks(read),
+                label=join_chunks(true),
                 differential=label_type == "DiffNormalized",
                 variant="rPPG-Toolbox",
+                path=str(path),
             )
     except (pickle.UnpicklingError, EOFError, AttributeError, ValueError, TypeError) as error:
         raise DataError(
@@ -97,7 +102,35 @@ def read_outputs(path: str | Path) -> Iterator[WaveformPair]:
         ) from error
 
 
+def _check_rate(fs: float, path: Path) -> None:
+    if not (math.isfinite(fs) and fs > 0):
+        raise DataError(
+            f"a frame rate of {fs:g} Hz",
+            path=path,
+            remedy="save it with the fs of its videos, or give a CSV and --fs.",
+        )
+
+
+def _check_chunks(
+    prediction: Mapping[Any, Any], label: Mapping[Any, Any], video: str, path: Path
+) -> None:
+    """`DataError` where a chunk is missing: what follows would move up unseen."""
+    for what, chunks, other in (("prediction", prediction, label), ("label", label, prediction)):
+        if not chunks:
+            continue
+        keys = {int(key) for key in (*chunks, *other)}
+        missing = sorted({*range(min(keys), max(keys) + 1)} - {int(key) for key in chunks})
+        if missing:
+            raise DataError(
+                f"the {what} of {video} lacks the chunk {', '.join(map(str, missing))}",
+                path=path,
+                remedy=f"run the toolbox on {video} again, or leave it out of the pickle.",
+            )
+
+
 def join_chunks(chunks: Mapping[Any, Any]) -> FloatArray:
     """One waveform (T,), in the precision it was saved in: scoring integrates in that."""
     ordered = [chunks[key] for key in sorted(chunks, key=int)]
+    if not ordered:
+        return np.empty(0)
     return np.concatenate([np.asarray(chunk).reshape(-1) for chunk in ordered])

@@ -268,7 +268,7 @@ function path(values, time, place, backwards = false) {
     const made = panel("Heart rate over the windows", "Dashed: true HR. Bars: calibrated 90 % intervals, dotted where infinite. Hollow: better withheld.");
     const spans = state.data.spans;
     const ends = [Math.min(...spans.map(([, t]) => t[0])), Math.max(...spans.map(([, t]) => t[1]))];
-    const values = rows.flatMap((r) => [r.true, r.read, r.read !== null && r.half !== null ? r.read - r.half : null, r.read !== null && r.half !== null ? r.read + r.half : null]).filter((v) => v !== null);
+    const values = rows.flatMap((r) => [r.true, r.read, r.low, r.high]).filter((v) => v !== null);
     if (!values.length) {
       const none = document.createElement("p");
       none.textContent = "No window has a heart rate.";
@@ -289,7 +289,7 @@ function path(values, time, place, backwards = false) {
         const r = mine.find((row) => row.m === m);
         if (!r || r.read === null) return;
         const at = area.x(from + ((j + 1) / (shown.length + 1)) * (to - from));
-        if (r.half !== null) node(area.svg, "path", { class: `read ${look(m)}`, d: `M${at} ${area.y(r.read - r.half)}V${area.y(r.read + r.half)}` });
+        if (r.low !== null) node(area.svg, "path", { class: `read ${look(m)}`, d: `M${at} ${area.y(r.low)}V${area.y(r.high)}` });
         if (r.infinite) node(area.svg, "path", { class: `read ${look(m)}`, "stroke-dasharray": "2 4", d: `M${at} ${area.inner.top}V${area.inner.bottom}` });
         node(area.svg, "circle", { class: `dot ${look(m)}${r.withheld ? " withheld" : ""}`, cx: at, cy: area.y(r.read), r: 4 });
       });
@@ -317,7 +317,7 @@ function path(values, time, place, backwards = false) {
     const body = table.createTBody();
     state.data.rows.filter((r) => shown.includes(r.m)).sort((a, b) => a.w - b.w || a.m - b.m).forEach((r) => {
       const row = body.insertRow();
-      const interval = r.infinite ? "infinite" : r.half === null || r.read === null ? "—" : `${number(r.read - r.half)} to ${number(r.read + r.half)}`;
+      const interval = r.infinite ? "infinite" : r.low === null ? "—" : `${number(r.low)} to ${number(r.high)}`;
       const note = r.withheld ? `withheld: ${r.why}` : r.why && `no result: ${r.why}`;
       cell(row, index.methods[r.m], "words", "th");
       [`${r.t[0]} to ${r.t[1]}`, number(r.true), number(r.read), interval, number(r.error, 2)].forEach((text) => cell(row, text));

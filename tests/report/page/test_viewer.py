@@ -58,6 +58,7 @@ def test_every_recording_has_its_windows_and_waveforms(analysed, waves):
     for tree, row in zip(found[2]["rows"], rows, strict=True):
         assert tree["read"] == round(row.hr_pred_refined, 2)
         assert tree["half"] == round(row.half_widths["90"], 2)
+        assert (tree["low"], tree["high"]) == tuple(round(x, 2) for x in row.interval("90"))
         assert tree["withheld"] == bool(row.withheld)
     wave = next(w for w in waves if (w.method, w.recording) == ("STREAMNet", "subject3"))
     tree = found[2]["waves"][0]
