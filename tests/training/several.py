@@ -27,7 +27,7 @@ def run(fabric, settings):
 def both(make):
     """In float64, where rounding does not matter, for longer than in float32."""
     exact = replace(SETTINGS, epochs=3, precision="float64")
-    short = replace(SETTINGS, epochs=1, learning_rate=5e-4)
+    short = replace(SETTINGS, epochs=1, learning_rate=1e-4)
     return {s.precision: run(make(s.precision), s) for s in (exact, short)}
 
 
