@@ -170,8 +170,13 @@ def test_the_viewer_draws_what_is_chosen(visit, report, analysed):
     low, high = row.hr_pred - row.half_widths["90"], row.hr_pred + row.half_widths["90"]
     cells = page.locator("#viewer tbody tr").nth(7).locator("td").all_inner_texts()
     assert cells[0] == "20 to 30"
-    shown = [float(v) for v in cells[3].split(" to ")]
+    shown = [float(v) for v in cells[4].split(" to ")]
     assert shown == pytest.approx([low, high], abs=0.11)
+    true, read, error = (float(cell) for cell in cells[1:4])
+    assert error == pytest.approx(abs(read - true), abs=0.11)
+    heads = page.locator("#viewer thead th").all_inner_texts()
+    assert heads[2:5] == ["True HR, refined", "HR read, refined", "Error, refined (bpm)"]
+    assert heads[6:9] == ["True HR, FFT", "HR read, FFT", "Error, FFT (bpm)"]
 
 
 def test_methods_can_be_taken_away(visit, report):
