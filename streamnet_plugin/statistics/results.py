@@ -19,6 +19,7 @@ class Interval:
         low, high: ends of its interval; None where there is none, then `reason` says why.
         method: how the interval was made, e.g. "BCa".
         reason: why something is missing.
+        missing: "dataset/recording" of the videos that have no value and are left out.
     """
 
     value: float | None
@@ -26,6 +27,7 @@ class Interval:
     high: float | None = None
     method: str = ""
     reason: str = ""
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
