@@ -182,7 +182,8 @@ class GroupRow:
     """One method on one group of windows, e.g. group "setup", value "talking".
 
     Attributes:
-        mae: bpm; coverage: of the 90 % intervals; warning: says so where that is too low.
+        mae: bpm; coverage: of the 90 % intervals; warning: says so where that is too low, by more
+            than chance among all groups of the method.
     """
 
     group: str
