@@ -122,6 +122,19 @@ def intervals_are(results: BenchmarkResults) -> str:
     return f"Value [{level} % confidence interval, cluster bootstrap over subjects]."
 
 
+def kinds_told(results: BenchmarkResults) -> str:
+    """Which figures are of which heart rate, in one sentence; empty where there is but one kind."""
+    uncertain = any(a.uncertainty for a in _analysed(results))
+    refined = any(r.hr_pred_refined is not None for r in results.rows)
+    if not (uncertain and refined):
+        return ""
+    return (
+        f"Errors, ranks and tests are of the HR by {results.hr_method}; spread, calibrated "
+        "intervals, withholding, risk and coverage of the refined HR (interpolated spectral peak), "
+        'as is "MAE refined".'
+    )
+
+
 def metrics_of(results: BenchmarkResults) -> list[str]:
     """Names of the metrics, in order of first appearance."""
     return list(dict.fromkeys(name for s in results.summaries for name in s.values))

@@ -18,6 +18,7 @@ from streamnet_plugin.report.cells import (
     common_column,
     coverage_at,
     in_percent,
+    kinds_told,
     marks,
     ranking_note,
 )
@@ -37,6 +38,7 @@ from streamnet_plugin.report.results import (
 )
 from streamnet_plugin.report.tables import UNITS, caption
 from streamnet_plugin.statistics.results import Interval
+from streamnet_plugin.wording import count
 
 if TYPE_CHECKING:
     from streamnet_plugin.report.figures import Picture
@@ -46,6 +48,8 @@ SHOWN_METHODS = 3
 """So many methods the viewer shows at first, the best ones."""
 SHOWN_CAUTIONS = 8
 """So many cautions stand in the summary, the rest can be opened."""
+TOO_FAR = 10.0
+"""An interval whose ends differ by more than this factor says nothing."""
 SECTIONS = (
     ("main", "", ("forest", "critical-difference")),
     ("uncertainty", "Can the uncertainty be relied on?",
@@ -142,6 +146,7 @@ def render(
         findings=find(results),
         shown_cautions=SHOWN_CAUTIONS,
         table=_table(results, references),
+        kinds=kinds_told(results),
         sources=_sources(references),
         figures=_figures(pictures),
         sections=SECTIONS,
@@ -348,21 +353,37 @@ def _groups(results: BenchmarkResults) -> list[dict[str, Any]]:
             "coverage": None
             if row.coverage is None
             else _interval_cell(in_percent(row.coverage), 0),
+            "why": row.warning or (row.coverage.reason if row.coverage else ""),
         }
         for row in (results.analysis.groups if results.analysis else ())
     ]
 
 
 def _repeatability(results: BenchmarkResults) -> list[dict[str, Any]]:
+    low, high = _band(results)
+    band = 60 * (high - low)  # bpm; no HR of the convention is further from another
     return [
         {
             "method": m.method,
             "row": r,
-            "cells": [_interval_cell(x) for x in (r.within_sd, r.coefficient, r.icc)],
+            "cells": [
+                _known_range(x, widest, r.n_subjects)
+                for x, widest in ((r.within_sd, band), (r.coefficient, band), (r.icc, 1.0))
+            ],
         }
         for m in (results.analysis.methods if results.analysis else ())
         for r in m.repeatability
     ]
+
+
+def _known_range(x: Interval, widest: float, n_subjects: int) -> Cell:
+    """A value with its interval, unless that spans `widest`, or a factor above `TOO_FAR`."""
+    cell = _interval_cell(x)
+    if x.low is None or x.high is None:
+        return cell
+    if x.high - x.low <= widest and (x.low < 0 or x.high <= TOO_FAR * x.low):
+        return cell
+    return replace(cell, interval=f"interval not known ({count(n_subjects, 'subject')})")
 
 
 def _provenance(tree: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ from streamnet_plugin.report.cells import (
     coverage_at,
     interval_cell,
     intervals_are,
+    kinds_told,
     mean_spread,
     number_cell,
     places,
@@ -51,7 +52,7 @@ def uncertainty_table(results: BenchmarkResults) -> Grid | None:
             _mark(rows, COLUMNS.index(name))
     return Grid(
         name="uncertainty",
-        caption=f"{CAPTION} {intervals_are(results)}",
+        caption=" ".join(filter(None, [CAPTION, kinds_told(results), intervals_are(results)])),
         columns=COLUMNS,
         rows=tuple(tuple(row) for row in rows),
         n_text=1,

@@ -43,11 +43,11 @@ document.querySelectorAll("table.sortable").forEach((table) => {
   });
 });
 
-// On paper everything is open.
+// On paper everything is open but long listings, which are in results.json.
 (() => {
   let closed = [];
   window.addEventListener("beforeprint", () => {
-    closed = [...document.querySelectorAll("details:not([open])")];
+    closed = [...document.querySelectorAll("details:not([open]):not(.code)")];
     closed.forEach((details) => { details.open = true; });
   });
   window.addEventListener("afterprint", () => closed.forEach((details) => { details.open = false; }));
@@ -330,8 +330,8 @@ function path(values, time, place, backwards = false) {
       const interval = r.infinite ? "infinite" : r.half === null || r.read === null ? "—" : `${number(r.read - r.half)} to ${number(r.read + r.half)}`;
       const note = r.withheld ? `withheld: ${r.why}` : r.why && `no result: ${r.why}`;
       cell(row, index.methods[r.m], "words", "th");
-      const scored = r.scored.map((v) => number(v));
-      [`${r.t[0]} to ${r.t[1]}`, number(r.true), number(r.read), number(r.error), interval, ...scored].forEach((text) => cell(row, text));
+      const [scored, fine] = [r.scored, [r.true, r.read, r.error]].map((three) => three.map((v) => number(v, 2)));
+      [`${r.t[0]} to ${r.t[1]}`, ...fine, interval, ...scored].forEach((text) => cell(row, text));
       cell(row, note, "words wrap");
     });
     scroll.append(table);

@@ -204,8 +204,8 @@ def test_published_rows_are_marked_as_not_measured(analysed):
 def test_tests_failures_and_provenance_are_there(page):
     pairs = page.tables[1]
     assert pairs[1][:2] == ["STREAMNet", "POS"]
-    assert pairs[1][3:6] == ["0.010", "0.210", "no"]
-    assert pairs[2][3:6] == ["0.010", "0.030", "yes"]
+    assert [pairs[1][i] for i in (2, 4, 5)] == ["no", "0.010", "0.210"]
+    assert [pairs[2][i] for i in (2, 4, 5)] == ["yes", "0.010", "0.030"]
     assert "Friedman's test over 6 subjects: χ² = 9.00, p = 0.011." in page.text
     repeated = next(t for t in page.tables if "ICC" in t[0])
     assert repeated[1][:2] == ["STREAMNet", "windows of a recording"]
@@ -216,13 +216,67 @@ def test_tests_failures_and_provenance_are_there(page):
         assert fact in page.text
 
 
+@pytest.mark.parametrize(
+    ("interval", "known"),
+    [
+        (Interval(2.0, 1.0, 4.0), True),
+        (Interval(0.5, 0.3, 0.9), True),
+        (Interval(6.12, 0.01, 2569.08), False),
+        (Interval(2.0, 1.0, 10.5), False),  # a factor above 10
+        (Interval(150.0, 100.0, 300.0), False),  # wider than all HR of the convention, 162 bpm
+        (Interval(0.0, 0.0, 0.5), False),
+    ],
+)
+def test_a_range_that_says_nothing_is_not_known(analysed, interval, known):
+    methods = tuple(
+        replace(m, repeatability=tuple(replace(r, within_sd=interval) for r in m.repeatability))
+        for m in analysed.analysis.methods
+    )
+    results = replace(analysed, analysis=replace(analysed.analysis, methods=methods))
+    page = Page(render(results, pictures={"bland-altman-x": Picture("t", "a", "<svg></svg>")}))
+    cell = next(t for t in page.tables if "ICC" in t[0])[1][2]
+    assert cell.startswith(f"{interval.value:.2f}")
+    assert ("interval not known (6 subjects)" in cell) is not known
+    assert (f"to {interval.high:.2f}" in cell) is known
+
+
+@pytest.mark.parametrize(
+    ("icc", "known"), [(Interval(0.9, 0.4, 0.99), True), (Interval(1.0, -0.5, 1.0), False)]
+)
+def test_an_icc_that_may_be_anything_is_not_known(analysed, icc, known):
+    methods = tuple(
+        replace(m, repeatability=tuple(replace(r, icc=icc) for r in m.repeatability))
+        for m in analysed.analysis.methods
+    )
+    results = replace(analysed, analysis=replace(analysed.analysis, methods=methods))
+    page = Page(render(results, pictures={"bland-altman-x": Picture("t", "a", "<svg></svg>")}))
+    cell = next(t for t in page.tables if "ICC" in t[0])[1][4]
+    assert ("not known" in cell) is not known
+
+
+def test_a_group_says_why_its_coverage_is_not_judged(analysed):
+    groups = tuple(
+        replace(g, coverage=Interval(None, reason="SNR is no evidence"), warning="")
+        for g in analysed.analysis.groups
+    )
+    results = replace(analysed, analysis=replace(analysed.analysis, groups=groups))
+    page = Page(render(results, pictures={"group-setup": Picture("t", "a", "<svg></svg>")}))
+    row = next(t for t in page.tables if t[0][0] == "Group")[1]
+    assert row[4] == "—"
+    assert row[-1] == "SNR is no evidence"
+
+
+def test_the_page_says_which_heart_rate_a_figure_is_of(page):
+    assert "Errors, ranks and tests are of the HR by FFT; spread, calibrated" in page.text
+
+
 def test_why_there_is_no_test(analysed):
     nothing = Interval(None, reason="two subjects")
     pair = PairTest("POS", "GREEN", 2, nothing, None, None, nothing, reason="two are too few")
     ranks = replace(analysed.analysis.ranks, p=None, critical_difference=None, reason="too few")
     analysis = replace(analysed.analysis, pairs=(pair,), ranks=ranks)
     page = small(replace(analysed, analysis=analysis))
-    assert page.tables[1][1][5] == "cannot be told"
+    assert page.tables[1][1][2] == "cannot be told"
     assert page.tables[1][1][8] == "two are too few"
     assert "No test of all methods at once: too few." in page.text
 
