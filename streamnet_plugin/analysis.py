@@ -124,6 +124,7 @@ def _waveforms(
         found[method] = waveform_metrics(
             [_beats(pair, convention) for pair in mine],
             [f"{pair.dataset}/{pair.subject}" for pair in mine],
+            [f"{pair.dataset}/{pair.recording}" for pair in mine],
             seed=seed,
         )
     return found

@@ -8,19 +8,36 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from streamnet_plugin.report.results import (
-    HIGHER_IS_BETTER,
     BenchmarkResults,
     MethodSummary,
     WindowKey,
+    higher_is_better,
 )
 from streamnet_plugin.statistics.results import Coverage, Interval, MethodAnalysis
 from streamnet_plugin.statistics.windows import error_table
+from streamnet_plugin.wording import count
 
 DASH = "—"
 INFINITE = "∞"
 WITHIN_5 = "within 5 bpm"
 ERRORS = "Value ± standard error over windows, as the rPPG-Toolbox computes it."
 Mark = Literal["", "best", "second"]
+ENOUGH = 0.5
+"""Values are ranked only where this share of all windows, or videos, has one."""
+NOT_RANKED = (
+    "Best and second are not marked where the methods have results in different windows: only the "
+    "column over the common ones compares."
+)
+NOTHING_COMMON = (
+    "Best and second are not marked: no window has a result of every method, so the methods' "
+    "figures do not compare."
+)
+TOO_FEW_WINDOWS = (
+    "Best and second are not marked: less than half of the windows have a result, so they say "
+    "little of the others."
+)
+PARTLY = {"SNR": "snr_db", "MACC": "macc", "MAE (refined)": "hr_pred_refined"}
+"""Metrics that a window with a result may lack -> what it lacks then."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +123,19 @@ def intervals_are(results: BenchmarkResults) -> str:
     return f"Value [{level} % confidence interval, cluster bootstrap over subjects]."
 
 
+def kinds_told(results: BenchmarkResults) -> str:
+    """Which figures are of which heart rate, in one sentence; empty where there is but one kind."""
+    uncertain = any(a.uncertainty for a in _analysed(results))
+    refined = any(r.hr_pred_refined is not None for r in results.rows)
+    if not (uncertain and refined):
+        return ""
+    return (
+        f"Errors, ranks and tests are of the HR by {results.hr_method}; spread, calibrated "
+        "intervals, withholding, risk and coverage of the refined HR (interpolated spectral peak), "
+        'as is "MAE refined".'
+    )
+
+
 def metrics_of(results: BenchmarkResults) -> list[str]:
     """Names of the metrics, in order of first appearance."""
     return list(dict.fromkeys(name for s in results.summaries for name in s.values))
@@ -166,21 +196,34 @@ def mean_spread(results: BenchmarkResults, method: str) -> float | None:
     return sum(finite) / len(finite) if finite else None
 
 
-def measured_windows(results: BenchmarkResults) -> dict[str, dict[WindowKey, float]]:
-    """Absolute error in bpm by window, for every method of the table that has a result at all."""
+def measured_windows(
+    results: BenchmarkResults, field: str = "abs_error"
+) -> dict[str, dict[WindowKey, float]]:
+    """One field of the rows by window, for every method of the table that has a result at all."""
     shown = {s.method for s in results.summaries}
     found: dict[str, dict[WindowKey, float]] = {}
     for r in results.rows:
         if r.abs_error is not None and r.method in shown:
-            found.setdefault(r.method, {})[r.key] = r.abs_error
+            mine = found.setdefault(r.method, {})
+            if (value := getattr(r, field)) is not None:
+                mine[r.key] = value
     return found
 
 
-def same_windows(results: BenchmarkResults) -> bool:
+def same_windows(results: BenchmarkResults, field: str = "abs_error") -> bool:
     """Whether all methods with any result have theirs in the same windows, of the same truth."""
-    keys = [set(errors) for errors in measured_windows(results).values()]
+    keys = [set(values) for values in measured_windows(results, field).values()]
     alike = all(other == keys[0] for other in keys[1:])
     return alike and not error_table(results.rows).other_truth()
+
+
+def comparable(results: BenchmarkResults, field: str = "abs_error") -> bool:
+    """Whether the methods' values rank: of the same windows, and of enough of all windows."""
+    if not same_windows(results, field):
+        return False
+    windows = {r.key for r in results.rows}
+    measured = next(iter(measured_windows(results, field).values()), {})
+    return len(measured) >= ENOUGH * len(windows)
 
 
 def common_mae(results: BenchmarkResults) -> tuple[int, dict[str, float]]:
@@ -202,32 +245,70 @@ def common_mae(results: BenchmarkResults) -> tuple[int, dict[str, float]]:
 def places(values: Mapping[str, float | None], higher: bool = False) -> dict[str, Mark]:
     """Best and second best by the value as it is printed; ties share a place.
 
-    Nothing where fewer than two have a value: a mark says that something was compared.
+    Nothing where fewer than two have a value, or all the same: a mark says that something was
+    compared, and that it differs.
     """
     known = {
         name: round(value, 2)
         for name, value in values.items()
         if value is not None and math.isfinite(value)
     }
-    if len(known) < 2:
-        return {}
     order = sorted(set(known.values()), reverse=higher)
+    if len(order) < 2:
+        return {}
     marks: tuple[Mark, Mark] = ("best", "second")
     named = dict(zip(order, marks, strict=False))
     return {name: named[value] for name, value in known.items() if value in named}
 
 
-def ranks(results: BenchmarkResults, metric: str) -> tuple[set[str], set[str]]:
-    """Methods with the best and the second best value of a metric; ties share a place.
+def marks(results: BenchmarkResults, metric: str) -> dict[str, Mark]:
+    """Method -> "best" or "second" by a metric, the same in every format.
 
-    None at all where the methods have results in different windows: such values do not compare.
+    Nobody where the methods have their values of different windows or videos, or of fewer than
+    `ENOUGH` of them: such values do not compare.
     """
-    if not same_windows(results):
-        return set(), set()
-    values = {s.method: estimate(results, s, metric).value for s in results.summaries}
-    found = places(values, metric in HIGHER_IS_BETTER)
+    if not comparable(results) or not comparable(results, PARTLY.get(metric, "abs_error")):
+        return {}
+    found = {s.method: estimate(results, s, metric) for s in results.summaries}
+    missing = {x.missing for x in found.values() if x.value is not None}
+    videos = {(r.dataset, r.recording) for r in results.rows}
+    if len(missing) > 1 or any(len(m) > (1 - ENOUGH) * len(videos) for m in missing):
+        return {}
+    return places({method: x.value for method, x in found.items()}, higher_is_better(metric))
+
+
+def ranks(results: BenchmarkResults, metric: str) -> tuple[set[str], set[str]]:
+    """Methods with the best and the second best value of a metric; see `marks`."""
+    found = marks(results, metric)
     best, second = ({m for m, mark in found.items() if mark == at} for at in ("best", "second"))
     return best, second
+
+
+def common_column(results: BenchmarkResults) -> tuple[str, list[Cell]] | None:
+    """The MAE over the windows that all methods have: name and a cell for every summary.
+
+    None where all have the same windows anyway, or none in common.
+    """
+    if same_windows(results):
+        return None
+    n, mae = common_mae(results)
+    if not n:
+        return None
+    best = places(mae)
+    cells = [
+        Cell(number(mae.get(s.method)), mae.get(s.method), best.get(s.method, ""))
+        for s in results.summaries
+    ]
+    return f"MAE in {count(n, 'common window')} (bpm)", cells
+
+
+def ranking_note(results: BenchmarkResults) -> str:
+    """Says so where no best method is marked, though there are several."""
+    if len(measured_windows(results)) < 2 or comparable(results):
+        return ""
+    if same_windows(results):
+        return TOO_FEW_WINDOWS
+    return NOT_RANKED if common_mae(results)[0] else NOTHING_COMMON
 
 
 def by_error(results: BenchmarkResults) -> list[str]:

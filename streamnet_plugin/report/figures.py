@@ -24,6 +24,7 @@ from matplotlib.lines import Line2D
 from streamnet_plugin.report.cells import in_percent
 from streamnet_plugin.report.results import BenchmarkResults
 from streamnet_plugin.report.writer import file_name
+from streamnet_plugin.statistics.groups import MIN_GROUP_SUBJECTS
 from streamnet_plugin.statistics.results import BlandAltman, GroupRow, Interval, MethodAnalysis
 from streamnet_plugin.wording import count
 
@@ -200,7 +201,7 @@ def forest(results: BenchmarkResults) -> Drawn | None:
     axes.set_xlim(left=0)
     level = _level(results)
     bars = f"{level} interval over subjects" if results.analysis else "± standard error"
-    axes.set_xlabel(f"MAE of HR (bpm), {bars}")
+    axes.set_xlabel(f"MAE of HR by {results.hr_method} (bpm), {bars}")
     axes.grid(axis="x")
     alt = "; ".join(f"{method} {_told(mae)}" for method, mae in known)
     return _done("forest", "Mean absolute error of HR", f"MAE in bpm, {bars}: {alt}.", figure)
@@ -372,10 +373,10 @@ def risk_coverage(results: BenchmarkResults) -> Drawn | None:
     axes.set_xlim(0, 100)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("windows kept, the surest first (%)")
-    axes.set_ylabel("their MAE (bpm)")
+    axes.set_ylabel("their MAE (bpm), refined HR")
     axes.grid()
     _legend(figure, list(curves), looks, lines=True)
-    alt = f"MAE in bpm of the windows kept, the surest first: {'; '.join(told)}."
+    alt = f"MAE in bpm, refined HR, of the windows kept, the surest first: {'; '.join(told)}."
     return _done("risk-coverage", "Error of the windows kept", alt, figure)
 
 
@@ -397,24 +398,48 @@ def group_errors(results: BenchmarkResults, group: str) -> Drawn | None:
     """MAE of every method in every value of a group."""
     rows = _group_rows(results, group)
     cells = {(r.value, r.method): r.mae for r in rows}
-    places = list(dict.fromkeys(r.value for r in rows))
+    places = _sizes(rows)
     name = f"group-{file_name(group)}"
     return _by_place(
-        results, name, f"Error by {group}", places, cells, "MAE of HR (bpm)", group
+        results, name, f"Error by {group}", list(places), cells, "MAE of HR (bpm)", group,
+        below=places,
     )  # fmt: skip
+
+
+def _sizes(rows: Sequence[GroupRow]) -> dict[str, str]:
+    """Value of a group -> how many subjects and windows stand behind its points."""
+    return {
+        value: "\n".join(
+            _span([getattr(r, n) for r in rows if r.value == value], unit)
+            for n, unit in (("n_subjects", "subj."), ("n_windows", "win."))
+        )
+        for value in dict.fromkeys(r.value for r in rows)
+    }
+
+
+def _span(numbers: Sequence[int], unit: str) -> str:
+    low, high = min(numbers), max(numbers)
+    return f"{low} {unit}" if low == high else f"{low}-{high} {unit}"
 
 
 @rc_context(STYLE)
 def group_coverage(results: BenchmarkResults, group: str) -> Drawn | None:
-    """Coverage of the 90 % intervals in every value of a group; hollow where it is too low."""
-    rows = [r for r in _group_rows(results, group) if r.coverage is not None]
+    """Coverage of the 90 % intervals in every value of a group; hollow where it is too low.
+
+    Values of fewer than `MIN_GROUP_SUBJECTS` are left to the table: 0 or 100 % of one person's
+    windows would look like a finding.
+    """
+    known = [r for r in _group_rows(results, group) if r.coverage and r.coverage.value is not None]
+    rows = [r for r in known if r.n_subjects >= MIN_GROUP_SUBJECTS]
+    left_out = {r.value for r in known} - {r.value for r in rows}
+    axis = f"{group}, values of {MIN_GROUP_SUBJECTS} or more subjects" if left_out else group
     cells = {(r.value, r.method): in_percent(r.coverage) for r in rows if r.coverage is not None}
     low = {(r.value, r.method) for r in rows if r.warning}
-    places = list(dict.fromkeys(r.value for r in rows))
+    places = _sizes(rows)
     name = f"coverage-{file_name(group)}"
     return _by_place(
-        results, name, f"Coverage of the 90 % intervals by {group}", places, cells,
-        "coverage, PICP (%)", group, nominal=100 * NOMINAL, hollow=low,
+        results, name, f"Coverage of the 90 % intervals by {group}", list(places), cells,
+        "coverage, PICP (%)", axis, nominal=100 * NOMINAL, hollow=low, below=places,
     )  # fmt: skip
 
 
@@ -436,16 +461,25 @@ def _by_place(
     xlabel: str,
     nominal: float | None = None,
     hollow: frozenset[tuple[str, str]] | set[tuple[str, str]] = frozenset(),
+    below: Mapping[str, str] | None = None,
 ) -> Drawn | None:
-    """Intervals of every method at every place, methods side by side; None without a value."""
+    """Intervals of every method at every place, methods side by side; None without a value.
+
+    `below` is what stands below the name of each place.
+    """
     known = {key: value for key, value in cells.items() if value.value is not None}
     if not known:
         return None
     methods = [m for m in _methods(results) if any(method == m for _, method in known)]
     looks = _looks(results)
-    wide = len(places) * len(methods) > 24 or max(map(len, places)) * len(places) > 50
+    sizes = below or {}
+    longest = max(
+        [*map(len, places), *(len(line) for n in sizes.values() for line in n.split("\n"))]
+    )
+    wide = len(places) * len(methods) > 24 or longest * len(places) > 50
     width = DOUBLE if wide else SINGLE
-    figure, axes = _axes(width, 2.3 + _legend_height(methods, width))
+    lines = 0.14 * max((size.count("\n") + 1 for size in sizes.values()), default=0)
+    figure, axes = _axes(width, 2.3 + lines + _legend_height(methods, width))
     for shift, method in zip(_dodge(len(methods), 0.7), methods, strict=True):
         for x, place in enumerate(places):
             if (value := known.get((place, method))) is not None:
@@ -454,7 +488,7 @@ def _by_place(
         axes.axhline(nominal, color=INK, linewidth=0.8, linestyle=(0, (5, 2)))
         axes.annotate(f" nominal\n {nominal:.0f} %", (1.0, nominal), fontsize=7, va="center",
                       xycoords=("axes fraction", "data"))  # fmt: skip
-    axes.set_xticks(range(len(places)), places)
+    axes.set_xticks(range(len(places)), [f"{p}\n{sizes[p]}" if p in sizes else p for p in places])
     axes.set_xlim(-0.5, len(places) - 0.5)
     for edge in range(1, len(places)):
         axes.axvline(edge - 0.5, color=GRID, linewidth=0.5)
@@ -467,13 +501,17 @@ def _by_place(
     axes.grid(axis="y")
     _legend(figure, methods, looks)
     told = "; ".join(
-        f"{place}: " + ", ".join(
+        f"{place}{f' ({_one_line(sizes[place])})' if place in sizes else ''}: " + ", ".join(
             f"{m} {_told(known[place, m])}" + (" (too low)" if (place, m) in hollow else "")
             for m in methods if (place, m) in known
         )
         for place in places
     )  # fmt: skip
     return _done(name, title, f"{ylabel} with {_level(results)} intervals. {told}.", figure)
+
+
+def _one_line(size: str) -> str:
+    return size.replace("\n", ", ").replace("subj.", "subjects").replace("win.", "windows")
 
 
 def _axes(width: float, height: float) -> tuple[Figure, Axes]:

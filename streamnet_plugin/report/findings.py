@@ -13,10 +13,12 @@ from streamnet_plugin.report.cells import (
     by_error,
     common_mae,
     coverage_at,
+    number,
     same_windows,
 )
 from streamnet_plugin.report.pairs import pair_of
 from streamnet_plugin.report.results import BenchmarkResults, WindowRow
+from streamnet_plugin.statistics.analysis import FEW_SUBJECTS, IS_EXACT
 from streamnet_plugin.statistics.results import (
     Coverage,
     GroupRow,
@@ -28,6 +30,9 @@ from streamnet_plugin.wording import count
 SIGNIFICANT = 0.05
 NOMINAL = 0.90
 """Level of the intervals that the summary speaks of."""
+FAR_OFF = 10.0
+"""bpm; a HR that is further from the truth is worth a word, however small the mean error."""
+NOTHING_SHARED = "No window has a result of every method"
 
 
 @dataclass(frozen=True)
@@ -101,8 +106,12 @@ def told(x: Interval, unit: str = "bpm") -> str:
     if x.value is None:
         return f"not defined ({x.reason})" if x.reason else "not defined"
     if x.low is None or x.high is None:
-        return f"{x.value:.2f} {unit}"
-    return f"{x.value:.2f} {unit} ({x.low:.2f} to {x.high:.2f})"
+        return f"{_signed(x.value)} {unit}"
+    return f"{_signed(x.value)} {unit} ({_signed(x.low)} to {_signed(x.high)})"
+
+
+def _signed(value: float) -> str:
+    return number(value).replace("-", "−")
 
 
 def withheld_of(results: BenchmarkResults, method: str) -> tuple[int, int]:
@@ -117,31 +126,44 @@ def joined(names: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
-def _subjects(results: BenchmarkResults) -> int:
-    return len({r.person for r in results.rows if r.abs_error is not None})
+def error_of(results: BenchmarkResults, method: str) -> Interval:
+    """The MAE by which a method has its place: over the common windows where there are such."""
+    common = common_windows(results)
+    return mae_of(results, method) if common is None else Interval(common[1].get(method))
+
+
+def _share_nothing(results: BenchmarkResults, order: Sequence[str]) -> bool:
+    """Whether no window has a result of every method, so that none of them can be the best."""
+    return len(order) > 1 and not by_error(results)
+
+
+def _subjects(results: BenchmarkResults, method: str) -> int:
+    found = {r.person for r in results.rows if r.method == method and r.abs_error is not None}
+    return len(found)
 
 
 def _who(results: BenchmarkResults, order: Sequence[str]) -> Answer:
     question = "Which method is best?"
     if not order:
         return Answer(question, "None", "No method has a result in any window.")
-    mae = mae_of(results, order[0])
-    names = joined(_leaders(results, order))
-    subjects = count(_subjects(results), "subject")
+    if _share_nothing(results, order):
+        return Answer(question, "Cannot be told", f"{NOTHING_SHARED}, so they do not compare.")
+    leaders = _leaders(results, order)
+    subjects = count(_subjects(results, order[0]), "subject")
+    mae = f"MAE {told(error_of(results, order[0]))}, {subjects}"
     if len(order) == 1:
-        return Answer(
-            question, names, f"MAE {told(mae)}, {subjects}; there is no other to compare."
-        )
+        return Answer(question, order[0], f"{mae}; there is no other to compare.")
     common = common_windows(results)
     where = f" in the {count(common[0], 'window')} in which all have a result" if common else ""
-    what = f"MAE {told(mae)}, {subjects}; the smallest of {len(order)} methods{where}."
-    return Answer(question, names, what)
+    if len(leaders) == len(order):
+        return Answer(question, "None", f"{mae}; all {len(order)} methods have the same{where}.")
+    return Answer(question, joined(leaders), f"{mae}; the smallest of {len(order)} methods{where}.")
 
 
 def _leaders(results: BenchmarkResults, order: Sequence[str]) -> list[str]:
     """The best method, and those with the same MAE as printed."""
-    mae = mae_of(results, order[0])
-    return [order[0], *(m for m in order[1:] if _same(mae_of(results, m), mae))]
+    mae = error_of(results, order[0])
+    return [order[0], *(m for m in order[1:] if _same(error_of(results, m), mae))]
 
 
 def _same(a: Interval, b: Interval) -> bool:
@@ -178,53 +200,98 @@ def _significant(results: BenchmarkResults, order: Sequence[str]) -> Answer:
     question = "Is that significant?"
     if len(order) < 2:
         return Answer(question, "Cannot be told", "There are no two methods with a result.")
+    if _share_nothing(results, order):
+        return Answer(question, "Cannot be told", f"{NOTHING_SHARED}.")
     if results.analysis is None:
         return Answer(question, "Not tested", "These results hold no statistics.")
-    lead, others = _lead(results, order), len(order) - 1
-    beaten = len(lead.beaten)
-    if len(lead.untested) == others:
-        short = f"Cannot be told with {count(_subjects(results), 'subject')}"
-        return Answer(question, short, f"{_sentence(lead.untested[0][1])}")
-    every = "the other" if others == 1 else f"all {others} others"
+    lead = _lead(results, order)
+    return Answer(question, _in_short(lead), " ".join(_tests_told(results, order[0], lead)))
+
+
+def _in_short(lead: _Lead) -> str:
+    beaten, untested = len(lead.beaten), len(lead.untested)
+    not_so = len(lead.level) + len(lead.behind)
+    others = beaten + not_so + untested
     if beaten == others:
-        return Answer(question, f"Yes, against {every}", " ".join(_lead_told(lead)))
-    short = f"Only against {beaten} of {others}" if beaten else "No"
-    return Answer(question, short, " ".join(_lead_told(lead)))
+        return f"Yes, against {'the other' if others == 1 else f'all {others} others'}"
+    if untested == others:
+        return "Cannot be told"
+    if beaten:
+        rest = f"; against {untested} it cannot be told" if untested else ""
+        return f"Only against {beaten} of {others}{rest}"
+    if untested:
+        return f"No against {not_so} of {others}; against {untested} it cannot be told"
+    return "No"
 
 
-def _lead_told(lead: _Lead) -> Iterator[str]:
-    """Sentences about who is beaten and who is not."""
+def _tests_told(results: BenchmarkResults, best: str, lead: _Lead) -> Iterator[str]:
+    """Sentences about who is beaten, who is not, and all methods together."""
     if lead.beaten:
         worst = max(corrected(p) or 0.0 for p in lead.beaten)
         p = p_text(worst) if len(lead.beaten) == 1 or worst < 0.001 else f"p ≤ {worst:.2g}"
         names = joined([x.b for x in lead.beaten])
-        yield f"It is significantly better than {names} ({p}, {_how(lead.beaten[0])})."
+        yield f"{best} is significantly better than {names} ({p}, {_how(lead.beaten)})."
     if lead.level:
         ps = joined([f"{x.b} ({p_text(corrected(x) or 0.0)})" for x in lead.level])
-        how = "" if lead.beaten else f" ({_how(lead.level[0])})"
-        yield f"It is not significantly different from {ps}{how}."
+        how = f" ({_how(lead.level)})"
+        yield f"{best} is not significantly different from {ps}{how}."
     if lead.behind:
         names = joined([x.b for x in lead.behind])
-        yield f"Over subjects {names} is significantly better, though its MAE over windows is not."
-    if lead.untested:
-        names = joined([name for name, _ in lead.untested])
-        yield f"It was not tested against {names}: {lead.untested[0][1]}."
+        verb = "is" if len(lead.behind) == 1 else "are"
+        yield (
+            f"Over subjects {names} {verb} significantly better than {best} "
+            f"({_how(lead.behind)}), though not by MAE over windows."
+        )
+    reasons: dict[str, list[str]] = {}
+    for name, reason in lead.untested:
+        reasons.setdefault(reason, []).append(name)
+    for reason, names_of in reasons.items():
+        yield _sentence(f"Against {joined(names_of)} it cannot be told: {reason}")
+    if together := _together(results, best, lead):
+        yield together
 
 
-def _how(pair: PairTest) -> str:
-    holm = "Holm-corrected" if pair.p_holm is not None else "uncorrected"
-    return f"{holm}, {pair.test or 'paired test'}, {count(pair.n_subjects, 'subject')}"
+def _how(pairs: Sequence[PairTest]) -> str:
+    """Correction, tests and subjects of some pairs; each is named once."""
+    holm = "Holm-corrected" if pairs[0].p_holm is not None else "uncorrected"
+    tests = joined(list(dict.fromkeys(pair.test or "paired test" for pair in pairs)))
+    few, many = (f(pair.n_subjects for pair in pairs) for f in (min, max))
+    subjects = count(few, "subject") if few == many else f"{few} to {many} subjects"
+    return f"{holm}, {tests}, {subjects}"
+
+
+def _together(results: BenchmarkResults, best: str, lead: _Lead) -> str:
+    """Friedman's test where it finds a difference, and whether Nemenyi's tells of which."""
+    found = results.analysis.ranks if results.analysis else None
+    if found is None or found.p is None or found.p >= SIGNIFICANT:
+        return ""
+    told_apart = [{a, b} for a, b, p in found.nemenyi if p < SIGNIFICANT]
+    others = [m for m in found.ranks if {m, best} in told_apart and m != best]
+    end = ""
+    if others:
+        end = f"; Nemenyi's test tells {best} from {joined(others)}"
+    elif not (told_apart or lead.beaten or lead.behind):
+        end = ", though no test says which of them"
+    subjects = count(found.n_subjects, "subject")
+    return (
+        f"Taken together the {len(found.ranks)} methods do differ (Friedman's test, "
+        f"{p_text(found.p)}, {subjects}){end}."
+    )
 
 
 def _trust(results: BenchmarkResults, order: Sequence[str], cautions: Sequence[str]) -> Answer:
     question = "When not to trust it?"
     if not order:
         return Answer(question, "Not at all", cautions[0] if cautions else "There is no result.")
+    withheld, n = withheld_of(results, order[0])
+    if n and withheld == n:
+        short = f"In every window: all {n} are withheld" if n > 1 else "In its only window"
+        return Answer(question, short, f"None of {order[0]}'s heart rates is to be relied on.")
+    if _share_nothing(results, order):
+        detail = f"{NOTHING_SHARED}: each stands for its own windows alone."
+        return Answer(question, "Not as a comparison", detail)
     if not cautions:
         return Answer(question, "No warning", "Nothing stands against these figures.")
-    withheld, n = withheld_of(results, order[0])
-    if withheld == n:
-        return Answer(question, "Nowhere: every window is withheld", " ".join(cautions[:2]))
     serious = [*_groups(results, order[0]), *_too_low(results, order[0])]
     short = count(len(cautions), "caution")
     if serious:
@@ -240,28 +307,36 @@ def _sentences(results: BenchmarkResults, order: Sequence[str]) -> Iterator[str]
     if not order:
         yield "No method has a result in any window, so nothing can be compared."
         return
-    best = order[0]
-    leaders = _leaders(results, order)
-    verb = "has" if len(leaders) == 1 else "share"
-    yield f"{joined(leaders)} {verb} the smallest error: MAE {told(mae_of(results, best))}."
+    if _share_nothing(results, order):
+        each = joined([f"{m} {told(mae_of(results, m))}" for m in order])
+        yield f"{NOTHING_SHARED}, so none is called best. MAE in the windows of each: {each}."
+        return
+    best, leaders = order[0], _leaders(results, order)
+    mae = told(error_of(results, best))
+    if len(order) == 1:
+        yield f"{best} has an MAE of {mae}; there is no other method to compare."
+    elif len(leaders) == len(order):
+        yield f"{joined(leaders)} have the same error: MAE {mae}."
+    else:
+        verb = "has" if len(leaders) == 1 else "share"
+        yield f"{joined(leaders)} {verb} the smallest error: MAE {mae}."
+        yield _next_told(results, best, order[len(leaders)])
     if len(order) > 1 and results.analysis is not None:
-        pair = pair_of(results, order[1], best)
-        if pair is not None and pair.difference.value is not None:
-            yield (
-                f"The next, {order[1]}, has {told(mae_of(results, order[1]))}; over subjects the "
-                f"mean difference is {told(pair.difference)}."
-            )
-        lead = _lead(results, order)
-        if lead.untested and len(lead.untested) == len(order) - 1:
-            subjects = count(_subjects(results), "subject")
-            yield f"Whether that is significant cannot be told with {subjects}: " \
-                  f"{lead.untested[0][1]}."  # fmt: skip
-        else:
-            yield " ".join(_lead_told(lead))
+        yield " ".join(_tests_told(results, best, _lead(results, order)))
     elif len(order) > 1:
         yield "These results hold no statistics, so the order of the methods is not tested."
     yield _intervals_told(results, best)
     yield _withheld_told(results, best)
+
+
+def _next_told(results: BenchmarkResults, best: str, following: str) -> str:
+    pair = pair_of(results, following, best)
+    if pair is None or pair.difference.value is None:
+        return ""
+    return (
+        f"The next, {following}, has {told(error_of(results, following))}; over subjects the "
+        f"mean difference is {told(pair.difference)}."
+    )
 
 
 def _intervals_told(results: BenchmarkResults, method: str) -> str:
@@ -314,8 +389,11 @@ def _cautions(results: BenchmarkResults, order: Sequence[str]) -> Iterator[str]:
     yield from (_sentence(note) for note in results.notes if note not in single)
     of_best, of_others = _of_methods(results, order[0] if order else "")
     yield from of_best
+    if order and not _share_nothing(results, order):
+        yield from _weak(results, order[0])
     yield from _failures(results)
-    yield from map(_sentence, results.analysis.notes if results.analysis else ())
+    notes = results.analysis.notes if results.analysis else ()
+    yield from (_sentence(note) for note in notes if not note.endswith(IS_EXACT))
     yield from of_others
     yield from map(_sentence, single)
 
@@ -352,6 +430,28 @@ def _of_method(results: BenchmarkResults, method: str) -> Iterator[str]:
     if lost:
         verb, out = ("has", "is") if lost == 1 else ("have", "are")
         yield f": {lost} of {count(n, 'window')} {verb} no result and {out} not in the MAE"
+
+
+def _weak(results: BenchmarkResults, best: str) -> Iterator[str]:
+    """What the best method's MAE does not show: withheld windows, gross errors, few people."""
+    withheld, n = withheld_of(results, best)
+    if 0 < withheld < n:
+        verb = "is" if withheld == 1 else "are"
+        yield f"{best}: {withheld} of {count(n, 'window')} {verb} better withheld."
+    mine = [r for r in results.rows if r.method == best and r.abs_error is not None]
+    far = [r for r in mine if r.abs_error is not None and r.abs_error > FAR_OFF]
+    if far:
+        verb = "is" if len(far) == 1 else "are"
+        videos = count(len({(r.dataset, r.recording) for r in far}), "recording")
+        yield (
+            f"{best}: {len(far)} of {count(len(mine), 'window')} {verb} off by more than "
+            f"{FAR_OFF:g} bpm, in {videos}."
+        )
+    subjects = count(_subjects(results, best), "subject")
+    notes = results.analysis.notes if results.analysis else ()
+    few = _subjects(results, best) < FEW_SUBJECTS
+    if few and not any(note.startswith(f"{subjects}:") for note in notes):
+        yield f"{subjects}: fewer than {FEW_SUBJECTS} say little of people at large."
 
 
 def _warned(results: BenchmarkResults, method: str) -> list[GroupRow]:

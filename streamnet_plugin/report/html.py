@@ -6,30 +6,39 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from streamnet_plugin.evaluation.conventions import CONVENTIONS
 from streamnet_plugin.report import viewer
-from streamnet_plugin.report.cells import analysis_of, coverage_at, in_percent
+from streamnet_plugin.report.cells import (
+    Mark,
+    analysis_of,
+    common_column,
+    coverage_at,
+    in_percent,
+    kinds_told,
+    marks,
+    ranking_note,
+)
 from streamnet_plugin.report.findings import (
     NOMINAL,
     SIGNIFICANT,
     best_first,
-    common_windows,
     corrected,
     find,
+    joined,
     withheld_of,
 )
 from streamnet_plugin.report.results import (
-    HIGHER_IS_BETTER,
     BenchmarkResults,
     MethodSummary,
     Waveform,
 )
 from streamnet_plugin.report.tables import UNITS, caption
 from streamnet_plugin.statistics.results import Interval
+from streamnet_plugin.wording import count
 
 if TYPE_CHECKING:
     from streamnet_plugin.report.figures import Picture
@@ -39,6 +48,8 @@ SHOWN_METHODS = 3
 """So many methods the viewer shows at first, the best ones."""
 SHOWN_CAUTIONS = 8
 """So many cautions stand in the summary, the rest can be opened."""
+TOO_FAR = 10.0
+"""An interval whose ends differ by more than this factor says nothing."""
 SECTIONS = (
     ("main", "", ("forest", "critical-difference")),
     ("uncertainty", "Can the uncertainty be relied on?",
@@ -135,6 +146,7 @@ def render(
         findings=find(results),
         shown_cautions=SHOWN_CAUTIONS,
         table=_table(results, references),
+        kinds=kinds_told(results),
         sources=_sources(references),
         figures=_figures(pictures),
         sections=SECTIONS,
@@ -192,16 +204,24 @@ def _table(results: BenchmarkResults, references: Sequence[Reference]) -> dict[s
     uncertain = any(coverage_at(analysis_of(results, s.method), NOMINAL) for s in results.summaries)
     if uncertain:
         columns += ["PICP of the 90 % interval (%)", "Width of the 90 % interval (bpm)"]
+    if (common := common_column(results)) is not None:
+        columns.append(common[0])
     columns.append("Withheld (%)")
     kept = any(m.kept_mae for m in (results.analysis.methods if results.analysis else ()))
     if kept:
         columns.append("MAE of the rest (bpm)")
     columns.append("No result / windows")
     rows: list[dict[str, Any]] = []
-    for s in results.summaries:
-        cells = [_estimate(results, s, m) for m in metrics]
+    marked = {m: marks(results, m) for m in metrics}
+    for number, s in enumerate(results.summaries):
+        cells = [
+            replace(_estimate(results, s, m), mark=marked[m].get(s.method, "")) for m in metrics
+        ]
         if uncertain:
             cells += _uncertainty(results, s.method)
+        if common is not None:
+            shared = common[1][number]
+            cells.append(Cell(shared.text, shared.value, mark=shared.mark))
         withheld, n = withheld_of(results, s.method)
         share = 100 * withheld / n if n else None
         cells.append(Cell("—" if share is None else f"{share:.0f}", share))
@@ -212,14 +232,29 @@ def _table(results: BenchmarkResults, references: Sequence[Reference]) -> dict[s
         lost = f"{s.n_no_result} / {s.n_windows + s.n_no_result}"
         cells.append(Cell(lost, s.n_no_result))
         rows.append({"name": s.method, "variant": s.variant, "cells": cells, "reference": ""})
-    comparable = common_windows(results) is None
-    if comparable:
-        rows = _marked(rows, metrics)
     order = {method: place for place, method in enumerate(best_first(results))}
     rows.sort(key=lambda row: order.get(row["name"], len(order)))
     for number, reference in enumerate(references, start=1):
         rows.append(_reported(reference, metrics, len(columns), number))
-    return {"columns": columns, "rows": rows, "comparable": comparable}
+    return {"columns": columns, "rows": rows, "marks": _marks_told(results, marked)}
+
+
+def _marks_told(results: BenchmarkResults, marked: Mapping[str, Mapping[str, Mark]]) -> str:
+    """What the marks are, and why there are none."""
+    note = ranking_note(results)
+    if note:
+        return note
+    if not any(marked.values()):
+        return ""
+    found = [a.metrics for a in (results.analysis.methods if results.analysis else ())]
+    unmarked = [
+        m for m in marked if not marked[m] and any(x[m].missing for x in found if m in x)
+    ]  # fmt: skip
+    told = "Best in bold, second underlined."
+    if unmarked:
+        names = joined(unmarked)
+        told += f" Not in {names}: the methods lack different videos there, or more than half."
+    return told
 
 
 def _metrics(results: BenchmarkResults) -> list[str]:
@@ -232,10 +267,6 @@ def _column(metric: str) -> str:
     if metric in UNITS:
         return f"{metric} ({UNITS[metric]})".replace("MAE (refined) (bpm)", "MAE refined (bpm)")
     return f"{metric} (%)" if metric.startswith("within ") else metric
-
-
-def _higher_is_better(metric: str) -> bool:
-    return metric in HIGHER_IS_BETTER or metric.startswith("within ")
 
 
 def _estimate(results: BenchmarkResults, s: MethodSummary, metric: str) -> Cell:
@@ -272,22 +303,6 @@ def _uncertainty(results: BenchmarkResults, method: str) -> list[Cell]:
         return [Cell("—"), Cell("—")]
     width = Cell("—") if c.mean_width is None else Cell(f"{c.mean_width:.1f}", c.mean_width)
     return [_interval_cell(in_percent(c.picp), 0), width]
-
-
-def _marked(rows: list[dict[str, Any]], metrics: Sequence[str]) -> list[dict[str, Any]]:
-    """Best and second best of every metric, as printed; ties share a place, one is no best."""
-    for column, metric in enumerate(metrics):
-        cells = [row["cells"][column] for row in rows]
-        known = sorted(
-            {round(c.value, 2) for c in cells if c.value is not None},
-            reverse=_higher_is_better(metric),
-        )
-        for row in rows if sum(c.value is not None for c in cells) > 1 else ():
-            cell = row["cells"][column]
-            place = known.index(round(cell.value, 2)) if cell.value is not None else len(known)
-            mark = ("best", "second")[place] if place < min(2, len(known)) else ""
-            row["cells"][column] = Cell(cell.text, cell.value, cell.interval, mark, cell.note)
-    return rows
 
 
 def _reported(
@@ -338,21 +353,37 @@ def _groups(results: BenchmarkResults) -> list[dict[str, Any]]:
             "coverage": None
             if row.coverage is None
             else _interval_cell(in_percent(row.coverage), 0),
+            "why": row.warning or (row.coverage.reason if row.coverage else ""),
         }
         for row in (results.analysis.groups if results.analysis else ())
     ]
 
 
 def _repeatability(results: BenchmarkResults) -> list[dict[str, Any]]:
+    low, high = _band(results)
+    band = 60 * (high - low)  # bpm; no HR of the convention is further from another
     return [
         {
             "method": m.method,
             "row": r,
-            "cells": [_interval_cell(x) for x in (r.within_sd, r.coefficient, r.icc)],
+            "cells": [
+                _known_range(x, widest, r.n_subjects)
+                for x, widest in ((r.within_sd, band), (r.coefficient, band), (r.icc, 1.0))
+            ],
         }
         for m in (results.analysis.methods if results.analysis else ())
         for r in m.repeatability
     ]
+
+
+def _known_range(x: Interval, widest: float, n_subjects: int) -> Cell:
+    """A value with its interval, unless that spans `widest`, or a factor above `TOO_FAR`."""
+    cell = _interval_cell(x)
+    if x.low is None or x.high is None:
+        return cell
+    if x.high - x.low <= widest and (x.low < 0 or x.high <= TOO_FAR * x.low):
+        return cell
+    return replace(cell, interval=f"interval not known ({count(n_subjects, 'subject')})")
 
 
 def _provenance(tree: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -13,10 +13,15 @@ from streamnet_plugin.statistics.results import Analysis
 from streamnet_plugin.types import FloatArray
 
 SCHEMA = 2
-HIGHER_IS_BETTER = frozenset({"Pearson", "SNR", "MACC"})
+HIGHER_IS_BETTER = frozenset({"Pearson", "SNR", "MACC", "beat F1 (%)"})
 
 WindowKey = tuple[str, str, int]
 """(dataset, recording, number of the window)."""
+
+
+def higher_is_better(metric: str) -> bool:
+    """The one rule of every table; "within 3 bpm" and the like are shares of good windows."""
+    return metric in HIGHER_IS_BETTER or metric.startswith("within ")
 
 
 @dataclass(frozen=True)

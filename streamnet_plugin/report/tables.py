@@ -19,19 +19,19 @@ from streamnet_plugin.report.cells import (
     Grid,
     Mark,
     analysis_of,
-    common_mae,
+    common_column,
     coverage_at,
     coverage_warnings,
     estimate,
     interval,
     interval_cell,
     intervals_are,
+    marks,
     metrics_of,
     number,
     number_cell,
-    places,
+    ranking_note,
     ranks,
-    same_windows,
     withheld_share,
 )
 from streamnet_plugin.report.csvs import to_csv
@@ -56,10 +56,6 @@ GLANCE = {"MAE in": "MAE in\ncommon", "Pearson": "r", "Within 5": "Within\n5 bpm
 """Beginnings of the columns that the terminal shows too -> what it calls them."""
 NAME_WIDTH = 12
 """So many letters of a method's name the terminal shows in one line, whatever else must go."""
-NOT_RANKED = (
-    "Best and second are not marked where the methods have results in different windows: only the "
-    "column over the common ones compares."
-)
 
 
 def caption(results: BenchmarkResults) -> str:
@@ -124,14 +120,8 @@ def grids(results: BenchmarkResults, references: References = NO_REFERENCES) -> 
 def main_table(results: BenchmarkResults, references: References = NO_REFERENCES) -> Grid:
     """Every method and metric, and published rows below."""
     columns = [(_heading(m), _metric_cells(results, m)) for m in metrics_of(results)]
-    if not same_windows(results):
-        n, mae = common_mae(results)
-        marks = places(mae)
-        cells = [
-            Cell(number(mae.get(s.method)), mae.get(s.method), marks.get(s.method, ""))
-            for s in results.summaries
-        ]
-        columns.append((f"MAE in {count(n, 'common window')} (bpm)", cells))
+    if (common := common_column(results)) is not None:
+        columns.append(common)
     columns += _other_columns(results)
     names = [(Cell(s.method), Cell(s.variant)) for s in results.summaries]
     rows = [(*names[i], *(cells[i] for _, cells in columns)) for i in range(len(results.summaries))]
@@ -150,14 +140,9 @@ def main_table(results: BenchmarkResults, references: References = NO_REFERENCES
     )
 
 
-def ranking_note(results: BenchmarkResults) -> str:
-    """Says so where no best method is marked, though there are several."""
-    return "" if same_windows(results) else NOT_RANKED
-
-
 def _metric_cells(results: BenchmarkResults, metric: str) -> list[Cell]:
     """One column: values with their interval or standard error, and who is best."""
-    best, second = ranks(results, metric)
+    marked = marks(results, metric)
     cells = []
     for s in results.summaries:
         found = estimate(results, s, metric)
@@ -165,8 +150,7 @@ def _metric_cells(results: BenchmarkResults, metric: str) -> list[Cell]:
         error = s.values.get(metric, (None, None))[1]
         if results.analysis is None and found.value is not None and error is not None:
             text = f"{text} ± {number(error)}"
-        mark: Mark = "best" if s.method in best else "second" if s.method in second else ""
-        cells.append(Cell(text, found.value, mark))
+        cells.append(Cell(text, found.value, marked.get(s.method, "")))
     return cells
 
 

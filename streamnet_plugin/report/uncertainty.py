@@ -9,12 +9,13 @@ from streamnet_plugin.report.cells import (
     Cell,
     Grid,
     analysis_of,
+    comparable,
     coverage_at,
     interval_cell,
+    kinds_told,
     mean_spread,
     number_cell,
     places,
-    same_windows,
     withheld_share,
 )
 from streamnet_plugin.report.results import BenchmarkResults, MethodSummary
@@ -24,13 +25,13 @@ from streamnet_plugin.wording import count
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 """Nominal coverages of which the table shows the PICP; widths and scores are those of 90 %."""
-SCORES = ("Winkler 90 (bpm)", "Calibration error (%)", "CRPS (bpm)", "AURC (bpm)",
-          "Excess AURC (bpm)")  # fmt: skip
-"""The columns in which the smallest is best; a coverage or a width alone is neither."""
+SCORES = ("Winkler 90 (bpm)", "CRPS (bpm)", "AURC (bpm)", "Excess AURC (bpm)")
+"""The columns in which the smallest is best; a coverage or a width alone is neither, and in a few
+windows a calibration error may be 0 by luck."""
 COLUMNS = (
     "Method", "Mean spread (bpm)", "HR SD, MC (bpm)",
     *(f"PICP {100 * level:g} (%)" for level in LEVELS), "PICP 90, by subject (%)",
-    "Mean width 90 (bpm)", SCORES[0], SCORES[1], "Spearman", *SCORES[2:],
+    "Mean width 90 (bpm)", SCORES[0], "Calibration error (%)", "Spearman", *SCORES[1:],
     "Withheld (%)", "MAE of the kept (bpm)",
 )  # fmt: skip
 CAPTION = (
@@ -47,12 +48,12 @@ def uncertainty_table(results: BenchmarkResults) -> Grid | None:
     if not any(a.uncertainty for a in (results.analysis.methods if results.analysis else ())):
         return None
     rows = [_row(results, s) for s in results.summaries]
-    if same_windows(results):
+    if comparable(results):
         for name in SCORES:
             _mark(rows, COLUMNS.index(name))
     return Grid(
         name="uncertainty",
-        caption=f"{CAPTION} {_intervals(results)}",
+        caption=" ".join(filter(None, [CAPTION, kinds_told(results), _intervals(results)])),
         columns=COLUMNS,
         rows=tuple(tuple(row) for row in rows),
         n_text=1,

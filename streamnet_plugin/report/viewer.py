@@ -19,6 +19,8 @@ from streamnet_plugin.types import FloatArray
 MISSING = -32768
 """Stands for a sample that is not finite."""
 LARGEST = 32767
+SMALLEST = float(np.finfo(np.float64).tiny)
+"""Of a scale: below, a quotient by it may overflow."""
 LEVEL = "90"
 """Nominal coverage of the interval that the HR track shows, a key of `WindowRow.half_widths`."""
 
@@ -44,6 +46,7 @@ def index(
         "methods": list(methods),
         "shown": [methods.index(m) for m in shown],
         "band": list(band),
+        "by": results.hr_method,
         "recordings": [
             _about(name, about.get(name)) for name in _names(results, waveforms)
         ],
@@ -93,22 +96,28 @@ def _recording(
 
 
 def _row(row: WindowRow, method: int) -> dict[str, Any]:
-    refined = row.hr_pred_refined is not None and row.hr_label_refined is not None
-    read = row.hr_pred_refined if refined else row.hr_pred
-    true = row.hr_label_refined if row.hr_label_refined is not None else row.hr_label
-    half = row.half_widths.get(LEVEL) if read is not None else None
+    """HR read, true HR, error and interval of one kind: the refined peak's, about which the
+    intervals are. "scored": what the table's MAE is made of, by the results' HR method."""
+    read, true = row.hr_pred_refined, row.hr_label_refined
+    refined = read is not None and true is not None
+    if not refined and (row.hr_pred is not None or true is None):
+        read, true = row.hr_pred, row.hr_label
+    read, true = _short(read), _short(true)
+    half = _short(row.half_widths.get(LEVEL)) if refined else None
     low, high = (None, None) if half is None else row.interval(LEVEL) or (None, None)
     return {
         "m": method,
         "w": row.window,
         "t": [row.start_s, row.end_s],
-        "true": _short(true),
-        "read": _short(read),
-        "error": _short(row.abs_error),
-        "half": _short(half),
+        "refined": refined,
+        "true": true,
+        "read": read,
+        "error": None if read is None or true is None else _short(abs(read - true)),
+        "half": half,
         "low": _short(low),
         "high": _short(high),
-        "infinite": read is not None and LEVEL in row.half_widths and half is None,
+        "infinite": refined and LEVEL in row.half_widths and half is None,
+        "scored": [_short(x) for x in (row.hr_label, row.hr_pred, row.abs_error)],
         "why": row.withheld or row.reason,
         "withheld": bool(row.withheld),
     }
@@ -138,7 +147,7 @@ def packed(x: FloatArray) -> str:
     x = np.asarray(x, dtype=np.float64)
     finite = np.isfinite(x)
     largest = float(np.abs(x[finite]).max(initial=0.0))
-    scale = largest / LARGEST if largest > 0 else 1.0
+    scale = max(largest / LARGEST, SMALLEST) if largest > 0 else 1.0
     whole = np.full(x.shape, MISSING, dtype="<i2")
     whole[finite] = np.rint(x[finite] / scale)
     return f"{scale!r}:{base64.b64encode(whole.tobytes()).decode('ascii')}"

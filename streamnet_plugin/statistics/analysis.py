@@ -35,6 +35,8 @@ from streamnet_plugin.wording import count
 
 NAMED = 5
 """So many recordings are named in a note, the rest are counted."""
+IS_EXACT = "p is exact given these"
+"""How a note ends that is no caution."""
 FEW_SUBJECTS = 20
 """Below so many subjects a bootstrap interval is too narrow by a margin worth a note.
 
@@ -240,6 +242,4 @@ def _ties(pairs: Sequence[PairTest]) -> list[str]:
     tied = sum(pair.test == WITH_TIES for pair in pairs)
     if not tied:
         return []
-    return [
-        f"{tied} of {count(len(pairs), 'pair')} with ties between subjects: p is exact given these"
-    ]
+    return [f"{tied} of {count(len(pairs), 'pair')} with ties between subjects: {IS_EXACT}"]

@@ -1,8 +1,9 @@
-"""Errors and coverage on parts of the windows: setup, skin tone, HR range, SNR, window length."""
+"""Errors and coverage on parts of the windows: setup, skin tone, HR, SNR, spread, window length."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -19,13 +20,21 @@ from streamnet_plugin.statistics.windows import (
 )
 from streamnet_plugin.uncertainty.subjects import share_interval
 
-HR, SNR = "HR (bpm)", "SNR (dB)"
+HR, SNR, SPREAD = "HR (bpm)", "SNR (dB)", "spread (bpm)"
 HR_EDGES = (60.0, 80.0, 100.0)
 """bpm; 60 and 100 bound the normal resting heart rate."""
 SNR_EDGES = (-5.0, 0.0, 5.0)
 """dB."""
+SPREAD_EDGES = (2.0, 5.0, 15.0)
+"""bpm; of the uncertainty before calibration, which needs no label."""
 NOMINAL = "90"
 """Coverage of the intervals that groups are checked for, %."""
+MIN_GROUP_SUBJECTS = 5
+"""The coverage of fewer people is told, but not judged or drawn."""
+OWN_SNR = (
+    "coverage is not judged by SNR: it is taken at the true HR, so a low one picks the windows "
+    "that were read wrongly, however good the intervals"
+)
 
 
 def mae_interval(rows: Sequence[WindowRow], *, level: float = 0.95, seed: int = 0) -> Interval:
@@ -35,7 +44,9 @@ def mae_interval(rows: Sequence[WindowRow], *, level: float = 0.95, seed: int = 
     return mean_interval(error, [row.person for row in good], level=level, seed=seed)
 
 
-def coverage_interval(rows: Sequence[WindowRow], nominal: str) -> Interval | None:
+def coverage_interval(
+    rows: Sequence[WindowRow], nominal: str, *, level: float = 0.95
+) -> Interval | None:
     """Share of windows, 0..1, whose calibrated interval holds the true refined HR.
 
     Every subject weighs the same, since a window of a new person is what is promised.
@@ -52,7 +63,9 @@ def coverage_interval(rows: Sequence[WindowRow], nominal: str) -> Interval | Non
         return None
     error = np.abs(column(calibrated, "hr_pred_refined") - column(calibrated, "hr_label_refined"))
     half = np.array([_or_infinite(row.half_widths[nominal]) for row in calibrated])
-    return share_interval(error <= half, [row.person for row in calibrated], by_subject=True)
+    return share_interval(
+        error <= half, [r.person for r in calibrated], by_subject=True, level=level
+    )
 
 
 def _or_infinite(width: float | None) -> float:
@@ -77,8 +90,11 @@ def group_rows(
     """Every method on every value of every group that its windows with a result have.
 
     Groups: the keys of `WindowRow.groups`, the dataset if there are several, and the ranges of the
-    true HR and of the window's SNR. The SNR is the method's own, so the windows of one SNR range
-    differ between methods.
+    true HR and of the window's SNR and spread. These two are the method's own, so the windows of
+    one range differ between methods. Coverage is not told by SNR: see `OWN_SNR`.
+
+    A warning stands where the coverage is below nominal by more than its interval at the level that
+    Holm's correction demands over all groups of one method that have `MIN_GROUP_SUBJECTS`.
     """
     datasets = len({row.dataset for row in rows}) > 1
     parts: dict[str, dict[str, dict[str, list[WindowRow]]]] = {}
@@ -87,12 +103,49 @@ def group_rows(
             for group, value in _groups_of(row, datasets).items():
                 methods = parts.setdefault(group, {}).setdefault(value, {})
                 methods.setdefault(row.method, []).append(row)
-    return tuple(
-        _group_row(group, value, method, mine, level, seed)
+    cells = [
+        (_group_row(group, value, method, mine, level, seed), mine)
         for group, values in parts.items()
         for value in sorted(values, key=_order(group))
         for method, mine in values[value].items()
-    )
+    ]
+    return _warned(cells, level)
+
+
+def _warned(
+    cells: Sequence[tuple[GroupRow, Sequence[WindowRow]]], level: float
+) -> tuple[GroupRow, ...]:
+    """The groups with warnings, Holm-corrected (see `paired.holm`) within each method.
+
+    There is no p here but an interval of any level: what would be rejected at (1 - level) / (m - r)
+    is found for r = 0, 1, ... until no more than r of the m groups are, which is Holm's step-down.
+    """
+    rows = [row for row, _ in cells]
+    for method in dict.fromkeys(row.method for row in rows):
+        judged = [i for i, row in enumerate(rows) if row.method == method and _is_judged(row)]
+        suspects = [i for i in judged if coverage_warning(rows[i].coverage, NOMINAL)]
+        rejected: list[int] = []
+        while suspects:
+            strict = 1 - (1 - level) / (len(judged) - len(rejected))
+            found = [i for i in suspects if _is_low(cells[i][1], strict)]
+            if len(found) <= len(rejected):
+                break
+            rejected = found
+            if len(rejected) == len(suspects):
+                break
+        for i in rejected:
+            warning = coverage_warning(rows[i].coverage, NOMINAL)
+            rows[i] = replace(rows[i], warning=warning)
+    return tuple(rows)
+
+
+def _is_judged(row: GroupRow) -> bool:
+    known = row.coverage is not None and row.coverage.value is not None
+    return known and row.n_subjects >= MIN_GROUP_SUBJECTS
+
+
+def _is_low(rows: Sequence[WindowRow], level: float) -> bool:
+    return bool(coverage_warning(coverage_interval(rows, NOMINAL, level=level), NOMINAL))
 
 
 def _groups_of(row: WindowRow, datasets: bool) -> dict[str, str]:
@@ -103,6 +156,8 @@ def _groups_of(row: WindowRow, datasets: bool) -> dict[str, str]:
         found[HR] = range_of(row.hr_label, HR_EDGES)
     if known(row.snr_db):
         found[SNR] = range_of(row.snr_db, SNR_EDGES)
+    if known(row.spread):
+        found[SPREAD] = range_of(row.spread, SPREAD_EDGES)
     return found
 
 
@@ -118,14 +173,17 @@ def _range_names(edges: Sequence[float]) -> list[str]:
 
 def _order(group: str) -> Callable[[str], tuple[int, str]]:
     """Ranges from low to high, other values by name."""
-    ranges = _range_names({HR: HR_EDGES, SNR: SNR_EDGES}.get(group, (0.0,)))
+    edges = {HR: HR_EDGES, SNR: SNR_EDGES, SPREAD: SPREAD_EDGES}
+    ranges = _range_names(edges.get(group, (0.0,)))
     return lambda value: (ranges.index(value) if value in ranges else 0, value)
 
 
 def _group_row(
     group: str, value: str, method: str, rows: Sequence[WindowRow], level: float, seed: int
 ) -> GroupRow:
-    coverage = coverage_interval(rows, NOMINAL)
+    coverage = coverage_interval(rows, NOMINAL, level=level)
+    if group == SNR and coverage is not None:
+        coverage = Interval(None, reason=OWN_SNR)
     return GroupRow(
         group=group,
         value=value,
@@ -134,7 +192,6 @@ def _group_row(
         n_windows=len(rows),
         mae=mae_interval(rows, level=level, seed=seed),
         coverage=coverage,
-        warning=coverage_warning(coverage, NOMINAL),
     )
 
 

@@ -19,6 +19,7 @@ class Interval:
         low, high: ends of its interval; None where there is none, then `reason` says why.
         method: how the interval was made, e.g. "BCa".
         reason: why something is missing.
+        missing: "dataset/recording" of the videos that have no value and are left out.
     """
 
     value: float | None
@@ -26,6 +27,7 @@ class Interval:
     high: float | None = None
     method: str = ""
     reason: str = ""
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,7 @@ class GroupRow:
 
     Attributes:
         mae: bpm; coverage: of the 90 % intervals, every subject weighing the same; warning: says
-            so where that is too low.
+            so where that is too low, by more than chance among all groups of the method.
     """
 
     group: str

@@ -229,13 +229,15 @@ def match_beats(true: FloatArray, read: FloatArray) -> tuple[NDArray[np.intp], N
 def waveform_metrics(
     errors: Sequence[BeatErrors],
     subjects: Sequence[Hashable],
+    videos: Sequence[str] = (),
     *,
     level: float = 0.95,
     seed: int = 0,
 ) -> dict[str, Interval]:
     """`WAVEFORM_METRICS` of one method: means over its videos (V,), with cluster intervals.
 
-    A video without a value is left out, which `reason` says beside the interval.
+    A video without a value is left out, which `reason` says beside the interval; `videos` (V,) are
+    their names, for `missing`.
     """
     found = {}
     for metric, name in WAVEFORM_METRICS.items():
@@ -246,7 +248,8 @@ def waveform_metrics(
             interval = Interval(None, reason=lost)
         elif lost:
             reason = f"{interval.reason}; {lost}" if interval.reason else lost
-            interval = replace(interval, reason=reason)
+            names = tuple(sorted(v for v, x in zip(videos, values, strict=False) if np.isnan(x)))
+            interval = replace(interval, reason=reason, missing=names)
         found[metric] = interval
     return found
 

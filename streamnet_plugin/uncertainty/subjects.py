@@ -132,9 +132,13 @@ def jackknife_interval(
 
 
 def share_interval(
-    hit: NDArray[np.bool_], subjects: Sequence[str], *, by_subject: bool = False
+    hit: NDArray[np.bool_],
+    subjects: Sequence[str],
+    *,
+    by_subject: bool = False,
+    level: float = 0.95,
 ) -> Interval:
-    """Share of windows with a property, e.g. a truth inside its interval, with a 95 % interval.
+    """Share of windows with a property, e.g. a truth inside its interval, with its interval.
 
     The one interval of coverages: that of Clopper and Pearson with an effective number of windows
     (Korn, Graubard 1998),
@@ -152,6 +156,7 @@ def share_interval(
         subjects: (n,) who each window is of.
         by_subject: every subject weighs the same, however many windows it has: the share of a
             new person's windows, which is what conformal prediction promises.
+        level: of the interval, 0..1.
 
     Returns:
         Without ends, but with a reason, for one subject.
@@ -165,23 +170,26 @@ def share_interval(
     share = float(hits.sum() / n.sum())
     if k == 1:
         return Interval(share, reason="1 subject: an interval needs at least 2")
-    return _korn_graubard(share, hits, n, windows)
+    return _korn_graubard(share, hits, n, windows, level)
 
 
-def _korn_graubard(share: float, hits: FloatArray, n: FloatArray, windows: float) -> Interval:
+def _korn_graubard(
+    share: float, hits: FloatArray, n: FloatArray, windows: float, level: float
+) -> Interval:
     """Of (k,) subjects' hits among weights n, in so many windows."""
     from scipy.stats import beta, t
 
+    tails = (1 - level) / 2, (1 + level) / 2
     k, total = len(n), float(n.sum())
     variance = k / (k - 1) * float(((hits - share * n) ** 2).sum()) / total**2
     if variance < 10.0**-DECIMALS:
         trials = total**2 / float((n**2).sum())
         method = "Clopper-Pearson, a subject as one trial"
     else:
-        small = float((t.ppf(TAILS[1], max(windows - 1, 1)) / t.ppf(TAILS[1], k - 1)) ** 2)
+        small = float((t.ppf(tails[1], max(windows - 1, 1)) / t.ppf(tails[1], k - 1)) ** 2)
         trials = min(share * (1 - share) / variance, windows) * small
         method = "Clopper-Pearson, effective number of windows (Korn and Graubard)"
     x = share * trials
-    low = 0.0 if share == 0 else float(beta.ppf(TAILS[0], x, trials - x + 1))
-    high = 1.0 if share == 1 else float(beta.ppf(TAILS[1], x + 1, trials - x))
+    low = 0.0 if share == 0 else float(beta.ppf(tails[0], x, trials - x + 1))
+    high = 1.0 if share == 1 else float(beta.ppf(tails[1], x + 1, trials - x))
     return Interval(share, low, high, method=method)

@@ -22,6 +22,7 @@ import yaml
 
 from streamnet_plugin.comparison import BenchmarkRun
 from streamnet_plugin.data.synthetic.writers import write_pure_set, write_ubfc_set
+from streamnet_plugin.training.loop import Validation
 from toolbox_adapters.rppg_toolbox import workers
 from toolbox_adapters.rppg_toolbox.launcher import run_toolbox
 from toolbox_adapters.rppg_toolbox.workers import LostVideo
@@ -377,5 +378,10 @@ def stream_trained(standin, twin_ubfc, twin_pure, trained, tmp_path_factory) -> 
     )
     # What the network learns in three epochs is not the same on every machine; which epoch is the
     # best is said here, so that it is not the last.
-    with mock.patch("streamnet_plugin.training.loop.mean_loss", side_effect=[0.5, 0.25, 0.75]):
+    losses = iter([0.5, 0.25, 0.75])
+
+    def validation(*args: object) -> Validation:
+        return Validation(next(losses))
+
+    with mock.patch("streamnet_plugin.training.validation.validation_of", validation):
         return launch(standin, config)

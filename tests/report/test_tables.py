@@ -19,6 +19,7 @@ from streamnet_plugin.report.cells import (
     Grid,
     common_mae,
     interval,
+    marks,
     number,
     p_value,
     places,
@@ -61,7 +62,7 @@ def test_small_p_values_are_bounds():
 def test_places_agree_with_a_count_of_better_values(values, higher):
     marks = places(values, higher)
     printed = {name: float(f"{v:.2f}") for name, v in values.items() if v is not None}
-    if len(printed) < 2:  # nothing was compared
+    if len(set(printed.values())) < 2:  # nothing was compared, or nothing differs
         printed = {}
     for name, value in printed.items():
         better = {v for v in printed.values() if (v > value if higher else v < value)}
@@ -94,6 +95,16 @@ def test_uncertainty_has_its_own_table_with_scores_ranked_and_coverage_not(analy
     assert a["Withheld (%)"].text == "25"
     assert a["MAE of the kept (bpm)"].text == "0.50 [0.25, 1.00]"
     assert [r[grid.columns.index("AURC (bpm)")].mark for r in grid.rows] == ["best", "second"]
+    errors = [0.0, 0.05]  # 0 by luck in a few windows is no merit
+    methods = tuple(
+        replace(m, uncertainty=replace(m.uncertainty, calibration_error=e))
+        for m, e in zip(analysed.analysis.methods, errors, strict=True)
+    )
+    lucky = replace(analysed, analysis=replace(analysed.analysis, methods=methods))
+    column = grid.columns.index("Calibration error (%)")
+    assert [r[column] for r in tables.uncertainty_table(lucky).rows] == [
+        Cell("0.00", 0.0), Cell("5.00", 5.0)
+    ]  # fmt: skip
     assert "A_net, B: 20 of 20 intervals at 95 % are infinite" in grid.notes[0]
     assert "B, setup talking: 90 % intervals cover only 70 %" in grid.notes
 
@@ -147,6 +158,72 @@ def test_methods_in_different_windows_are_ranked_on_the_common_ones_only(build):
     assert any("not marked" in note for note in grid.notes)
     rows = list(csv.DictReader(tables.to_csv(results).splitlines()))
     assert [(r["n_common_windows"], r["MAE common"]) for r in rows] == [("3", "1.0"), ("3", "2.0")]
+
+
+def with_metric(results, name, values):
+    methods = tuple(
+        replace(m, metrics={**m.metrics, name: value})
+        for m, value in zip(results.analysis.methods, values, strict=True)
+    )
+    return replace(results, analysis=replace(results.analysis, methods=methods))
+
+
+@pytest.mark.parametrize(
+    ("metric", "best"),
+    [("beat F1 (%)", "B"), ("within 3 bpm", "B"), ("MACC", "B"), ("SDNN error (ms)", "A_net")],
+)
+def test_which_way_round_is_better_is_one_rule(analysed, metric, best):
+    results = with_metric(analysed, metric, (Interval(61.0), Interval(97.0)))
+    assert marks(results, metric) == {best: "best", ({"A_net", "B"} - {best}).pop(): "second"}
+
+
+@pytest.mark.parametrize(
+    ("missing", "marked"),
+    [
+        (((), ()), True),
+        ((("PURE/00-01",), ("PURE/00-01",)), True),
+        (((), ("PURE/00-01",)), False),
+        ((("PURE/00-01",), ("PURE/01-01",)), False),
+        ((tuple(f"PURE/{i:02d}-01" for i in range(6)),) * 2, False),  # of 10 videos
+    ],
+)
+def test_beats_are_ranked_only_in_the_same_and_enough_videos(analysed, missing, marked):
+    values = [Interval(10.0 + i, missing=m) for i, m in enumerate(missing)]
+    results = with_metric(analysed, "IBI error (ms)", values)
+    assert bool(marks(results, "IBI error (ms)")) is marked
+    assert bool(marks(results, "MAE"))
+
+
+def test_methods_of_different_datasets_have_no_best(build):
+    a = build({"m1": {"s1": (1.0, 2.0)}}, dataset="UBFC-rPPG")
+    b = build({"m2": {"s1": (9.0, 8.0)}}, dataset="PURE")
+    results = replace(a, summaries=a.summaries + b.summaries, rows=a.rows + b.rows)
+    text = tables.to_markdown(results)
+    assert "**" not in text
+    assert "no window has a result of every method" in text
+    assert "common window" not in text
+
+
+def test_a_few_windows_with_a_result_mark_nobody(build):
+    few = (1.0, None, None, None)
+    results = build({"a": {"s": few}, "b": {"s": (3.0, None, None, None)}})
+    assert "**" not in tables.to_markdown(results)
+    assert "less than half of the windows have a result" in tables.to_markdown(results)
+
+
+def test_the_snr_of_other_windows_ranks_nobody(build):
+    results = build({"a": {"s": (1.0, 2.0)}, "b": {"s": (3.0, 4.0)}})
+    summaries = tuple(
+        replace(s, values={**s.values, "SNR": (float(i), 0.1)})
+        for i, s in enumerate(results.summaries)
+    )
+    results = replace(results, summaries=summaries)
+    assert marks(results, "SNR") == {"b": "best", "a": "second"}
+    rows = tuple(
+        replace(r, snr_db=None) if (r.method, r.window) == ("a", 0) else r for r in results.rows
+    )
+    assert marks(replace(results, rows=rows), "SNR") == {}
+    assert marks(replace(results, rows=rows), "MAE") == {"a": "best", "b": "second"}
 
 
 def test_a_method_without_any_result_does_not_empty_the_common_windows(build):

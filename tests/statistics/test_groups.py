@@ -2,7 +2,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from streamnet_plugin.statistics import groups
 from streamnet_plugin.statistics.bootstrap import metric_intervals
 from streamnet_plugin.statistics.groups import (
     HR_EDGES,
@@ -12,7 +15,8 @@ from streamnet_plugin.statistics.groups import (
     length_rows,
     range_of,
 )
-from streamnet_plugin.statistics.results import Interval
+from streamnet_plugin.statistics.paired import holm
+from streamnet_plugin.statistics.results import GroupRow, Interval
 from streamnet_plugin.uncertainty.assess import assess
 
 
@@ -25,15 +29,17 @@ def test_ranges_include_their_lower_end():
 
 def test_every_key_and_range_is_a_group(row):
     rows = [
-        row("A", f"s{s}", 0, 50 + 10 * s, 51 + 10 * s, snr_db=s - 3.0, groups={"skin": "IV"})
+        row("A", f"s{s}", 0, 50 + 10 * s, 51 + 10 * s, snr_db=s - 3.0, spread=s * 1.0,
+            groups={"skin": "IV"})
         for s in range(7)
-    ]
+    ]  # fmt: skip
     found = group_rows(rows)
     assert [(g.group, g.value, g.n_windows) for g in found] == [
         ("skin", "IV", 7),
         ("HR (bpm)", "<60", 1), ("HR (bpm)", "60 to <80", 2), ("HR (bpm)", "80 to <100", 2),
         ("HR (bpm)", ">=100", 2),
         ("SNR (dB)", "-5 to <0", 3), ("SNR (dB)", "0 to <5", 4),
+        ("spread (bpm)", "<2", 2), ("spread (bpm)", "2 to <5", 3), ("spread (bpm)", "5 to <15", 2),
     ]  # fmt: skip
     assert all(g.mae.value == 1 and g.n_subjects == g.n_windows for g in found)
 
@@ -90,6 +96,71 @@ def test_a_group_that_is_covered_too_rarely_is_warned_about(row):
         f"coverage {100 * cover.value:.0f} % ({100 * cover.low:.0f}-{100 * cover.high:.0f} %) "
         "is below the nominal 90 %"
     )
+
+
+def test_coverage_by_the_snr_at_the_true_heart_rate_is_no_evidence(row):
+    """A window read wrongly has its low SNR from that: intervals that hold would be warned of."""
+    rows = [
+        row("A", f"s{s}", w, 70, 70 + (9 if w == 0 else 0), snr_db=-9.0 if w == 0 else 9.0,
+            spread=1.0 if w else 9.0, half_widths={"90": 2.0})
+        for s in range(20) for w in range(10)
+    ]  # fmt: skip
+    found = {(g.group, g.value): g for g in group_rows(rows)}
+    low = found["SNR (dB)", "<-5"]
+    assert (low.coverage.value, low.warning) == (None, "")
+    assert "picks the windows that were read wrongly" in low.coverage.reason
+    assert low.mae.value == 9
+    assert found["spread (bpm)", "5 to <15"].warning.startswith("coverage 0 %")
+    assert found["spread (bpm)", "<2"].coverage.value == 1
+
+
+def in_places(row, n, hits, part=0.22):
+    """20 subjects x 4 windows in each of `n` places; in the first, `part` of them miss."""
+    rng = np.random.default_rng(3)
+    return [
+        row("A", f"s{s}", 4 * i + w, 70, 75 if i == 0 and rng.random() < part else 70,
+            snr_db=None, half_widths={"90": 2.0}, groups={"place": str(i)})
+        for i in range(n) for s in range(hits) for w in range(4)
+    ]  # fmt: skip
+
+
+def test_among_many_groups_more_is_needed_for_a_warning(row):
+    def warnings(rows):
+        return [g.value for g in group_rows(rows) if g.warning]
+
+    alone, many = in_places(row, 1, 20), in_places(row, 24, 20)
+    assert "0" in warnings(alone)
+    assert warnings(many) == []
+    assert warnings(in_places(row, 24, 20, part=0.6)) == ["0"]
+
+
+P = st.sampled_from([0.0005, 0.002, 0.004, 0.006, 0.009, 0.012, 0.02, 0.03, 0.049, 0.2, 0.9])
+
+
+@given(st.lists(P, min_size=1, max_size=9))
+def test_the_step_down_is_holms(p):
+    """Intervals of any level decide as Holm-corrected p values do."""
+    cells = [
+        (
+            GroupRow("g", str(i), "A", 9, 9, Interval(1.0),
+                     Interval(0.5, 0.3, 0.8 if x <= 0.05 else 0.95)),
+            [i],
+        )
+        for i, x in enumerate(p)
+    ]  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(groups, "_is_low", lambda rows, level: p[rows[0]] <= 1 - level + 1e-12)
+        warned = [bool(row.warning) for row in groups._warned(cells, 0.95)]
+    assert warned == [x <= 0.05 + 1e-12 for x in holm(p)]
+
+
+def test_few_people_are_not_judged():
+    low = Interval(0.5, 0.3, 0.8)
+    few, some = (GroupRow("g", "v", "A", n, 40, Interval(1.0), low) for n in (4, 5))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(groups, "_is_low", lambda rows, level: True)
+        found = groups._warned([(few, []), (some, [])], 0.95)
+    assert [bool(row.warning) for row in found] == [False, True]
 
 
 @pytest.mark.parametrize(

@@ -183,3 +183,10 @@ def test_means_over_videos_with_intervals_over_subjects():
     assert "1 of 3 videos" in few.reason
     assert waveform_metrics(errors[:8], list(range(8)))["IBI error (ms)"].reason == ""
     assert waveform_metrics([], [])["IBI error (ms)"].reason == "there are no waveforms"
+
+
+def test_videos_without_a_value_are_named():
+    errors = [BeatErrors(f1=90.0, ibi_error=20.0), BeatErrors(f1=50.0, reason="short")]
+    found = waveform_metrics(errors, ["s1", "s2"], ["PURE/b", "PURE/a"])
+    assert found["IBI error (ms)"].missing == ("PURE/a",)
+    assert found["beat F1 (%)"].missing == ()

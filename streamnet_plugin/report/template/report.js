@@ -43,11 +43,11 @@ document.querySelectorAll("table.sortable").forEach((table) => {
   });
 });
 
-// On paper everything is open.
+// On paper everything is open but long listings, which are in results.json.
 (() => {
   let closed = [];
   window.addEventListener("beforeprint", () => {
-    closed = [...document.querySelectorAll("details:not([open])")];
+    closed = [...document.querySelectorAll("details:not([open]):not(.code)")];
     closed.forEach((details) => { details.open = true; });
   });
   window.addEventListener("afterprint", () => closed.forEach((details) => { details.open = false; }));
@@ -167,6 +167,13 @@ function path(values, time, place, backwards = false) {
   const chosen = () => boxes.filter((box) => box.checked).map((box) => Number(box.value));
   const number = (v, digits = 1) => (v === null ? "—" : v.toFixed(digits));
   const look = (m) => `m${m % 8}`;
+  const refined = "refined peak of the spectrum";
+  const kind = (rows) => {
+    const known = rows.filter((r) => r.read !== null);
+    const n = known.filter((r) => r.refined).length;
+    if (n === 0 && known.length) return index.by;
+    return n === known.length ? refined : `${refined} where there is one, else ${index.by}`;
+  };
 
   function list() {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -249,7 +256,7 @@ function path(values, time, place, backwards = false) {
   }
 
   function drawSpectra(cuts, rows, width) {
-    const made = panel("Spectrum", "Upright lines: HR as read (colour) and true HR (dashed). Grey: spectrum of the true BVP.");
+    const made = panel("Spectrum", `Upright lines: HR as read (colour) and true HR (dashed), ${kind(rows)}. Grey: spectrum of the true BVP.`);
     const [low, high] = index.band.map((hz) => 60 * hz);
     const bpm = Array.from({ length: Math.floor(2 * (high - low)) + 1 }, (_, i) => low + i / 2);
     const hz = bpm.map((v) => v / 60);
@@ -265,7 +272,7 @@ function path(values, time, place, backwards = false) {
   function drawTrack(width) {
     const shown = chosen();
     const rows = state.data.rows.filter((r) => shown.includes(r.m));
-    const made = panel("Heart rate over the windows", "Dashed: true HR. Bars: calibrated 90 % intervals, dotted where infinite. Hollow: better withheld.");
+    const made = panel("Heart rate over the windows", `HR of the ${kind(rows)}. Dashed: true HR. Bars: calibrated 90 % intervals, dotted where infinite. Hollow: better withheld.`);
     const spans = state.data.spans;
     const ends = [Math.min(...spans.map(([, t]) => t[0])), Math.max(...spans.map(([, t]) => t[1]))];
     const values = rows.flatMap((r) => [r.true, r.read, r.low, r.high]).filter((v) => v !== null);
@@ -313,18 +320,25 @@ function path(values, time, place, backwards = false) {
       if (words) made.className = words;
       row.append(made);
     };
-    [["Method", "words"], ["Window (s)"], ["True HR"], ["HR read"], ["90 % interval (bpm)"], ["Error (bpm)"], ["Note", "words"]].forEach(([text, words]) => cell(head, text, words, "th"));
+    const rows = state.data.rows.filter((r) => shown.includes(r.m)).sort((a, b) => a.w - b.w || a.m - b.m);
+    const all = rows.every((r) => r.refined || r.read === null) ? ", refined" : "";
+    [["Method", "words"], ["Window (s)"], [`True HR${all}`], [`HR read${all}`], [`Error${all} (bpm)`], ["90 % interval (bpm)"],
+      [`True HR, ${index.by}`], [`HR read, ${index.by}`], [`Error, ${index.by} (bpm)`], ["Note", "words"]].forEach(([text, words]) => cell(head, text, words, "th"));
     const body = table.createTBody();
-    state.data.rows.filter((r) => shown.includes(r.m)).sort((a, b) => a.w - b.w || a.m - b.m).forEach((r) => {
+    rows.forEach((r) => {
       const row = body.insertRow();
       const interval = r.infinite ? "infinite" : r.low === null ? "—" : `${number(r.low)} to ${number(r.high)}`;
       const note = r.withheld ? `withheld: ${r.why}` : r.why && `no result: ${r.why}`;
       cell(row, index.methods[r.m], "words", "th");
-      [`${r.t[0]} to ${r.t[1]}`, number(r.true), number(r.read), interval, number(r.error, 2)].forEach((text) => cell(row, text));
+      const [scored, fine] = [r.scored, [r.true, r.read, r.error]].map((three) => three.map((v) => number(v, 2)));
+      [`${r.t[0]} to ${r.t[1]}`, ...fine, interval, ...scored].forEach((text) => cell(row, text));
       cell(row, note, "words wrap");
     });
     scroll.append(table);
-    place.append(scroll);
+    const line = document.createElement("p");
+    line.className = "key";
+    line.textContent = `Refined: ${refined}, interpolated between the FFT's frequencies; the intervals are about it, and windows are withheld by it. ${index.by}: what the table's MAE and the tests are made of.`;
+    place.append(line, scroll);
   }
 
   function draw() {

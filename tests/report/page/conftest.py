@@ -154,7 +154,7 @@ def _analysis(methods, rows, n_subjects, typical, rng):
         ),
         groups=tuple(
             GroupRow(
-                "setup", v, m, 3, 9, _around(maes[m] * k),
+                "setup", v, m, 6, 9, _around(maes[m] * k),
                 Interval(0.53, 0.48, 0.58) if v == "talking" else Interval(0.93, 0.85, 0.97),
                 "the 90 % intervals cover 53 % (48-58 %)" if v == "talking" else "",
             )

@@ -17,6 +17,7 @@ import pytest
 from streamnet_plugin.report.figures import as_pictures
 from streamnet_plugin.report.html import write_report
 from streamnet_plugin.signal.spectrum import refined_spectrum
+from streamnet_plugin.statistics.results import Interval
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 PATIENCE_MS = 120_000
@@ -118,7 +119,7 @@ def test_a_column_sorts_both_ways_also_from_the_keyboard(visit, report):
     assert head.get_attribute("aria-sort") == "none"
     assert column(page, 1) == ["GREEN", "POS", "STREAMNet"]
     page.locator("#table thead button", has_text="Withheld").click()
-    assert column(page, 10) == ["0", "0", "33"]
+    assert column(page, 11) == ["0", "0", "33"]
 
 
 def test_numbers_sort_as_numbers_and_what_is_missing_comes_last(visit, analysed, tmp_path):
@@ -175,8 +176,13 @@ def test_the_viewer_draws_what_is_chosen(visit, report, analysed):
     low, high = row.hr_pred - row.half_widths["90"], row.hr_pred + row.half_widths["90"]
     cells = page.locator("#viewer tbody tr").nth(7).locator("td").all_inner_texts()
     assert cells[0] == "20 to 30"
-    shown = [float(v) for v in cells[3].split(" to ")]
+    shown = [float(v) for v in cells[4].split(" to ")]
     assert shown == pytest.approx([low, high], abs=0.11)
+    true, read, error = (float(cell) for cell in cells[1:4])
+    assert error == pytest.approx(abs(read - true), abs=1e-6)
+    heads = page.locator("#viewer thead th").all_inner_texts()
+    assert heads[2:5] == ["True HR, refined", "HR read, refined", "Error, refined (bpm)"]
+    assert heads[6:9] == ["True HR, FFT", "HR read, FFT", "Error, FFT (bpm)"]
 
 
 def test_methods_can_be_taken_away(visit, report):
@@ -242,9 +248,73 @@ def test_paper_is_white_open_and_without_controls(visit, report):
         assert not controls.is_visible()
     assert page.locator("#viewer svg").first.is_visible()
     page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
-    assert page.locator("details:not([open])").count() == 0
+    assert page.locator("details:not(.code):not([open])").count() == 0
+    assert page.locator("details.code[open]").count() == 0
+    for listing in page.locator("details.code").all():
+        assert listing.inner_text() == "in results.json"
     page.evaluate("window.dispatchEvent(new Event('afterprint'))")
     assert page.locator("details[open]").count() == 0
+
+
+LANDSCAPE, PORTRAIT = 1032, 703
+"""Inner widths of A4 with these margins, CSS pixels."""
+
+
+def test_paper_cuts_no_column(visit, wide_report):
+    """The widest table there is: every metric with its interval, names of 40 letters."""
+    page = visit(wide_report, width=LANDSCAPE)
+    page.emulate_media(media="print")
+    assert page.locator("#table").evaluate("e => getComputedStyle(e).page") == "wide"
+    assert page.locator("#table thead th").count() > 20
+    assert (
+        page.locator("#table table").evaluate("e => e.getBoundingClientRect().right") <= LANDSCAPE
+    )
+    page.set_viewport_size({"width": PORTRAIT, "height": 844})
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    right = "e => [...e.querySelectorAll('table')].map(t => t.getBoundingClientRect().right)"
+    for section in ("#tests", "#conditions", "#agreement", "#failures", "#recordings"):
+        tables = page.locator(section).evaluate(right)
+        assert tables
+        assert max(tables) <= PORTRAIT, section
+
+
+@pytest.fixture(scope="module")
+def wide_report(analysed, waves, tmp_path_factory):
+    names = ("beat F1 (%)", "IBI error (ms)", "RMSSD error (ms)", "SDNN error (ms)",
+             "MAE (refined)", "MAPE", "MACC", "within 5 bpm", "within 10 bpm")  # fmt: skip
+    long = {"STREAMNet": "PURE_PURE_UBFC_deepphys_with_a_long_name"}
+    wide = Interval(-100.25, -200.25, -50.25)
+
+    def named(items, *fields):
+        return tuple(
+            replace(x, **{f: long.get(getattr(x, f), getattr(x, f)) for f in fields}) for x in items
+        )
+
+    methods = tuple(
+        replace(m, metrics={**m.metrics, **dict.fromkeys(names, wide)})
+        for m in named(analysed.analysis.methods, "method")
+    )
+    results = replace(
+        analysed, rows=named(analysed.rows, "method"),
+        summaries=named(analysed.summaries, "method"),
+        analysis=replace(
+            analysed.analysis, methods=methods, pairs=named(analysed.analysis.pairs, "a", "b"),
+            groups=named(analysed.analysis.groups, "method"),
+        ),
+    )  # fmt: skip
+    path = tmp_path_factory.mktemp("wide") / "report.html"
+    picture = as_pictures(analysed)["group-setup"]
+    pictures = {"group-setup": picture, "bland-altman-x": picture}
+    return write_report(results, path, named(waves, "method"), pictures=pictures).as_uri()
+
+
+def test_on_a_phone_the_tests_answer_first_and_in_low_rows(visit, report):
+    page = visit(report, width=390)
+    head = page.locator("#tests thead th", has_text="Significant").first
+    box = head.bounding_box()
+    assert box["x"] + box["width"] <= 390
+    for row in page.locator("#tests tbody tr").all()[:2]:
+        assert row.bounding_box()["height"] < 80
 
 
 def test_names_do_not_run(visit, make_results, make_waveforms, tmp_path):

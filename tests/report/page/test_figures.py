@@ -177,6 +177,33 @@ def test_coverage_that_is_too_low_is_hollow(drawn):
     assert figure.alt.count("(too low)") == 3
 
 
+def test_how_many_stand_behind_a_point_is_below_it(analysed):
+    groups = tuple(
+        replace(g, n_windows=7 if g.method == "POS" else 9) for g in analysed.analysis.groups
+    )
+    drawn = figures.group_errors(without(analysed, groups=groups), "setup")
+    assert [label.get_text() for label in axes_of(drawn).get_xticklabels()] == [
+        "steady\n6 subj.\n7-9 win.", "talking\n6 subj.\n7-9 win."
+    ]  # fmt: skip
+    assert "steady (6 subjects, 7-9 windows): STREAMNet" in drawn.alt
+
+
+def test_coverage_of_a_few_people_is_not_drawn(analysed):
+    groups = tuple(
+        replace(g, n_subjects=4 if g.value == "steady" else 5) for g in analysed.analysis.groups
+    )
+    drawn = figures.group_coverage(without(analysed, groups=groups), "setup")
+    labels = [label.get_text() for label in axes_of(drawn).get_xticklabels()]
+    assert [label.partition("\n")[0] for label in labels] == ["talking"]
+    assert "values of 5 or more subjects" in axes_of(drawn).get_xlabel()
+    assert "steady" in figures.group_errors(without(analysed, groups=groups), "setup").alt
+
+
+def test_the_axes_say_which_heart_rate_their_errors_are_of(analysed):
+    assert "refined" in axes_of(figures.risk_coverage(analysed)).get_ylabel()
+    assert "by FFT" in axes_of(figures.forest(analysed)).get_xlabel()
+
+
 def test_a_group_without_intervals_has_no_coverage_figure(analysed):
     groups = tuple(replace(g, coverage=None) for g in analysed.analysis.groups)
     results = without(analysed, groups=groups)

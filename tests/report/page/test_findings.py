@@ -79,7 +79,8 @@ def test_equal_errors_share_the_place(complete):
         ({"POS": (-1.0, 0.2), "GREEN": (-2.0, 0.01)}, "Only against 1 of 2"),
         ({"POS": (-1.0, 0.2), "GREEN": (-2.0, 0.05)}, "No"),
         ({"POS": (1.0, 0.01), "GREEN": (2.0, 0.01)}, "No"),
-        ({"GREEN": (-2.0, 0.01)}, "Only against 1 of 2"),
+        ({"GREEN": (-2.0, 0.01)}, "Only against 1 of 2; against 1 it cannot be told"),
+        ({"GREEN": (-2.0, 0.2)}, "No against 1 of 2; against 1 it cannot be told"),
     ],
 )
 def test_significance_in_a_few_words(complete, others, short):
@@ -111,10 +112,42 @@ def test_too_few_subjects_are_said_and_no_p_is_made_up(complete):
         PairTest("STREAMNet", m, 1, NOTHING, None, None, NOTHING, reason="1 subject is too few")
         for m in ("POS", "GREEN")
     )
-    found = find(without(complete, pairs=untested))
-    assert found.answers[1].short == "Cannot be told with 5 subjects"
-    assert found.answers[1].detail == "1 subject is too few."
+    found = find(without(complete, pairs=untested, ranks=None))
+    assert found.answers[1].short == "Cannot be told"
+    assert found.answers[1].detail.startswith(
+        "Against POS and GREEN it cannot be told: 1 subject is too few."
+    )
     assert not any("p =" in s for s in found.sentences)
+
+
+def test_every_reason_why_there_is_no_test_is_told_of_its_own_methods(complete):
+    untested = tuple(
+        PairTest("STREAMNet", m, 9, NOTHING, None, None, NOTHING, reason=reason)
+        for m, reason in (("POS", "4 of them with a difference"), ("GREEN", "5 of them"))
+    )
+    detail = answers(without(complete, pairs=untested))[1].detail
+    assert "Against POS it cannot be told: 4 of them with a difference." in detail
+    assert "Against GREEN it cannot be told: 5 of them." in detail
+
+
+@pytest.mark.parametrize(
+    ("p", "nemenyi", "says"),
+    [
+        (0.006, (), "differ (Friedman's test, p = 0.006, 6 subjects), though no test says which"),
+        (
+            0.0004,
+            (("GREEN", "STREAMNet", 0.01), ("POS", "STREAMNet", 0.2)),
+            "differ (Friedman's test, p < 0.001, 6 subjects); Nemenyi's test tells STREAMNet from "
+            "GREEN.",
+        ),
+        (0.2, (), ""),
+    ],
+)
+def test_friedmans_test_stands_in_the_summary_where_it_finds_something(complete, p, nemenyi, says):
+    ranks = replace(complete.analysis.ranks, p=p, nemenyi=nemenyi)
+    found = find(without(pairs(complete, POS=(-1.0, 0.2), GREEN=(-2.0, 0.3)), ranks=ranks))
+    assert says in found.answers[1].detail
+    assert ("Friedman" in " ".join(found.sentences)) == bool(says)
 
 
 def test_old_results_are_not_tested(complete):
@@ -154,8 +187,101 @@ def test_withheld_windows_are_counted(complete):
 
 def test_all_withheld_is_trusted_nowhere(complete):
     results = changed(complete, "STREAMNet", n_withheld=15, kept_mae=NOTHING)
-    assert answers(results)[2].short.startswith("Nowhere")
+    assert answers(results)[2].short == "In every window: all 15 are withheld"
+    assert answers(results)[2].detail == "None of STREAMNet's heart rates is to be relied on."
     assert "none stays" in find(results).sentences[-1]
+
+
+@pytest.fixture
+def harmless(complete, make_results):
+    """24 subjects, small errors, nothing withheld, nothing noted."""
+    made = make_results(n_subjects=24, n_windows=1)
+    rows = tuple(replace(r, abs_error=min(r.abs_error, 9.0)) for r in made.rows if r.abs_error)
+    analysis = replace(made.analysis, groups=(), notes=())
+    return replace(made, rows=rows, notes=(), failures=(), analysis=analysis)
+
+
+def test_no_warning_where_there_is_none(harmless):
+    assert find(harmless).cautions == ()
+    assert answers(harmless)[2].short == "No warning"
+
+
+def test_what_a_small_mean_error_hides_is_a_warning(harmless):
+    """Gross errors, withheld windows and few people, each of the best method, each counted."""
+    far = {("STREAMNet", "subject1"), ("STREAMNet", "subject7"), ("POS", "subject3")}
+    rows = tuple(
+        replace(r, abs_error=10.5) if (r.method, r.recording) in far else r for r in harmless.rows
+    )
+    gross = replace(harmless, rows=rows)
+    assert find(gross).cautions == (
+        "STREAMNet: 2 of 24 windows are off by more than 10 bpm, in 2 recordings.",
+    )
+    assert answers(gross)[2].short == "1 caution"
+    withheld = changed(harmless, "STREAMNet", n_withheld=7)
+    assert find(withheld).cautions == ("STREAMNet: 7 of 24 windows are better withheld.",)
+    few = replace(harmless, rows=tuple(r for r in harmless.rows if r.subject < "s19"))
+    assert find(few).cautions == ("10 subjects: fewer than 20 say little of people at large.",)
+    noted = without(few, notes=("10 subjects: too few for this",))
+    assert find(noted).cautions == ("10 subjects: too few for this.",)
+
+
+def test_that_p_is_exact_is_no_caution(harmless):
+    note = "3 of 3 pairs with ties between subjects: p is exact given these"
+    assert find(without(harmless, notes=(note,))).cautions == ()
+
+
+def test_methods_that_share_no_window_have_no_best(complete):
+    """Two datasets: the order of their errors says nothing."""
+    rows = tuple(
+        replace(r, dataset="PURE") if r.method == "POS" else r
+        for r in complete.rows
+        if r.method != "GREEN"
+    )
+    results = replace(complete, rows=rows, summaries=complete.summaries[:2])
+    found = find(results)
+    assert [a.short for a in found.answers] == [
+        "Cannot be told", "Cannot be told", "Not as a comparison"
+    ]  # fmt: skip
+    assert "smallest" not in " ".join(found.sentences)
+
+
+def test_a_method_alone_is_not_called_the_best(complete):
+    alone = replace(
+        complete, summaries=complete.summaries[:1],
+        rows=tuple(r for r in complete.rows if r.method == "STREAMNet"),
+    )  # fmt: skip
+    first = find(alone).sentences[0]
+    assert first.startswith("STREAMNet has an MAE of")
+    assert first.endswith("there is no other method to compare.")
+    assert "smallest" not in answers(alone)[0].detail
+
+
+def test_where_all_are_alike_nobody_is_the_best_or_the_next(complete):
+    tied = complete
+    for method in ("STREAMNet", "POS", "GREEN"):
+        tied = changed(tied, method, metrics={"MAE": Interval(1.0, 0.5, 1.5)})
+    found = find(tied)
+    assert found.answers[0].short == "None"
+    assert "all 3 methods have the same" in found.answers[0].detail
+    assert "next" not in " ".join(found.sentences)
+    two = changed(tied, "GREEN", metrics={"MAE": Interval(2.0, 1.0, 3.0)})
+    assert "The next, GREEN, has 2.00 bpm" in find(two).sentences[1]
+
+
+def test_the_error_of_a_place_is_that_of_the_windows_it_was_given_for(analysed):
+    n, maes = common_windows(analysed)
+    detail = answers(analysed)[0].detail
+    assert f"MAE {maes['STREAMNet']:.2f} bpm, 6 subjects" in detail
+    assert f"in the {n} windows in which all have a result" in detail
+
+
+def test_numbers_have_a_true_minus_and_zero_has_none():
+    assert told(Interval(-0.001, -3.5, 0.2)) == "0.00 bpm (−3.50 to 0.20)"
+
+
+def test_subjects_are_those_of_the_method(complete):
+    rows = tuple(r for r in complete.rows if r.method != "STREAMNet" or r.subject != "s1")
+    assert ", 4 subjects" in answers(replace(complete, rows=rows))[0].detail
 
 
 def test_cautions_begin_with_what_holds_for_all_and_then_the_best(analysed):
@@ -192,6 +318,7 @@ def test_the_same_caution_of_several_methods_is_one_line(complete):
     infinite = "windows the 90 % interval is infinite: too few subjects to calibrate it."
     assert find(results).cautions == (
         f"STREAMNet and POS: in 4 of 15 {infinite}",
+        "5 subjects: fewer than 20 say little of people at large.",
         "POS: every window is withheld.",
         "GREEN: the 90 % intervals cover only 80 % of windows.",
         f"GREEN: in 9 of 15 {infinite}",

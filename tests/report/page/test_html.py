@@ -15,7 +15,7 @@ import pytest
 from streamnet_plugin.report.figures import Picture, as_pictures
 from streamnet_plugin.report.html import render, write_report
 from streamnet_plugin.report.svg import inline
-from streamnet_plugin.report.tables import caption
+from streamnet_plugin.report.tables import caption, main_table
 from streamnet_plugin.statistics.results import Interval, PairTest
 
 VOID = {"meta", "link", "input", "br", "hr", "img"}
@@ -123,28 +123,68 @@ def test_the_table_has_intervals_coverage_and_what_is_missing(analysed, page):
     table = page.tables[0]
     assert table[0] == [
         "Method", "Variant", "MAE (bpm)", "RMSE (bpm)", "Pearson", "SNR (dB)", "within 3 bpm (%)",
-        "PICP of the 90 % interval (%)", "Width of the 90 % interval (bpm)", "Withheld (%)",
-        "MAE of the rest (bpm)", "No result / windows",
+        "PICP of the 90 % interval (%)", "Width of the 90 % interval (bpm)",
+        "MAE in 15 common windows (bpm)", "Withheld (%)", "MAE of the rest (bpm)",
+        "No result / windows",
     ]  # fmt: skip
     assert [row[0] for row in table[1:]] == ["STREAMNet", "POS", "GREEN"]
     mae = analysed.analysis.methods[1].metrics["MAE"]
     assert f"{mae.value:.2f}" in table[2][2]
     assert f"{mae.low:.2f} to {mae.high:.2f}" in table[2][2]
     assert table[2][7].startswith("88")
-    assert table[2][9] == "33"
+    assert table[2][10] == "33"
     kept = analysed.analysis.methods[1].kept_mae
-    assert table[2][10].startswith(f"{kept.value:.2f}")
-    assert table[3][10:] == ["—", "3 / 18"]
+    assert table[2][11].startswith(f"{kept.value:.2f}")
+    assert table[3][11:] == ["—", "3 / 18"]
 
 
 def test_best_and_second_are_marked_where_methods_compare(analysed):
-    assert "No best is marked" in small(analysed).text
+    page = small(analysed)
+    assert "only the column over the common ones compares" in page.text
+    column = page.tables[0][0].index("MAE in 15 common windows (bpm)")
+    assert [("(best)" in row[2], "(best)" in row[column]) for row in page.tables[0][1:]] == [
+        (False, True), (False, False), (False, False)
+    ]  # fmt: skip
     rows = tuple(r for r in analysed.rows if r.recording != "subject2")
     table = small(replace(analysed, rows=rows)).tables[0]
     assert "(best)" in table[1][2]
     assert "(second)" in table[2][2]
     assert "(best)" in table[1][4]  # Pearson: the highest
     assert "(best)" not in table[3][2]
+
+
+def test_the_page_marks_what_the_tables_mark(analysed):
+    """In the page and in Markdown the same cells, F1 (higher is better) among them."""
+    rows = tuple(r for r in analysed.rows if r.recording != "subject2")
+    results = replace(analysed, rows=rows)
+    f1 = {"STREAMNet": 97.1, "POS": 76.9, "GREEN": 61.4}
+    methods = tuple(
+        replace(m, metrics={**m.metrics, "beat F1 (%)": Interval(f1[m.method])})
+        for m in results.analysis.methods
+    )
+    results = replace(results, analysis=replace(results.analysis, methods=methods))
+    table = small(results).tables[0]
+    beats = table[0].index("beat F1 (%)")
+    assert [row[beats] for row in table[1:]] == ["97.10 (best)", "76.90 (second)", "61.40"]
+    grid = main_table(results)
+    for name in ("MAE (bpm)", "RMSE (bpm)", "Pearson", "SNR (dB)"):
+        page = [
+            next((m for m in ("best", "second") if f"({m})" in row[table[0].index(name)]), "")
+            for row in table[1:]
+        ]
+        assert page == [row[grid.columns.index(name)].mark for row in grid.rows]
+        assert "best" in page
+
+
+def test_columns_without_a_mark_are_named(analysed):
+    rows = tuple(r for r in analysed.rows if r.recording != "subject2")
+    lost = {"STREAMNet": (), "POS": ("UBFC-rPPG/subject1",), "GREEN": ()}
+    methods = tuple(
+        replace(m, metrics={**m.metrics, "IBI error (ms)": Interval(20, missing=lost[m.method])})
+        for m in analysed.analysis.methods
+    )
+    results = replace(analysed, rows=rows, analysis=replace(analysed.analysis, methods=methods))
+    assert "Not in IBI error (ms): the methods lack different videos there" in small(results).text
 
 
 def test_published_rows_are_marked_as_not_measured(analysed):
@@ -164,8 +204,8 @@ def test_published_rows_are_marked_as_not_measured(analysed):
 def test_tests_failures_and_provenance_are_there(page):
     pairs = page.tables[1]
     assert pairs[1][:2] == ["STREAMNet", "POS"]
-    assert pairs[1][3:6] == ["0.010", "0.210", "no"]
-    assert pairs[2][3:6] == ["0.010", "0.030", "yes"]
+    assert [pairs[1][i] for i in (2, 4, 5)] == ["no", "0.010", "0.210"]
+    assert [pairs[2][i] for i in (2, 4, 5)] == ["yes", "0.010", "0.030"]
     assert "Friedman's test over 6 subjects: χ² = 9.00, p = 0.011." in page.text
     repeated = next(t for t in page.tables if "ICC" in t[0])
     assert repeated[1][:2] == ["STREAMNet", "windows of a recording"]
@@ -176,13 +216,67 @@ def test_tests_failures_and_provenance_are_there(page):
         assert fact in page.text
 
 
+@pytest.mark.parametrize(
+    ("interval", "known"),
+    [
+        (Interval(2.0, 1.0, 4.0), True),
+        (Interval(0.5, 0.3, 0.9), True),
+        (Interval(6.12, 0.01, 2569.08), False),
+        (Interval(2.0, 1.0, 10.5), False),  # a factor above 10
+        (Interval(150.0, 100.0, 300.0), False),  # wider than all HR of the convention, 162 bpm
+        (Interval(0.0, 0.0, 0.5), False),
+    ],
+)
+def test_a_range_that_says_nothing_is_not_known(analysed, interval, known):
+    methods = tuple(
+        replace(m, repeatability=tuple(replace(r, within_sd=interval) for r in m.repeatability))
+        for m in analysed.analysis.methods
+    )
+    results = replace(analysed, analysis=replace(analysed.analysis, methods=methods))
+    page = Page(render(results, pictures={"bland-altman-x": Picture("t", "a", "<svg></svg>")}))
+    cell = next(t for t in page.tables if "ICC" in t[0])[1][2]
+    assert cell.startswith(f"{interval.value:.2f}")
+    assert ("interval not known (6 subjects)" in cell) is not known
+    assert (f"to {interval.high:.2f}" in cell) is known
+
+
+@pytest.mark.parametrize(
+    ("icc", "known"), [(Interval(0.9, 0.4, 0.99), True), (Interval(1.0, -0.5, 1.0), False)]
+)
+def test_an_icc_that_may_be_anything_is_not_known(analysed, icc, known):
+    methods = tuple(
+        replace(m, repeatability=tuple(replace(r, icc=icc) for r in m.repeatability))
+        for m in analysed.analysis.methods
+    )
+    results = replace(analysed, analysis=replace(analysed.analysis, methods=methods))
+    page = Page(render(results, pictures={"bland-altman-x": Picture("t", "a", "<svg></svg>")}))
+    cell = next(t for t in page.tables if "ICC" in t[0])[1][4]
+    assert ("not known" in cell) is not known
+
+
+def test_a_group_says_why_its_coverage_is_not_judged(analysed):
+    groups = tuple(
+        replace(g, coverage=Interval(None, reason="SNR is no evidence"), warning="")
+        for g in analysed.analysis.groups
+    )
+    results = replace(analysed, analysis=replace(analysed.analysis, groups=groups))
+    page = Page(render(results, pictures={"group-setup": Picture("t", "a", "<svg></svg>")}))
+    row = next(t for t in page.tables if t[0][0] == "Group")[1]
+    assert row[4] == "—"
+    assert row[-1] == "SNR is no evidence"
+
+
+def test_the_page_says_which_heart_rate_a_figure_is_of(page):
+    assert "Errors, ranks and tests are of the HR by FFT; spread, calibrated" in page.text
+
+
 def test_why_there_is_no_test(analysed):
     nothing = Interval(None, reason="two subjects")
     pair = PairTest("POS", "GREEN", 2, nothing, None, None, nothing, reason="two are too few")
     ranks = replace(analysed.analysis.ranks, p=None, critical_difference=None, reason="too few")
     analysis = replace(analysed.analysis, pairs=(pair,), ranks=ranks)
     page = small(replace(analysed, analysis=analysis))
-    assert page.tables[1][1][5] == "cannot be told"
+    assert page.tables[1][1][2] == "cannot be told"
     assert page.tables[1][1][8] == "two are too few"
     assert "No test of all methods at once: too few." in page.text
 

@@ -24,6 +24,10 @@ def test_packed_waveforms_come_back(x):
     assert error <= largest / 65534 * 1.001 + 1e-300
 
 
+def test_the_smallest_of_all_numbers_does_not_divide_by_zero():
+    assert np.abs(unpacked(packed(np.array([5e-324])))).max() < 1e-300
+
+
 def test_a_sample_takes_two_bytes():
     x = np.sin(np.arange(1800))
     assert len(packed(x)) < 1800 * 2 * 4 / 3 + 40
@@ -79,6 +83,20 @@ def test_no_result_and_infinite_intervals_are_told_apart(analysed, waves):
     rows = tuple(replace(r, half_widths={"90": None}) for r in analysed.rows)
     endless = trees(replace(analysed, rows=rows), waves)[0]["rows"]
     assert all(r["infinite"] and r["half"] is None for r in endless)
+
+
+def test_heart_rates_error_and_interval_of_a_window_are_of_one_kind(analysed):
+    """By FFT the error is 0, by the refined peak 24.5 bpm: neither number beside the other's."""
+    coarse = {"hr_label": 79.1, "hr_pred": 79.1, "abs_error": 0.0}
+    fine = {"hr_label_refined": 54.6, "hr_pred_refined": 79.1, "half_widths": {"90": 9.9}}
+    row = replace(analysed.rows[0], **coarse, **fine)
+    tree = trees(replace(analysed, rows=(row,)), [])[0]["rows"][0]
+    assert (tree["true"], tree["read"], tree["error"]) == (54.6, 79.1, 24.5)
+    assert (tree["half"], tree["refined"], tree["scored"]) == (9.9, True, [79.1, 79.1, 0.0])
+    row = replace(row, hr_pred_refined=None)  # then all are by FFT, which has no interval
+    tree = trees(replace(analysed, rows=(row,)), [])[0]["rows"][0]
+    assert (tree["true"], tree["read"], tree["error"], tree["half"]) == (79.1, 79.1, 0.0, None)
+    assert not tree["infinite"]
 
 
 def test_recordings_without_waveforms_keep_their_windows(analysed):
