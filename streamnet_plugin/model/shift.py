@@ -31,8 +31,15 @@ def no_shift(x: Tensor, segment: int) -> Tensor:
     return x
 
 
+def exporting() -> bool:
+    """Whether a graph is made of what is computed: for a compiler, ONNX or OpenVINO."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+
+
 def _shift(x: Tensor, segment: int, wrap: bool) -> Tensor:
     third = x.shape[1] // 3
+    if exporting():
+        return _shift_of_graph(x, segment, third, wrap)
     frames = x.view(-1, segment, *x.shape[1:])  # (N, segment, C, H, W)
     out = torch.empty_like(x)
     shifted = out.view(-1, segment, *x.shape[1:])
@@ -43,3 +50,15 @@ def _shift(x: Tensor, segment: int, wrap: bool) -> Tensor:
     shifted[:, 0, behind] = frames[:, -1, behind] if wrap else 0
     shifted[:, :, 2 * third :] = frames[:, :, 2 * third :]
     return out
+
+
+def _shift_of_graph(x: Tensor, segment: int, third: int, wrap: bool) -> Tensor:
+    """The same without writing into a tensor's parts, which graphs cannot say."""
+    frames = x.unflatten(0, (-1, segment))
+    ahead, behind = frames[:, :, :third], frames[:, :, third : 2 * third]
+    first, last = ahead[:, :1], behind[:, -1:]
+    if not wrap:
+        first, last = torch.zeros_like(first), torch.zeros_like(last)
+    ahead = torch.cat([ahead[:, 1:], first], dim=1)
+    behind = torch.cat([last, behind[:, :-1]], dim=1)
+    return torch.cat([ahead, behind, frames[:, :, 2 * third :]], dim=2).flatten(0, 1)
