@@ -19,13 +19,16 @@ if TYPE_CHECKING:
     from streamnet_plugin.config import load_config
     from streamnet_plugin.errors import StreamnetError
     from streamnet_plugin.prediction import PulseReading, predict
+    from streamnet_plugin.protocols import run_protocol
     from streamnet_plugin.registry import get_method, list_methods
     from streamnet_plugin.reporting import difference, make_calibrator
     from streamnet_plugin.rescoring import rescore
+    from streamnet_plugin.training.run import TrainRun, run_test, train
 
 # name -> module that defines it; `__getattr__` imports the module when the name is first used.
 _EXPORTS = {
     "BenchmarkRun": "streamnet_plugin.comparison",
+    "TrainRun": "streamnet_plugin.training.run",
     "PulseReading": "streamnet_plugin.prediction",
     "StreamnetError": "streamnet_plugin.errors",
     "benchmark": "streamnet_plugin.comparison",
@@ -36,16 +39,23 @@ _EXPORTS = {
     "make_calibrator": "streamnet_plugin.reporting",
     "rescore": "streamnet_plugin.rescoring",
     "predict": "streamnet_plugin.prediction",
+    "run_protocol": "streamnet_plugin.protocols",
+    "run_test": "streamnet_plugin.training.run",
+    "train": "streamnet_plugin.training.run",
 }
 
 __all__ = [  # noqa: RUF022 - the order a reader meets them in
     "predict",
     "benchmark",
+    "train",
+    "run_test",
+    "run_protocol",
     "rescore",
     "make_calibrator",
     "difference",
     "PulseReading",
     "BenchmarkRun",
+    "TrainRun",
     "get_method",
     "list_methods",
     "load_config",

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Literal
 
 from streamnet_plugin.config import Config, Data, parse_leniently, read_tree
-from streamnet_plugin.data.datasets import FINDERS, find_recordings
-from streamnet_plugin.data.splits import select_range
+from streamnet_plugin.data.datasets import FINDERS
 from streamnet_plugin.data_root import DataRoot, with_data_root
 from streamnet_plugin.errors import ConfigError, StreamnetError, UnknownMethodError
 from streamnet_plugin.evaluation.conventions import get_convention
 from streamnet_plugin.leaks import leaks
 from streamnet_plugin.registry import check_method, list_methods
+from streamnet_plugin.sections import has_fold, recordings_of
 from streamnet_plugin.strict_types import strict_types
 
 Backend = Literal["both", "builtin", "toolbox"]
@@ -88,8 +88,10 @@ def check_config(config: Config, backend: Backend = "both") -> Iterator[str]:
     return (finding.text for finding in findings(config, backend) if not finding.note)
 
 
-def findings(config: Config, backend: Backend = "both") -> Iterator[Finding]:
-    """Problems and notes of a configuration that parses."""
+def findings(
+    config: Config, backend: Backend = "both", *, weights: bool = True
+) -> Iterator[Finding]:
+    """Problems and notes of a configuration that parses; of its weights only if `weights`."""
     # The toolbox's own models leave VALID unread with USE_LAST_EPOCH; many of its YAMLs leave
     # there what happens to be. A protocol of STREAM-Net is held to be sound as it is written.
     unread = config.TEST.USE_LAST_EPOCH and not _uses_streamnet(config)
@@ -99,7 +101,8 @@ def findings(config: Config, backend: Backend = "both") -> Iterator[Finding]:
     yield from _names(config, backend)
     if _uses_streamnet(config):
         yield from network_findings(config, backend)
-    yield from _weights(config, backend)
+    if weights:
+        yield from _weights(config, backend)
     yield from _evaluation(config, backend)
     yield from _device(config)
     if config.TOOLBOX_MODE == "train_and_test":
@@ -132,6 +135,11 @@ def _section(section: str, data: Data, backend: Backend) -> Iterator[Finding]:
             f"{where}: BEGIN {data.BEGIN} is not below END {data.END}: no subject is left. "
             "Set BEGIN below END."
         )
+    if has_fold(data) and backend != "builtin":
+        yield Finding(
+            f"{where}.FOLD names a split of ours, which the toolbox does not read: it would take "
+            "all subjects. Use BEGIN and END, or the builtin backend alone."
+        )
     yield from _dataset(where, data.DATASET, backend)
     detector = data.PREPROCESS.CROP_FACE
     if detector.DO_CROP_FACE and detector.BACKEND != "HC":
@@ -148,7 +156,7 @@ def _section(section: str, data: Data, backend: Backend) -> Iterator[Finding]:
         yield Finding(f"{where}.DATA_PATH {_missing(data.DATA_PATH)}, or use --data-root.")
     elif data.DATASET in FINDERS and data.BEGIN < data.END:
         try:
-            select_range(find_recordings(data.DATASET, data.DATA_PATH), data.BEGIN, data.END)
+            recordings_of(data)
         except StreamnetError as error:
             yield Finding(f"{where}: {error}")
 
@@ -243,6 +251,12 @@ def _clips(config: Config, backend: Backend) -> Iterator[Finding]:
                 f"{where}.PREPROCESS.CHUNK_LENGTH {p.CHUNK_LENGTH} is no multiple of "
                 f"MODEL.STREAMNET.FRAME_DEPTH {depth}: set {lower or depth} or {lower + depth}."
             )
+        if section == "TRAIN" and backend != "builtin" and _augmented(config):
+            yield Finding(
+                "TRAINING.AUGMENT changes clips in the builtin backend only; inside the toolbox "
+                "they stay as they are.",
+                note=True,
+            )
         if section == "TRAIN" and not p.DO_CHUNK and config.TRAIN.BATCH_SIZE > 1:
             yield Finding(
                 f"{where}.PREPROCESS.DO_CHUNK is False: videos of different lengths make no batch "
@@ -258,6 +272,10 @@ def _clips(config: Config, backend: Backend) -> Iterator[Finding]:
         for key, found, needed in expected:
             if found != needed:
                 yield Finding(f"{where}.{key} is {found!r}, STREAM-Net needs {needed}: set that.")
+
+
+def _augmented(config: Config) -> bool:
+    return any(config.TRAINING.AUGMENT.model_dump().values())
 
 
 def _sizes(config: Config) -> Iterator[Finding]:

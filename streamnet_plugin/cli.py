@@ -49,7 +49,11 @@ synth_app = typer.Typer(
     no_args_is_help=True, help="Write synthetic recordings in the datasets' real formats."
 )
 app.add_typer(config_app, name="config")
+protocol_app = typer.Typer(
+    no_args_is_help=True, help="Train and test by a protocol, from recordings to one table."
+)
 app.add_typer(synth_app, name="synth")
+app.add_typer(protocol_app, name="protocol")
 
 
 def _version(show: bool) -> None:
@@ -301,6 +305,179 @@ def predict(
     typer.echo(reading.describe())
     if not reading.trusted:
         raise typer.Exit(EXIT_UNTRUSTED)
+
+
+Weights = Annotated[
+    Path | None,
+    typer.Option("--weights", help="Weights to test; default: those of the protocol's training."),
+]
+
+
+@app.command()
+def train(
+    config: Annotated[str, typer.Argument(help="A YAML, or the name of a shipped one.")],
+    overrides: Overrides = None,
+    data_root: DataRoot = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder of the run; default: LOG.PATH/MODEL_FILE_NAME"),
+    ] = None,
+    jobs: Jobs = 2,
+    force: Annotated[
+        bool, typer.Option("--force", help="Go on even if settings or data have changed.")
+    ] = False,
+    allow_failures: AllowFailures = False,
+) -> None:
+    """Train STREAM-Net by a protocol; run it again to go on where it was stopped.
+
+    Examples:
+
+        streamnet train train/ubfc-intra --data-root /data/UBFC-rPPG
+
+        streamnet train my.yaml TRAIN.EPOCHS=10 TRAINING.PRECISION=bfloat16 -o runs/short
+
+        torchrun --nproc_per_node 2 -m streamnet_plugin train my.yaml
+    """
+    from streamnet_plugin.data_root import parse_data_roots
+    from streamnet_plugin.training.run import train as run
+
+    with progress_bars() as bars:
+        done = run(
+            config,
+            overrides=overrides or (),
+            data_root=parse_data_roots(data_root or ()),
+            output=output,
+            jobs=jobs,
+            force=force,
+            progress=bars,
+        )
+    if int(os.environ.get("RANK", "0")) == 0:
+        typer.echo(done.describe())
+        report_failures(list(done.failures), allow_failures)
+
+
+@app.command("test")
+def run_test(
+    config: Annotated[str, typer.Argument(help="A YAML, or the name of a shipped one.")],
+    overrides: Overrides = None,
+    weights: Weights = None,
+    data_root: DataRoot = None,
+    output: Output = Path("streamnet-results"),
+    jobs: Jobs = 2,
+    plots: Annotated[bool, typer.Option(help="Draw the plots.")] = True,
+    report: Report = None,
+    allow_failures: AllowFailures = False,
+) -> None:
+    """Test what `streamnet train` trained, or other weights, on the protocol's test data.
+
+    Examples:
+
+        streamnet test train/ubfc-intra --data-root /data/UBFC-rPPG
+
+        streamnet test train/ubfc-intra --weights best.safetensors --data-root /data/UBFC-rPPG
+    """
+    from rich.console import Console
+
+    from streamnet_plugin.data_root import parse_data_roots
+    from streamnet_plugin.report.tables import to_rich
+    from streamnet_plugin.training.run import run_test as run
+
+    with progress_bars() as bars:
+        done = run(
+            config,
+            weights=weights,
+            overrides=overrides or (),
+            data_root=parse_data_roots(data_root or ()),
+            output=output,
+            jobs=jobs,
+            plots=plots,
+            report=report,
+            progress=bars,
+        )
+    Console().print(to_rich(done.results))
+    typer.echo(f"Results: {done.folder}")
+    report_failures(list(done.results.failures), allow_failures)
+
+
+@protocol_app.command("list")
+def list_protocols() -> None:
+    """Name the protocols and the networks that they can train."""
+    from streamnet_plugin.protocols import NETWORKS, PROTOCOLS
+
+    for name, config in PROTOCOLS.items():
+        typer.echo(f"{name:<14} {config}.yaml")
+    for name, changes in NETWORKS.items():
+        typer.echo(f"network {name}: {' '.join(changes) or 'as the paper has it'}")
+
+
+@protocol_app.command("run")
+def run_protocol(
+    name: Annotated[str, typer.Argument(help="See `streamnet protocol list`.")],
+    overrides: Overrides = None,
+    folds: Annotated[
+        int, typer.Option("--folds", min=0, help="Test every subject, in K folds; 0: one split.")
+    ] = 0,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Trainings from N starts.")] = 1,
+    network: Annotated[
+        list[str] | None,
+        typer.Option("--network", "-n", help="What to train (repeatable); default: STREAMNet."),
+    ] = None,
+    data_root: DataRoot = None,
+    synthetic: Annotated[
+        bool, typer.Option("--synthetic", help="On synthetic twins of both datasets.")
+    ] = False,
+    ubfc_subjects: Annotated[
+        int, typer.Option("--ubfc-subjects", min=1, help="Of the synthetic twin.")
+    ] = 10,
+    pure_subjects: Annotated[
+        int, typer.Option("--pure-subjects", min=1, help="Of the twin; each in six setups.")
+    ] = 5,
+    seconds: Annotated[float, typer.Option("--seconds", help="Of a synthetic recording.")] = 15.0,
+    twin_seed: Annotated[int, typer.Option("--twin-seed", help="Of the synthetic twins.")] = 7000,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder; default: protocols/NAME.")
+    ] = None,
+    jobs: Jobs = 2,
+    plots: Annotated[bool, typer.Option(help="Draw the plots.")] = True,
+    allow_failures: AllowFailures = False,
+) -> None:
+    """Preprocess, train, test and compare by a protocol; run it again to go on.
+
+    Examples:
+
+        streamnet protocol run ubfc-intra --folds 5 --seeds 3 --data-root /data/UBFC-rPPG
+
+        streamnet protocol run pure-to-ubfc --data-root PURE=/P --data-root UBFC-rPPG=/U
+
+        streamnet protocol run ubfc-to-pure --synthetic -n STREAMNet -n TS-CAN TRAIN.EPOCHS=5
+    """
+    from rich.console import Console
+
+    from streamnet_plugin.data_root import parse_data_roots
+    from streamnet_plugin.protocols import Twins, summary_lines
+    from streamnet_plugin.protocols import run_protocol as run
+    from streamnet_plugin.report.tables import to_rich
+
+    twins = Twins(ubfc_subjects, pure_subjects, seconds, seed=twin_seed) if synthetic else None
+    with progress_bars() as bars:
+        done = run(
+            name,
+            folds=folds,
+            seeds=seeds,
+            networks=network or ("STREAMNet",),
+            twins=twins,
+            data_root=parse_data_roots(data_root or ()),
+            overrides=overrides or (),
+            output=output,
+            jobs=jobs,
+            plots=plots,
+            progress=bars,
+        )
+    Console().print(to_rich(done.run.results))
+    for line in summary_lines(done.summary):
+        typer.echo(line)
+    typer.echo(f"Results: {done.run.folder}")
+    report_failures(list(done.failures), allow_failures)
 
 
 @app.command()

@@ -16,14 +16,15 @@ from streamnet_plugin.backends import BUILTIN, foreign_backend
 from streamnet_plugin.checks import check_config
 from streamnet_plugin.config import Config, Data, load_config
 from streamnet_plugin.data.clips import chunk_name, make_label, split_clips
-from streamnet_plugin.data.datasets import dataset_fingerprint, find_recordings, foreign_dataset
+from streamnet_plugin.data.datasets import dataset_fingerprint, foreign_dataset
+from streamnet_plugin.data.natural import natural_key
 from streamnet_plugin.data.preprocess import (
     Alignment,
     PreprocessReport,
     PreprocessSettings,
     preprocess_all,
 )
-from streamnet_plugin.data.splits import check_split, select_range, write_split
+from streamnet_plugin.data.splits import check_split, write_split
 from streamnet_plugin.data.synthetic.writers import DEMO_VERSION, demo_settings, write_demo
 from streamnet_plugin.data_root import DataRoot, with_data_root
 from streamnet_plugin.errors import ConfigError, DataError, StreamnetError
@@ -37,6 +38,7 @@ from streamnet_plugin.report.provenance import provenance
 from streamnet_plugin.report.results import BenchmarkResults, FailureRow
 from streamnet_plugin.report.writer import check_writable, n_files, write_results
 from streamnet_plugin.scoring import WaveformPair, nothing_read, plot_waveform, save_pairs, score
+from streamnet_plugin.sections import recordings_of
 from streamnet_plugin.types import FaceVideo, Method, Prediction
 from streamnet_plugin.uncertainty.calibration import (
     Wanted,
@@ -51,6 +53,8 @@ log = logging.getLogger(__name__)
 DEMO = "demo"
 SPLIT = "split.json"
 """In the results folder: who was in which section of the protocol."""
+NAMED = 5
+"""So many people are named in a note."""
 
 
 @dataclass(frozen=True)
@@ -193,9 +197,25 @@ def _notes(methods: Sequence[Method], data: Data, videos: Sequence[FaceVideo]) -
     for m in methods:
         if data.DATA_PATH != DEMO and getattr(m, "trained_on", None) == data.DATASET:
             yield f"{m.name} was trained on {data.DATASET}: it may have seen these very recordings."
+        yield from _seen_before(m, data, videos)
     for video in videos:
         for note in video.notes:
             yield f"{video.recording.id}: {note}."
+
+
+def _seen_before(method: Method, data: Data, videos: Sequence[FaceVideo]) -> Iterator[str]:
+    """People that weights of ours say they were trained on, and that are tested here."""
+    told = getattr(method, "metadata", {})
+    if told.get("trained_on") != data.DATASET:
+        return
+    seen = set(told.get("train_subjects", ())) & {v.recording.subject for v in videos}
+    if seen:
+        named = ", ".join(sorted(seen, key=natural_key)[:NAMED])
+        yield (
+            f"{method.name} was trained on {count(len(seen), 'person', 'people')} of the test "
+            f"({named}{', ...' if len(seen) > NAMED else ''}), if the names mean the same people: "
+            "its figures say nothing of new people."
+        )
 
 
 def scoring_of(config: Config) -> Scoring:
@@ -363,9 +383,7 @@ def preprocess_data(
     if foreign is not None:
         report: PreprocessReport = foreign(data, cache_of(data), progress)
         return report
-    recordings = select_range(
-        find_recordings(data.DATASET, Path(data.DATA_PATH)), data.BEGIN, data.END
-    )
+    recordings = recordings_of(data)
     progress.start("Face crops", len(recordings))
     return preprocess_all(recordings, settings, cache_of(data), jobs=jobs, progress=progress.step)
 

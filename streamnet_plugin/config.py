@@ -1,8 +1,8 @@
 """Protocols in the rPPG-Toolbox's YAML schema, as typed and frozen models.
 
 The keys and their defaults are the toolbox's (see its `config.py`, commit d807b01), so that
-one file serves both backends. Keys of our own live under `MODEL.STREAMNET`, `UNCERTAINTY` and
-`EVALUATION`. An unknown key is an error that names the nearest known one.
+one file serves both backends. Keys of our own live under `MODEL.STREAMNET`, `TRAINING`,
+`EVALUATION` and `UNCERTAINTY`. An unknown key is an error that names the nearest known one.
 """
 
 from __future__ import annotations
@@ -218,6 +218,41 @@ class Uncertainty(_Node):
     KEEP: float | None = Field(None, gt=0, le=1)
 
 
+class Augmentation(_Node):
+    """`TRAINING.AUGMENT`: how far training clips are changed; 0 or False is not at all."""
+
+    FLIP: bool = False
+    CROP_JITTER: float = Field(0.0, ge=0, lt=0.5)  # share of the side
+    GAIN: float = Field(0.0, ge=0, lt=1)
+    DRIFT: float = Field(0.0, ge=0, lt=1)
+    NOISE: float = Field(0.0, ge=0)  # levels of 255
+    RESAMPLE: float = Field(0.0, ge=0, lt=1)
+    TIME_REVERSAL: bool = False
+
+
+class Training(_Node):
+    """`TRAINING`: what the toolbox's TRAIN section has no key for, ours.
+
+    PRECISION is that of the forward pass. A step of the optimizer takes ACCUMULATE batches of
+    TRAIN.BATCH_SIZE clips, over all processes together. CLIP_NORM limits the norm of the gradient.
+    SELECT_BY says what the best epoch has least of on VALID; after EARLY_STOPPING epochs without a
+    better one training stops, 0 never. LOGGERS: wandb, mlflow; tables and TensorBoard are always
+    written.
+    """
+
+    OPTIMIZER: Literal["adamw", "adam", "sgd"] = "adamw"
+    WEIGHT_DECAY: float = Field(0.0, ge=0)
+    SCHEDULE: Literal["onecycle", "cosine", "constant"] = "onecycle"
+    PRECISION: Literal["float32", "bfloat16", "float64"] = "float32"
+    ACCUMULATE: int = Field(1, ge=1)
+    CLIP_NORM: float | None = Field(None, gt=0)
+    SEED: int = Field(100, ge=0)
+    SELECT_BY: Literal["loss", "hr_mae"] = "loss"
+    EARLY_STOPPING: int = Field(0, ge=0)
+    AUGMENT: Augmentation = Augmentation()
+    LOGGERS: tuple[Literal["wandb", "mlflow"], ...] = ()
+
+
 class Config(_Node):
     """A whole protocol file."""
 
@@ -234,6 +269,7 @@ class Config(_Node):
     NUM_WORKERS: int = Field(-1, ge=-1)  # of the toolbox's data loaders; -1 chooses
     LOG: Log = Log()
     EVALUATION: Evaluation = Evaluation()
+    TRAINING: Training = Training()
     UNCERTAINTY: Uncertainty = Uncertainty()
 
     @property

@@ -8,9 +8,10 @@ from itertools import combinations
 from pathlib import Path
 
 from streamnet_plugin.config import Data
-from streamnet_plugin.data.datasets import FINDERS, find_recordings
-from streamnet_plugin.data.splits import select_range, subjects_of
+from streamnet_plugin.data.datasets import FINDERS
+from streamnet_plugin.data.splits import subjects_of
 from streamnet_plugin.errors import StreamnetError
+from streamnet_plugin.sections import has_fold, recordings_of
 from streamnet_plugin.types import FaceVideo, Recording
 
 NAMED_SUBJECTS = 5
@@ -25,18 +26,23 @@ def leaks(sections: Mapping[str, Data]) -> Iterator[tuple[str, tuple[str, str]]]
     """
     recordings = {name: selected(data) for name, data in sections.items()}
     for (first, a), (second, b) in combinations(sections.items(), 2):
-        if not a.DATASET or a.DATASET != b.DATASET or a.FOLD != b.FOLD:
-            continue  # folds list their subjects in files of the toolbox's own
+        folds = has_fold(a) or has_fold(b)
+        if not a.DATASET or a.DATASET != b.DATASET or (a.FOLD != b.FOLD and not folds):
+            continue  # folds of the toolbox's own are lists in its own files
         same_root = Path(a.DATA_PATH).resolve() == Path(b.DATA_PATH).resolve()
-        overlap = same_root and max(a.BEGIN, b.BEGIN) < min(a.END, b.END)
+        overlap = same_root and not folds and max(a.BEGIN, b.BEGIN) < min(a.END, b.END)
         shared = shared_subjects(recordings[first], recordings[second])
         if overlap or shared:
             text = (
-                f"leak: {first}.DATA ({a.BEGIN}-{a.END}) and {second}.DATA ({b.BEGIN}-{b.END}) "
+                f"leak: {first}.DATA ({_range(a)}) and {second}.DATA ({_range(b)}) "
                 f"of {a.DATASET} {'overlap' if overlap else 'share people'}: {_who(shared)} in "
                 f"both. {_fix(same_root)}"
             )
             yield text, (first, second)
+
+
+def _range(data: Data) -> str:
+    return data.FOLD.FOLD_NAME if has_fold(data) else f"{data.BEGIN}-{data.END}"
 
 
 def _who(subjects: Sequence[str]) -> str:
@@ -60,7 +66,7 @@ def selected(data: Data) -> list[Recording]:
     if data.DATASET not in FINDERS or not Path(data.DATA_PATH).is_dir():
         return []
     try:
-        return select_range(find_recordings(data.DATASET, data.DATA_PATH), data.BEGIN, data.END)
+        return recordings_of(data)
     except StreamnetError:
         return []
 

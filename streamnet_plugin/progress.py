@@ -16,6 +16,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+LINES = 100
+"""Without a terminal a stage of more steps than this does not print every one."""
+
 
 class Reporter(Protocol):
     """Hears which stage begins and each step of it."""
@@ -76,5 +79,5 @@ class Bars:
         if self._console.is_terminal:
             if self._task is not None:
                 self._progress.update(self._task, advance=1, detail=detail)
-        else:
+        elif self._done % max(1, self._total // LINES) == 0 or self._done == self._total:
             self._console.print(f"{self._stage}: {self._done}/{self._total} {detail}".rstrip())

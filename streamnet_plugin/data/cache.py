@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from streamnet_plugin.atomic import appearing
+from streamnet_plugin.errors import DataError
 from streamnet_plugin.types import FaceVideo, FloatArray, FrameArray, Recording
 from streamnet_plugin.wording import count
 
@@ -51,7 +53,11 @@ def entry(cache: Path, recording: Recording, print_: str) -> Path:
 
 
 def load(folder: Path, recording: Recording, print_: str) -> FaceVideo | None:
-    """The cached crops, None if there are none; a damaged entry is removed, with a warning."""
+    """The cached crops, None if there are none; a damaged entry is removed, with a warning.
+
+    Raises:
+        DataError: the process has too many files open to map another.
+    """
     if not folder.is_dir():
         return None
     try:
@@ -65,6 +71,12 @@ def load(folder: Path, recording: Recording, print_: str) -> FaceVideo | None:
             raise ValueError(f"{count(bvp.size, 'label')} for {count(shape[0], 'frame')}")
         x, y, w, h = meta["face_box"]
     except (OSError, ValueError, KeyError, TypeError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            raise DataError(
+                "too many files are open to map these crops too",
+                path=folder,
+                remedy="allow more, e.g. by `ulimit -n 65536`, or use fewer recordings at a time.",
+            ) from error
         log.warning("%s: damaged cache entry, made anew (%s)", folder, error)
         shutil.rmtree(folder, ignore_errors=True)
         return None

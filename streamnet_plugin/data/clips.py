@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
@@ -27,6 +28,32 @@ BLOCK = 256
 
 
 @dataclass(frozen=True)
+class Moments:
+    """What normalising a video takes: three numbers.
+
+    Attributes:
+        mean, std: of all its pixels, 8-bit levels.
+        difference_std: of its relative differences, all but the zero frame at the end; rounded to
+            float32, as the toolbox's is.
+    """
+
+    mean: float
+    std: float
+    difference_std: float
+
+    @property
+    def divisor(self) -> float:
+        """Of relative differences; 1 where nothing changes, so that they stay zero."""
+        return self.difference_std if self.difference_std > 0 else 1.0
+
+    def levels(self) -> Float32Array:
+        """(256,) Standardized value of a pixel."""
+        values = np.arange(LEVELS, dtype=np.float64)
+        scaled = (values - self.mean) / self.std if self.std > 0 else 0 * values
+        return scaled.astype(np.float32)
+
+
+@dataclass(frozen=True)
 class Normaliser:
     """Statistics of one whole video, from which any range of frames can be normalised.
 
@@ -38,11 +65,13 @@ class Normaliser:
         differences: (65536,) DiffNormalized value of a pair, at 256 * earlier + later.
         levels: (256,) Standardized value of a pixel.
         still: no pixel ever changes.
+        moments: the statistics themselves, from which both tables follow.
     """
 
     differences: Float32Array
     levels: Float32Array
     still: bool
+    moments: Moments
 
     @classmethod
     def fit(cls, frames: FrameArray) -> Normaliser:
@@ -51,19 +80,19 @@ class Normaliser:
         for start in range(0, len(frames) - 1, BLOCK):
             block = _pairs(frames[start : start + BLOCK + 1])
             pairs += np.bincount(block.ravel(), minlength=LEVELS**2)
-        values = np.arange(LEVELS, dtype=np.float64)
         # All frames but the last are the earlier of a pair.
         counts = pairs.reshape(LEVELS, LEVELS).sum(axis=1)
         counts += np.bincount(np.asarray(frames[-1]).ravel(), minlength=LEVELS)
-        mean, std = _moments(values, counts)
-        earlier, later = values[:, None], values
-        # Rounded before and after the division, as the toolbox's float32 arrays are.
-        table = ((later - earlier) / (later + earlier + EPS)).astype(np.float32).ravel()
-        diff_std = np.float32(_moments(table.astype(np.float64), pairs)[1])
+        table = relative_differences()
+        moments = Moments(
+            *_moments(np.arange(LEVELS, dtype=np.float64), counts),
+            difference_std=float(np.float32(_moments(table.astype(np.float64), pairs)[1])),
+        )
         return cls(
-            differences=table / diff_std if diff_std > 0 else np.zeros_like(table),
-            levels=((values - mean) / std if std > 0 else 0 * values).astype(np.float32),
-            still=not diff_std > 0,
+            differences=table / np.float32(moments.divisor),
+            levels=moments.levels(),
+            still=not moments.difference_std > 0,
+            moments=moments,
         )
 
     def diff_normalized(self, frames: FrameArray, start: int, stop: int) -> Float32Array:
@@ -103,6 +132,17 @@ class Normaliser:
         """(n, 6, H, W): DiffNormalized, then Standardized channels."""
         both = self.input(frames, start, stop, ("DiffNormalized", "Standardized"))
         return both.transpose(0, 3, 1, 2)
+
+
+@cache
+def relative_differences() -> Float32Array:
+    """(65536,) (later - earlier) / (later + earlier + 1e-7) at 256 * earlier + later.
+
+    Rounded to float32 before it is divided by its standard deviation and after, as the toolbox's
+    arrays are.
+    """
+    earlier, later = np.mgrid[0:LEVELS, 0:LEVELS].astype(np.float64)
+    return ((later - earlier) / (later + earlier + EPS)).astype(np.float32).ravel()
 
 
 def _pairs(frames: FrameArray) -> NDArray[np.uint16]:

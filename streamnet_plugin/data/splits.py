@@ -59,6 +59,34 @@ def split_subjects(
     return parts
 
 
+def fold_splits(subjects: Sequence[str], folds: int, seed: int) -> list[dict[str, list[str]]]:
+    """K splits: every subject is in "test" of one, in "valid" of another, in "train" of the rest.
+
+    Raises:
+        ConfigError: fewer than three folds, or fewer subjects than folds.
+    """
+    if folds < 3:
+        raise ConfigError(
+            f"{count(folds, 'fold')}: training, validation and test need one each at least",
+            remedy="use 3 or more.",
+        )
+    if len(subjects) < folds:
+        raise ConfigError(
+            f"{count(len(subjects), 'subject')} make no {folds} folds",
+            remedy=f"use at most {len(subjects)}.",
+        )
+    shuffled = [subjects[i] for i in np.random.default_rng(seed).permutation(len(subjects))]
+    parts = [sorted(shuffled[k::folds], key=natural_key) for k in range(folds)]
+    splits = []
+    for k in range(folds):
+        valid = (k + 1) % folds
+        rest = [s for j, part in enumerate(parts) if j not in (k, valid) for s in part]
+        splits.append(
+            {"train": sorted(rest, key=natural_key), "valid": parts[valid], "test": parts[k]}
+        )
+    return splits
+
+
 def check_split(parts: Mapping[str, Sequence[str]]) -> None:
     """`ConfigError` that names the first subject found in two parts."""
     where: dict[str, str] = {}

@@ -1,48 +1,98 @@
-"""The one training loop: AdamW, one-cycle schedule, one loss, validation after every epoch.
+"""The one training loop, on Lightning Fabric: one process or many, CPU or GPUs, resumable.
 
-The builtin backend and the toolbox's trainer adapter both train with it.
+The builtin backend and the toolbox's trainer adapter both train with it. What a step does depends
+on the settings, the data and the number of the step alone, see `whole_batch`: so a run that is
+killed and started again ends with the weights of one that never was, and several processes with
+those of one.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from streamnet_plugin.errors import ConfigError, StreamnetError
-from streamnet_plugin.model.streamnet import STREAMNet
+from streamnet_plugin.errors import ConfigError, DataError, StreamnetError
+from streamnet_plugin.training.fabric import own_fabric
+from streamnet_plugin.training.recipe import LOSSES, TrainSettings, make_optimizer, make_schedule
+from streamnet_plugin.training.state import StateFolder
+from streamnet_plugin.training.whole_batch import (
+    ClipDropout,
+    Step,
+    clip_dropout,
+    epoch_steps,
+    share,
+    shared_batch_norm,
+)
+from streamnet_plugin.wording import count
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 log = logging.getLogger(__name__)
-Loss = Literal["mse", "pearson", "both"]
+DIVERGED = "lower the learning rate (TRAIN.LR), or set TRAINING.CLIP_NORM, e.g. 1."
+
+
+class Clips(Protocol):
+    """Clips by number: items start with a clip and its label (T,), and may go on with the video's
+    name and the clip's number in it.
+
+    A clip is (T, 6, H, W), ready for the network, unless the clips have methods of `Prepared`.
+    """
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Any: ...
+
+
+@runtime_checkable
+class Prepared(Protocol):
+    """Clips that make the network's input themselves, on its device."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """Augmentation of this epoch."""
+
+    def prepare(self, batch: Any, device: torch.device) -> tuple[Tensor, Tensor]:
+        """(B, T, 6, H, W) float32 and labels (B, T) float32."""
 
 
 @dataclass(frozen=True)
-class TrainSettings:
-    """Recipe; the defaults are the authors' except the learning rate and the loss.
+class Validation:
+    """How a network did on data that it is not trained on.
 
     Attributes:
-        epochs, batch_clips, learning_rate, weight_decay: as named.
-        loss: "mse", the authors'; "pearson", 1 - r over time; "both", their sum: the first keeps
-            the scale that Monte Carlo variances are quoted in, the second does not care for it
-            and pulls from the start, when the output is still flat.
-        bfloat16: compute the forward pass in bfloat16.
-        seed: of dropout and the order of clips.
+        loss: mean over clips.
+        hr_mae: bpm, mean over videos; None where no heart rate could be read.
+        waveforms: of some videos: name, output (T,) and label (T,).
     """
 
-    epochs: int = 30
-    batch_clips: int = 4
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.0
-    loss: Loss = "both"
-    bfloat16: bool = False
-    seed: int = 100
+    loss: float
+    hr_mae: float | None = None
+    waveforms: tuple[tuple[str, Any, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What a step of the optimizer came to; `step` and `epoch` count from 0.
+
+    `number` is the step's in its epoch, which has `steps` of them.
+    """
+
+    step: int
+    epoch: int
+    number: int
+    steps: int
+    loss: float
+    learning_rate: float
+    gradient_norm: float
+    clips_per_s: float
 
 
 @dataclass(frozen=True)
@@ -51,128 +101,407 @@ class EpochReport:
 
     Attributes:
         epoch: from 0.
-        train_loss, valid_loss: means over batches; None without validation data.
+        train_loss: mean over steps.
+        valid_loss, valid_hr_mae: None without validation data.
         learning_rates: one per step.
+        best: no epoch before was better, by what the settings select.
+        clips_per_s: in training, without validation; of the part after an interruption.
     """
 
     epoch: int
     train_loss: float
     valid_loss: float | None
     learning_rates: tuple[float, ...]
+    valid_hr_mae: float | None = None
+    best: bool = False
+    clips_per_s: float = 0.0
 
 
-class Batches(Protocol):
-    """A sized source of batches, e.g. a DataLoader: items start with clips and their labels."""
+class Listener:
+    """Hears how a training goes; does nothing by itself."""
 
-    def __len__(self) -> int: ...
+    def resumed(self, step: int, reports: Sequence[EpochReport]) -> None:
+        """Goes on after so many steps, with these epochs behind it."""
 
-    def __iter__(self) -> Any: ...
+    def after_step(self, report: StepReport) -> None:
+        """A step is done."""
 
-
-def negative_pearson(pred: Tensor, label: Tensor) -> Tensor:
-    """1 - r over time, averaged over clips; (B, T) and (B, T)."""
-    p = pred - pred.mean(dim=1, keepdim=True)
-    g = label - label.mean(dim=1, keepdim=True)
-    r = (p * g).sum(dim=1) / (p.norm(dim=1) * g.norm(dim=1)).clamp_min(1e-8)
-    return (1 - r).mean()
+    def after_epoch(self, report: EpochReport, validation: Validation | None) -> None:
+        """An epoch is done and measured; the network is in evaluation mode."""
 
 
-LOSSES: dict[Loss, Callable[[Tensor, Tensor], Tensor]] = {
-    "mse": nn.functional.mse_loss,
-    "pearson": negative_pearson,
-    "both": lambda pred, label: nn.functional.mse_loss(pred, label) + negative_pearson(pred, label),
-}
+@dataclass
+class Progress:
+    """How far a training is; what `StateFolder` keeps beside the tensors.
+
+    Attributes:
+        epoch: the one that is under way.
+        losses, rates: of its steps that are done.
+        reports: of the epochs before.
+    """
+
+    epoch: int = 0
+    losses: list[float] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)
+    reports: list[EpochReport] = field(default_factory=list)
+
+    @property
+    def steps_done(self) -> int:
+        return sum(len(r.learning_rates) for r in self.reports) + len(self.losses)
+
+
+Validate = Callable[[nn.Module, "Fabric"], Validation]
+Load = Callable[[Clips, Iterable[list[int]]], Iterable[Any]]
+"""Makes batches of clips by their numbers; asked once, and iterated anew in every epoch."""
+
+
+def load_with(workers: int = 0) -> Load:
+    """A `DataLoader` with so many worker processes, which live as long as the training."""
+
+    def load(clips: Clips, batches: Iterable[list[int]]) -> Iterable[Any]:
+        return DataLoader(
+            clips,  # type: ignore[arg-type]
+            batch_sampler=batches,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+        )
+
+    return load
+
+
+def load_like(loader: DataLoader[Any]) -> Load:
+    """As another `DataLoader` does it, in another order."""
+
+    def load(clips: Clips, batches: Iterable[list[int]]) -> Iterable[Any]:
+        return DataLoader(
+            clips,  # type: ignore[arg-type]
+            batch_sampler=batches,
+            num_workers=loader.num_workers,
+            persistent_workers=loader.num_workers > 0,
+            collate_fn=loader.collate_fn,
+            worker_init_fn=loader.worker_init_fn,
+        )
+
+    return load
 
 
 def fit(
     model: nn.Module,
-    batches: Batches,
+    clips: Clips,
     settings: TrainSettings,
     *,
-    valid: Batches | None = None,
-    after_step: Callable[[float], None] = lambda loss: None,
-    after_epoch: Callable[[EpochReport], None] = lambda report: None,
-) -> None:
+    fabric: Fabric | None = None,
+    validate: Validate | None = None,
+    states: StateFolder | None = None,
+    listener: Listener | None = None,
+    load: Load | None = None,
+) -> list[EpochReport]:
     """Fit a network that maps clips (B, T, 6, H, W) to (B, T); it is left in evaluation mode.
 
     Args:
         model: a STREAM-Net, or a wrapper of one such as DataParallel.
-        batches: items start with clips (B, T, 6, H, W) and labels (B, T).
-        settings: the recipe; `batch_clips` is the business of whoever made `batches`.
-        valid: batches to measure the same loss on after every epoch.
-        after_step: hears the loss of every step.
-        after_epoch: hears of every epoch; the place to save weights.
+        clips: what to train on.
+        settings: the recipe.
+        fabric: of this process, launched; None trains on the model's own device, alone.
+        validate: measures the network after every epoch.
+        states: where to go on from, and to save to; None does neither.
+        listener: hears of steps and epochs, in the first process only.
+        load: how batches are loaded; None as `load_with(settings.workers)`.
+
+    Returns:
+        What every epoch came to, those before an interruption included.
 
     Raises:
-        ConfigError: no clips.
-        StreamnetError: the loss is no longer finite; names the step.
+        ConfigError: no clips; a state of other settings.
+        DataError: a label that is not finite; names its video.
+        StreamnetError: the loss or its gradient is no longer finite; names the step.
+        OutputError: a state cannot be written.
     """
-    if len(batches) == 0:
-        raise ConfigError("there are no clips to train on")
-    torch.manual_seed(settings.seed)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, settings.learning_rate, total_steps=settings.epochs * len(batches)
-    )
+    with ExitStack() as stack:
+        load = load or load_with(settings.workers)
+        run = _Run(model, clips, settings, fabric, states, listener or Listener(), load, stack)
+        run.resume()
+        while not run.over():
+            run.epoch()
+            run.measure(validate)
+    model.eval()
+    return run.progress.reports
 
-    for epoch in range(settings.epochs):
-        model.train()
-        losses: list[float] = []
-        rates: list[float] = []
-        for batch in batches:
-            loss = _loss(model, batch, settings.loss, settings.bfloat16)
-            if not torch.isfinite(loss):
-                raise StreamnetError(
-                    f"the loss is {loss.item()} at step {epoch * len(batches) + len(losses)}",
-                    remedy="lower the learning rate.",
-                )
-            optimizer.zero_grad()
-            loss.backward()
-            rates.append(float(schedule.get_last_lr()[0]))
-            optimizer.step()
-            schedule.step()
-            losses.append(loss.item())
-            after_step(losses[-1])
-        model.eval()
-        held_out = (
-            None
-            if valid is None
-            else mean_loss(model, valid, settings.loss, bfloat16=settings.bfloat16)
+
+class _Order:
+    """A batch sampler that is told every epoch's batches."""
+
+    def __init__(self) -> None:
+        self.now: list[list[int]] = []
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self.now)
+
+    def __len__(self) -> int:
+        return len(self.now)
+
+
+class _Run:
+    """A training under way."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        clips: Clips,
+        settings: TrainSettings,
+        fabric: Fabric | None,
+        states: StateFolder | None,
+        listener: Listener,
+        load: Load,
+        stack: ExitStack,
+    ) -> None:
+        self.fabric = fabric or own_fabric(model, settings.precision)
+        self.clips, self.settings, self.states = clips, settings, states
+        self.listener = listener if self.fabric.is_global_zero else Listener()
+        self.steps_per_epoch = steps = len(self._steps(0))
+        if steps == 0:
+            raise ConfigError("there are no clips to train on", remedy="use longer videos.")
+        if len(clips) < settings.batch_clips:
+            log.warning(
+                "%s to train on are fewer than a batch of %d: every step sees all of them",
+                count(len(clips), "clip"),
+                settings.batch_clips,
+            )
+        optimizer = make_optimizer(model.parameters(), settings)
+        self.schedule = make_schedule(optimizer, settings, settings.epochs * steps)
+        self.bare, self.bare_optimizer = model, optimizer
+        self.model, self.optimizer = self.fabric.setup(model, optimizer)
+        self.progress = Progress()
+        self.order = _Order()
+        self.batches = load(clips, self.order)
+        self.dropout = self._exact(stack)
+
+    def _exact(self, stack: ExitStack) -> ClipDropout | None:
+        """Dropout by clip and batch norm over all processes, where the model is in one piece."""
+        if isinstance(self.bare, nn.DataParallel):
+            return None
+        if self.fabric.world_size > 1:
+            stack.enter_context(shared_batch_norm(self.bare))
+        dropout = clip_dropout(self.bare, self.settings.seed, self.fabric.device)
+        return stack.enter_context(dropout)
+
+    def _steps(self, epoch: int) -> list[Step]:
+        s = self.settings
+        return epoch_steps(len(self.clips), s.batch_clips, s.accumulate, seed=s.seed, epoch=epoch)
+
+    def _mine(self, clips: Sequence[int]) -> list[int]:
+        """This process's share of clips or of their places."""
+        return share(clips, self.fabric.global_rank, self.fabric.world_size)
+
+    def resume(self) -> None:
+        """Go on where a run before was interrupted, if there was one."""
+        state = None
+        if self.states is not None and self.fabric.is_global_zero:
+            state = self.states.load()
+        state = self.fabric.broadcast(state)
+        if state is None:
+            return
+        self.bare.load_state_dict(state["model"])
+        self.progress = _progress_of(state["progress"])
+        # The moments alone: rates and decay are the settings', which may be others by force.
+        own = self.optimizer.state_dict()
+        self.optimizer.load_state_dict({**own, "state": state["optimizer"]["state"]})
+        total = self.settings.epochs * self.steps_per_epoch
+        done = self.progress.steps_done
+        self.schedule = make_schedule(self.bare_optimizer, self.settings, total, done)
+        log.info("going on after step %d", self.progress.steps_done)
+        self.listener.resumed(self.progress.steps_done, self.progress.reports)
+
+    def save(self) -> None:
+        """Write a state of this moment, in the first process."""
+        if self.states is None or not self.fabric.is_global_zero:
+            return
+        self.states.save(
+            self.progress.steps_done,
+            {
+                "model": self.bare.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "progress": asdict(self.progress),
+            },
         )
-        report = EpochReport(epoch, float(np.mean(losses)), held_out, tuple(rates))
-        log.info("epoch %d of %d: loss %.4f", epoch + 1, settings.epochs, report.train_loss)
-        after_epoch(report)
+
+    def over(self) -> bool:
+        """All epochs are done, or the last so many of them were no better."""
+        reports, patience = self.progress.reports, self.settings.patience
+        stale = bool(patience) and len(reports) > patience
+        stale = stale and not any(report.best for report in reports[-patience:])
+        return stale or len(reports) >= self.settings.epochs
+
+    def epoch(self) -> None:
+        """The steps of the epoch under way that are not done yet."""
+        progress = self.progress
+        if isinstance(self.clips, Prepared):
+            self.clips.set_epoch(progress.epoch)
+        todo = self._steps(progress.epoch)[len(progress.losses) :]
+        self.model.train()
+        # A process without a share loads one clip, for the shape of a batch of none.
+        self.order.now = [self._mine(clips) or clips[:1] for step in todo for clips in step]
+        batches = iter(self.batches)
+        self.began, self.seen = time.perf_counter(), 0
+        for step in todo:
+            self._step(step, batches)
+            if self.states is not None and self.states.due():
+                self.save()
+
+    def _step(self, step: Step, batches: Iterator[Any]) -> None:
+        total = sum(len(clips) for clips in step)
+        loss = torch.zeros((), device=self.fabric.device)
+        place = 0
+        for number, clips in enumerate(step):
+            places = range(place, place + len(clips))
+            place += len(clips)
+            with self.fabric.no_backward_sync(self.model, enabled=number < len(step) - 1):
+                losses = self._losses(next(batches), places)
+                # Fabric averages over processes; each must weigh as much as it has clips.
+                part = losses.sum() * self.fabric.world_size / total
+                self.fabric.backward(part)
+            loss += part.detach()
+        mean_loss = float(cast(Tensor, self.fabric.all_reduce(loss, reduce_op="mean")))
+        norm = self._gradient_norm()
+        self._check_finite(mean_loss, norm)
+        rate = float(self.schedule.get_last_lr()[0])
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.schedule.step()
+        done = self.progress.steps_done
+        self.progress.losses.append(mean_loss)
+        self.progress.rates.append(rate)
+        self.seen += total
+        self.listener.after_step(
+            StepReport(
+                step=done,
+                epoch=self.progress.epoch,
+                number=len(self.progress.losses) - 1,
+                steps=self.steps_per_epoch,
+                loss=mean_loss,
+                learning_rate=rate,
+                gradient_norm=norm,
+                clips_per_s=self._clips_per_s(),
+            )
+        )
+
+    def _losses(self, batch: Any, places: range) -> Tensor:
+        """(B,) losses of this process's clips, whose places in the whole step are given."""
+        mine, step = self._mine(places), self.progress.steps_done
+        x, label = prepared(self.clips, batch, self.fabric.device)
+        x, label = x[: len(mine)], label[: len(mine)]
+        if self.dropout is None:
+            torch.manual_seed(hash((self.settings.seed, step, places.start)) % 2**63)
+        else:
+            self.dropout.begin(step, mine)
+        return LOSSES[self.settings.loss](self.model(x).float(), label)
+
+    def _gradient_norm(self) -> float:
+        """Of all gradients before they are clipped, if they are."""
+        limit = self.settings.clip_norm
+        norm = torch.nn.utils.clip_grad_norm_(
+            self.bare.parameters(), float("inf") if limit is None else limit
+        )
+        return float(norm)
+
+    def _check_finite(self, loss: float, norm: float) -> None:
+        for what, value in (("loss", loss), ("gradient's norm", norm)):
+            if not torch.isfinite(torch.tensor(value)):
+                raise StreamnetError(
+                    f"the training diverged: the {what} is {value} at step "
+                    f"{self.progress.steps_done} (epoch {self.progress.epoch}); the last finite "
+                    f"loss was {self._last_loss()}",
+                    remedy=DIVERGED,
+                )
+
+    def _last_loss(self) -> str:
+        losses = self.progress.losses or [r.train_loss for r in self.progress.reports]
+        return f"{losses[-1]:.4g}" if losses else "none"
+
+    def _clips_per_s(self) -> float:
+        return self.seen / max(1e-9, time.perf_counter() - self.began)
+
+    def measure(self, validate: Validate | None) -> None:
+        """Validate, report, and begin the next epoch."""
+        self.model.eval()
+        progress, rate = self.progress, self._clips_per_s()
+        found = None if validate is None else validate(self.bare, self.fabric)
+        report = EpochReport(
+            epoch=progress.epoch,
+            train_loss=sum(progress.losses) / len(progress.losses),
+            valid_loss=None if found is None else found.loss,
+            learning_rates=tuple(progress.rates),
+            valid_hr_mae=None if found is None else found.hr_mae,
+            clips_per_s=rate,
+        )
+        best = is_best(report, progress.reports, self.settings)
+        report = EpochReport(**{**vars(report), "best": best})
+        log.info("epoch %d of %d: %s", report.epoch + 1, self.settings.epochs, described(report))
+        self.listener.after_epoch(report, found)
+        self.progress = Progress(progress.epoch + 1, reports=[*progress.reports, report])
+        self.save()
 
 
-@torch.no_grad()
-def mean_loss(
-    model: nn.Module, batches: Iterable[Any], loss: Loss, *, bfloat16: bool = False
-) -> float:
-    """Mean over batches of the loss of a network in evaluation mode; `ConfigError` without any."""
-    losses = [_loss(model, batch, loss, bfloat16).item() for batch in batches]
-    if not losses:
-        raise ConfigError("there are no clips to validate on")
-    return float(np.mean(losses))
+def prepared(clips: Any, batch: Any, device: torch.device) -> tuple[Tensor, Tensor]:
+    """(B, T, 6, H, W) and (B, T) of a batch, on the device.
+
+    Raises:
+        DataError: a label is not finite; names its video.
+    """
+    if isinstance(clips, Prepared):
+        x, label = clips.prepare(batch, device)
+    else:
+        x, label = batch[0].to(device, torch.float32), batch[1].to(device, torch.float32)
+        label = label.reshape(len(x), -1)
+    finite = torch.isfinite(label).all(dim=1)
+    if not bool(finite.all()):
+        raise DataError(
+            f"the label of {_name(batch, int((~finite).nonzero()[0]))} has values that are not "
+            "finite",
+            remedy="get the ground truth of this video again, or leave it out.",
+        )
+    return x, label
 
 
-def _loss(model: nn.Module, batch: Any, loss: Loss, bfloat16: bool) -> Tensor:
-    device = next(model.parameters()).device
-    x, label = batch[0].to(device), batch[1].to(device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-        pred = model(x)
-    return LOSSES[loss](pred.float(), label.float())
+def clip_name(batch: Any, item: int) -> tuple[str, int] | None:
+    """Video and number of a clip of a batch; None where it does not say."""
+    if hasattr(batch, "video"):
+        return str(batch.video[item]), int(batch.chunk[item])
+    if isinstance(batch, list | tuple) and len(batch) >= 4:
+        return str(batch[2][item]), int(batch[3][item])
+    return None
 
 
-def train(
-    model: STREAMNet,
-    clips: Dataset[tuple[NDArray[np.float32], NDArray[np.float32]]],
-    settings: TrainSettings,
-    after_epoch: Callable[[int, float], None] = lambda epoch, loss: None,
-) -> STREAMNet:
-    """`fit` to a dataset of clips (T, 6, H, W) with difference-normalised labels (T,)."""
-    order = torch.Generator().manual_seed(settings.seed)
-    loader = DataLoader(clips, settings.batch_clips, shuffle=len(clips) > 0, generator=order)  # type: ignore[arg-type]
-    fit(model, loader, settings, after_epoch=lambda r: after_epoch(r.epoch, r.train_loss))
-    return model
+def _name(batch: Any, item: int) -> str:
+    known = clip_name(batch, item)
+    return f"clip {item} of a batch" if known is None else f"clip {known[1]} of {known[0]}"
+
+
+def is_best(report: EpochReport, before: Sequence[EpochReport], settings: TrainSettings) -> bool:
+    """No epoch before was as good; without validation data the last one always is the best."""
+    score = _score(report, settings)
+    if report.valid_loss is None:
+        return True
+    return all(score < _score(other, settings) for other in before)
+
+
+def _score(report: EpochReport, settings: TrainSettings) -> float:
+    value = report.valid_hr_mae if settings.select_by == "hr_mae" else report.valid_loss
+    return float("inf") if value is None or value != value else value
+
+
+def described(report: EpochReport) -> str:
+    """An epoch in words."""
+    text = f"training loss {report.train_loss:.4f}"
+    if report.valid_loss is not None:
+        text += f", validation loss {report.valid_loss:.4f}"
+    if report.valid_hr_mae is not None:
+        text += f", HR MAE {report.valid_hr_mae:.2f} bpm"
+    return text + (" (best so far)" if report.best and report.valid_loss is not None else "")
+
+
+def _progress_of(saved: Mapping[str, Any]) -> Progress:
+    reports = [
+        EpochReport(**{**r, "learning_rates": tuple(r["learning_rates"])}) for r in saved["reports"]
+    ]
+    return Progress(saved["epoch"], list(saved["losses"]), list(saved["rates"]), reports)

@@ -2,27 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import argparse
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any, cast
 
-import cv2
 import numpy as np
-from joblib import Parallel, delayed
-from numpy.typing import NDArray
-from torch.utils.data import Dataset
+from joblib import delayed
 
-from streamnet_plugin.data.clips import Normaliser, make_label
-from streamnet_plugin.data.synthetic import SETUPS, SynthSettings, render_face_clip
-from streamnet_plugin.data.synthetic.head import N_HEADS
+from streamnet_plugin.atomic import remove_leftovers
+from streamnet_plugin.data import cache
+from streamnet_plugin.data.synthetic import (
+    MOTIONS,
+    SynthSettings,
+    render_crops,
+)
+from streamnet_plugin.data.synthetic.head import MORE_HEADS, N_HEADS
 from streamnet_plugin.errors import NoFaceError
-from streamnet_plugin.types import FloatArray, FrameArray
+from streamnet_plugin.parallel import be_one_of_several, processes
+from streamnet_plugin.types import FaceVideo, Recording
 
+log = logging.getLogger(__name__)
+GENERATOR_VERSION = 1
+"""Raised whenever the same settings give other pixels."""
 HELD_OUT_HEADS = tuple(range(N_HEADS - 6, N_HEADS))
 """Heads never seen in training; the figures of the model card come from them."""
+TRAIN_HEADS = (*range(N_HEADS - 6), *range(MORE_HEADS, MORE_HEADS + 200))
+VALID_HEADS = tuple(range(MORE_HEADS + 200, MORE_HEADS + 224))
+TEST_HEADS = (*HELD_OUT_HEADS, *range(MORE_HEADS + 300, MORE_HEADS + 306))
+"""Nobody is in two of the three."""
+HELD_OUT_MOTIONS = ("nodding", "leaning")
+TRAIN_MOTIONS = tuple(name for name in MOTIONS if name not in HELD_OUT_MOTIONS)
+"""PURE's six setups, which people who use the checkpoint will meet, and steps in the rhythm of a
+pulse, which must not be taken for one."""
+VALID_SEED, TEST_SEED = 10_000_000, 20_000_000
+"""Seeds of the validation and of the test recordings begin here; training counts from 0."""
+HELD_OUT_CAMERA: dict[str, Any] = {
+    "width": 640,
+    "height": 480,
+    "noise": 1.0,
+    "shot_noise": 0.06,
+    "blur": 0.8,
+    "saturation": 1.4,
+    "warmth": -0.22,
+    "gamma": 0.65,
+    "jpeg": 50,
+    "jitter_ms": 3.0,
+}
+"""The camera of the test recordings. Its colours, tone curve, shot noise and compression all lie
+outside of what `random_camera` draws."""
+SIZES_OF_PICTURES = ((640, 480), (320, 240))
 
 
 def random_settings(seed: int, heads: Sequence[int], duration_s: float) -> SynthSettings:
-    """One draw from the training distribution."""
+    """One draw from the training distribution: anybody, in any light, before any camera."""
     rng = np.random.default_rng([seed, 77])
     return SynthSettings(
         seed=seed,
@@ -30,68 +67,189 @@ def random_settings(seed: int, heads: Sequence[int], duration_s: float) -> Synth
         hr_bpm=float(rng.uniform(40, 180)),
         head=int(rng.choice(heads)),
         skin_tone=int(rng.integers(1, 7)),
-        motion=str(rng.choice(list(SETUPS.values()))),
-        motion_scale=float(rng.uniform(0.2, 1.4)),
-        pulse=float(rng.uniform(0.5, 1.3)),
-        light=float(rng.uniform(0.45, 1.1)),
-        illumination_drift=float(rng.uniform(0, 0.06)),
-        flicker=float(rng.uniform(0, 0.003)),
-        noise=float(rng.uniform(0.5, 4.0)),
-        shine=float(rng.uniform(0.05, 0.35)),
+        glasses=bool(rng.random() < 0.2),
+        beard=_sometimes(0.3, rng.uniform(0.3, 1.0), rng),
+        motion=str(rng.choice(TRAIN_MOTIONS)),
+        motion_scale=float(rng.uniform(0.2, 1.5)),
+        pulse=float(rng.uniform(0.5, 1.5)),
+        roundness=float(rng.uniform(0.0, 0.8)),
+        light=float(rng.uniform(0.4, 1.1)),
+        illumination_drift=float(rng.uniform(0, 0.08)),
+        flicker=float(rng.uniform(0, 0.004)),
+        flicker_hz=_sometimes(0.1, rng.uniform(4.0, 15.0), rng),  # mains light, seen at 30 Hz
+        shine=float(rng.uniform(0.05, 0.4)),
+        **random_camera(rng),
     )
 
 
-def render_many(
-    settings: Sequence[SynthSettings], folder: Path, size: int, jobs: int = 2
-) -> list[Path]:
-    """Render clips into `folder`, one file each; those already there are kept.
+def random_camera(rng: np.random.Generator) -> dict[str, Any]:
+    """A webcam, good or bad, as fields of `SynthSettings`."""
+    width, height = SIZES_OF_PICTURES[int(rng.integers(len(SIZES_OF_PICTURES)))]
+    return {
+        "width": width,
+        "height": height,
+        "noise": float(rng.uniform(0.5, 4.0) * width / 640),
+        "shot_noise": _sometimes(0.7, rng.uniform(0.003, 0.04), rng),
+        "blur": _sometimes(0.6, rng.uniform(0.3, 2.0) * width / 640, rng),
+        "saturation": float(rng.uniform(0.7, 1.3)),
+        "warmth": float(rng.uniform(-0.15, 0.15)),
+        "gamma": float(rng.uniform(0.75, 1.25)),
+        "jpeg": int(_sometimes(0.65, float(rng.integers(60, 98)), rng)),
+        "jitter_ms": _sometimes(0.5, rng.uniform(0.5, 5.0), rng),
+        "dropped": _sometimes(0.2, rng.uniform(0.002, 0.03), rng),
+    }
 
-    A clip in whose first frame the detector sees no face is left out, as a real video would be.
+
+def _sometimes(share: float, value: float, rng: np.random.Generator) -> float:
+    """`value` in that share of draws, else 0: most effects are absent from many recordings."""
+    return float(value) if rng.random() < share else 0.0
+
+
+def training_settings(n: int, duration_s: float = 12.0) -> list[SynthSettings]:
+    """The first `n` recordings to train on; more of them begin with the same."""
+    return [random_settings(seed, TRAIN_HEADS, duration_s) for seed in range(n)]
+
+
+def validation_settings(n: int = 48, duration_s: float = 12.0) -> list[SynthSettings]:
+    """Recordings to choose an epoch by: as the training's, of other heads."""
+    return [random_settings(VALID_SEED + i, VALID_HEADS, duration_s) for i in range(n)]
+
+
+def held_out_settings(rounds: int = 1, duration_s: float = 20.0) -> list[SynthSettings]:
+    """The test: every motion in every skin tone, by heads and a camera never seen in training.
+
+    Two of the nine motions are not in training either. Heart rates cover 40 to 180 bpm evenly and
+    are not tied to motion or tone; light is from weak to good. A round is 54 recordings, of other
+    heads, rates and lights than the one before.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    done = Parallel(n_jobs=jobs)(delayed(_render_one)(s, folder, size) for s in settings)
-    return [path for path in done if path is not None]
+    return [s for number in range(rounds) for s in _held_out_round(number, duration_s)]
 
 
-def _render_one(settings: SynthSettings, folder: Path, size: int) -> Path | None:
-    path = folder / f"clip-{settings.seed}-{size}.npz"
-    if path.exists():
-        return path
-    cv2.setNumThreads(1)
+def _held_out_round(number: int, duration_s: float) -> list[SynthSettings]:
+    cases = [(motion, tone) for motion in MOTIONS for tone in range(1, 7)]
+    first = number * len(cases)
+    rng = np.random.default_rng(TEST_SEED + number)
+    rates = 40 + 140 * (rng.permutation(len(cases)) + rng.random(len(cases))) / len(cases)
+    lights = 0.5 + 0.5 * (rng.permutation(len(cases)) + 0.5) / len(cases)
+    return [
+        SynthSettings(
+            seed=TEST_SEED + first + i,
+            duration_s=duration_s,
+            hr_bpm=float(rates[i]),
+            roundness=0.5,
+            head=TEST_HEADS[(i + i // 6 + 5 * number) % len(TEST_HEADS)],
+            skin_tone=tone,
+            motion=motion,
+            glasses=(i + number) % 4 == 0,
+            light=float(lights[i]),
+            illumination_drift=0.03,
+            flicker=0.002,
+            **HELD_OUT_CAMERA,
+        )
+        for i, (motion, tone) in enumerate(cases)
+    ]
+
+
+def rendered(
+    settings: Sequence[SynthSettings], folder: Path, sizes: Sequence[int], jobs: int = 1
+) -> dict[int, list[FaceVideo]]:
+    """Face videos of each size, from `folder` if they are there; frames stay on disk.
+
+    A recording in whose first frame the detector sees no face is left out with a warning, as a
+    real video would be.
+
+    Raises:
+        OutputError: the folder cannot be written, or the disk is full.
+    """
+    _allow_open_files(len(settings) * len(sizes))
+    remove_leftovers(folder)
+    work = (delayed(_rendered)(s, folder, sizes, jobs > 1) for s in settings)
+    out: dict[int, list[FaceVideo]] = {size: [] for size in sizes}
+    with processes(work, jobs, lambda: remove_leftovers(folder)) as done:
+        for s, videos in zip(settings, done, strict=True):
+            if not videos:
+                log.warning("synthetic %d: no face in its first frame; it is not used", s.seed)
+            for size, video in zip(sizes, videos, strict=bool(videos)):
+                out[size].append(video)
+    return out
+
+
+def _allow_open_files(maps: int) -> None:
+    """Every memory map keeps its file open; many systems allow 1,024 unless asked for more."""
     try:
-        frames, bvp = render_face_clip(settings, size)
+        import resource
+    except ImportError:  # Windows, which has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = soft + maps
+    if soft != resource.RLIM_INFINITY:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def _rendered(
+    settings: SynthSettings, folder: Path, sizes: Sequence[int], alone: bool
+) -> list[FaceVideo]:
+    if alone:
+        be_one_of_several()
+    recording = Recording(
+        dataset="synthetic",
+        id=str(settings.seed),
+        subject=f"head{settings.head}",
+        path=folder,
+        groups={"motion": settings.motion, "skin tone": str(settings.skin_tone)},
+    )
+    prints = [_fingerprint(settings, size) for size in sizes]
+    places = [cache.entry(folder, recording, print_) for print_ in prints]
+    there = [cache.load(*entry) for entry in _entries(places, recording, prints)]
+    if all(video is not None for video in there):
+        return cast(list[FaceVideo], there)
+    try:
+        crops = render_crops(settings, sizes)
     except NoFaceError:
-        return None
-    temporary = path.with_suffix(".tmp.npz")
-    np.savez(temporary, frames=frames, bvp=bvp)
-    temporary.replace(path)
-    return path
+        return []
+    for place, frames in zip(places, crops.frames, strict=True):
+        if not place.exists():
+            with cache.writing(place) as temporary:
+                cache.append(temporary / cache.FRAMES, iter(frames))
+                cache.finish(temporary, frames.shape, settings.fs, crops.bvp, crops.box)
+    made = [cache.load(*entry) for entry in _entries(places, recording, prints)]
+    return [video for video in made if video is not None]
 
 
-class ClipDataset(Dataset[tuple[NDArray[np.float32], NDArray[np.float32]]]):
-    """Clips of `length` frames, cut from videos normalised as a whole: (T, 6, H, W) and (T,)."""
-
-    def __init__(self, videos: Sequence[tuple[FrameArray, FloatArray]], length: int = 180) -> None:
-        self._clips: list[tuple[int, int]] = []
-        self._videos = []
-        self._length = length
-        for index, (frames, bvp) in enumerate(videos):
-            label = make_label(bvp, "DiffNormalized").astype(np.float32)
-            self._videos.append((frames, label, Normaliser.fit(frames)))
-            self._clips += [(index, s) for s in range(0, len(frames) - length + 1, length)]
-
-    def __len__(self) -> int:
-        return len(self._clips)
-
-    def __getitem__(self, item: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        index, start = self._clips[item]
-        frames, label, normaliser = self._videos[index]
-        stop = start + self._length
-        x = np.ascontiguousarray(normaliser.network_input(frames, start, stop))
-        return x, label[start:stop]
+def _entries(
+    places: Sequence[Path], recording: Recording, prints: Sequence[str]
+) -> Iterator[tuple[Path, Recording, str]]:
+    return ((place, recording, p) for place, p in zip(places, prints, strict=True))
 
 
-def load_video(path: Path) -> tuple[FrameArray, FloatArray]:
-    """Frames and BVP of a file that `render_many` wrote."""
-    with np.load(path, allow_pickle=False) as file:
-        return file["frames"], file["bvp"]
+def _fingerprint(settings: SynthSettings, size: int) -> str:
+    """What decides every pixel: unlike a real video's, it is the same on every machine."""
+    text = json.dumps([GENERATOR_VERSION, size, asdict(settings)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def main() -> None:
+    """Render the three sets in both sizes; what is there already is kept."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="folder for the clips")
+    parser.add_argument("--train", type=int, default=1000, help="recordings to train on")
+    parser.add_argument("--valid", type=int, default=48, help="recordings to choose by")
+    parser.add_argument("--rounds", type=int, default=1, help="of the test, 54 recordings each")
+    parser.add_argument("--duration", type=float, default=12.0, help="s per training recording")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[36, 72], help="px")
+    parser.add_argument("--jobs", type=int, default=1)
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    sets = {
+        "test": held_out_settings(args.rounds),
+        "valid": validation_settings(args.valid, args.duration),
+        "train": training_settings(args.train, args.duration),
+    }
+    for name, settings in sets.items():
+        videos = rendered(settings, args.out / name, args.sizes, args.jobs)
+        log.info("%s: %d recordings", name, len(videos[args.sizes[0]]))
+
+
+if __name__ == "__main__":
+    main()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -78,7 +79,7 @@ def sample_clip(
         inputs = [x.bfloat16() for x in inputs]  # once, not in every sample
     size = getattr(model, BLOCK, len(inputs[0])) if clip.device.type == "cpu" else len(inputs[0])
     blocks = list(zip(*(x.split(size) for x in inputs), strict=True))
-    masks = _Masks(rate)
+    masks = Masks(rate)
     if memory_mb is None:
         memory_mb = MEMORY_MB.get(clip.device.type, DEVICE_MEMORY_MB)
     with _only_dropout_random(model, masks):
@@ -87,7 +88,7 @@ def sample_clip(
         while len(samples) < n_samples:
             batch = min(batch, n_samples - len(samples))
             masks.generators = [
-                _Generator(clip.device, seed, len(samples) + i, clip_index) for i in range(batch)
+                MaskGenerator(clip.device, seed, len(samples) + i, clip_index) for i in range(batch)
             ]
             with torch.autocast(clip.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
                 drawn = [draw(*(_stacked(x, batch) for x in block)) for block in blocks]
@@ -132,11 +133,17 @@ def _stacked(x: Tensor, times: int) -> Tensor:
 
 
 @dataclass
-class _Masks:
-    """What the dropout layers do: every sample in the stack gets its own generator's mask."""
+class Masks:
+    """What the dropout layers do: every item of the stack gets its own generator's mask.
+
+    Attributes:
+        rate: of all layers; None for their own.
+        generators: one for each item that is stacked along the first axis, a sample or a clip.
+        largest_bytes: of one item's output of a layer, see `weigh`.
+    """
 
     rate: float | None
-    generators: list[_Generator] = field(default_factory=list)
+    generators: list[MaskGenerator] = field(default_factory=list)
     largest_bytes: int = 0
 
     def weigh(self, layer: nn.Module, given: Any, out: Any) -> None:
@@ -146,6 +153,7 @@ class _Masks:
             self.largest_bytes = max(self.largest_bytes, size)
 
     def drop(self, layer: nn.Module, x: Tensor) -> Tensor:
+        """What dropout makes of the stack `x`."""
         p = float(layer.p if self.rate is None else self.rate)  # type: ignore[arg-type]
         if p == 0:
             return x
@@ -156,7 +164,7 @@ class _Masks:
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def _dropped(layer: nn.Module, x: Tensor, p: float, generator: _Generator) -> Tensor:
+def _dropped(layer: nn.Module, x: Tensor, p: float, generator: MaskGenerator) -> Tensor:
     if isinstance(layer, CHANNELWISE):
         kept = generator.kept(x.new_empty(x.shape[:2] + (1,) * (x.dim() - 2)), p)
     else:
@@ -168,13 +176,13 @@ def _dropped(layer: nn.Module, x: Tensor, p: float, generator: _Generator) -> Te
 
 
 @contextmanager
-def _only_dropout_random(model: nn.Module, masks: _Masks) -> Iterator[None]:
+def _only_dropout_random(model: nn.Module, masks: Masks) -> Iterator[None]:
     was_training = model.training
     model.eval()
     try:
         with ExitStack() as stack:
             for layer in dropout_layers(model):
-                stack.enter_context(_replaced_forward(layer, masks))
+                stack.enter_context(replaced_forward(layer, partial(masks.drop, layer)))
             for layer in model.modules():
                 stack.callback(layer.register_forward_hook(masks.weigh).remove)
             yield
@@ -183,10 +191,11 @@ def _only_dropout_random(model: nn.Module, masks: _Masks) -> Iterator[None]:
 
 
 @contextmanager
-def _replaced_forward(layer: nn.Module, masks: _Masks) -> Iterator[None]:
+def replaced_forward(layer: nn.Module, forward: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """A layer that computes something else, for a while."""
     own: dict[str, Any] = vars(layer)
     before = own.get("forward")
-    own["forward"] = lambda x: masks.drop(layer, x)
+    own["forward"] = forward
     try:
         yield
     finally:
@@ -196,8 +205,8 @@ def _replaced_forward(layer: nn.Module, masks: _Masks) -> Iterator[None]:
             own["forward"] = before
 
 
-class _Generator:
-    """Masks of one sample of one clip, from three counters, well mixed.
+class MaskGenerator:
+    """Masks of one item, from three counters, well mixed: a seed, a sample and a clip (or a step).
 
     On a CPU they come from NumPy's SFC64, 16 bits for each value: 1.1 ms for 1.7 million values on
     one core, against 15 ms of torch's own Bernoulli numbers. A rate is so rounded to 1 / 65,536.
@@ -253,10 +262,10 @@ class Sampled:
         plain = self.method.predict(video)
         model: nn.Module = self.method.model  # type: ignore[attr-defined]
         device = next((p.device for p in model.parameters()), torch.device("cpu"))
-        masks, samples = _Masks(self.rate), []
+        masks, samples = Masks(self.rate), []
         with _only_dropout_random(model, masks):
             for s in range(self.n_samples):
-                masks.generators = [_Generator(device, self.seed, s, 0)]
+                masks.generators = [MaskGenerator(device, self.seed, s, 0)]
                 samples.append(self.method.predict(video).bvp)
         return replace(plain, samples=np.array(samples, dtype=np.float64))
 

@@ -241,8 +241,8 @@ def test_a_model_whose_packages_are_missing(
 # Interrupted
 
 
-def test_an_interrupted_training_keeps_the_finished_epochs(
-    standin, trained, twin_ubfc, twin_pure, toolbox_yaml, tmp_path, monkeypatch
+def test_an_interrupted_training_goes_on(
+    standin, trained, twin_ubfc, twin_pure, toolbox_yaml, tmp_path, monkeypatch, capsys
 ):
     config = toolbox_yaml(
         tmp_path,
@@ -254,29 +254,33 @@ def test_an_interrupted_training_keeps_the_finished_epochs(
         data={"CACHED_PATH": str(trained.work / "cache")},
         changes={"TRAIN": {"EPOCHS": 3, "BATCH_SIZE": 4}},
     )
-    original, saved = trainer.fit, []
+    arguments = ["--path", str(standin), "--config_file", str(config), "--no-plots"]
+    monkeypatch.setattr(sys, "argv", ["x", "toolbox", *arguments])
+    told = trainer._Printer.after_step
 
-    def interrupted(*args, after_step, **kwargs):
-        def step(loss):
-            saved.append(loss)
-            if len(saved) == 3:  # of two steps an epoch has, in the second epoch
-                raise KeyboardInterrupt
-            after_step(loss)
+    def interrupted(self, report):
+        if report.step == 2:  # of two steps an epoch has, in the second epoch
+            raise KeyboardInterrupt
+        told(self, report)
 
-        original(*args, after_step=step, **kwargs)
-
-    monkeypatch.setattr(trainer, "fit", interrupted)
-    monkeypatch.setattr(
-        sys, "argv",
-        ["x", "toolbox", "--path", str(standin), "--config_file", str(config), "--no-plots"],
-    )  # fmt: skip
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer._Printer, "after_step", interrupted)
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
     assert stop.value.code == 130
     folder = next((tmp_path / "runs").rglob("PreTrainedModels"))
-    assert [p.name for p in folder.iterdir()] == ["twin_Epoch0.pth"]  # and no temporary file
+    # The finished epoch, what is needed to go on, and no temporary file.
+    assert sorted(p.name for p in folder.iterdir()) == ["twin.state", "twin_Epoch0.pth"]
     state = torch.load(folder / "twin_Epoch0.pth", weights_only=True)
     assert all(torch.isfinite(x).all() for x in state.values())
+
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert not stop.value.code
+    assert "Going on after step 2, in epoch 1" in capsys.readouterr().out
+    names = sorted(p.name for p in folder.iterdir())
+    assert names == [f"twin_Epoch{n}.pth" for n in range(3)]
 
 
 # Damaged recordings

@@ -12,8 +12,8 @@ from streamnet_plugin.model.streamnet import STREAMNet, STREAMNetConfig
 from streamnet_plugin.registry import get_method
 from streamnet_plugin.types import FaceVideo, Prediction, Recording
 from streamnet_plugin.uncertainty.mc_dropout import (
+    MaskGenerator,
     Sampled,
-    _Generator,
     can_be_sampled,
     dropout_layers,
     sample_clip,
@@ -79,7 +79,7 @@ def test_seeds(net):
     assert not torch.equal(first, sample_clip(net, CLIP, 3, seed=1, clip_index=3))
     cpu = torch.device("cpu")
     counters = [(a, b, c) for a in range(20) for b in range(20) for c in range(20)]
-    assert len({tuple(_Generator(cpu, *three).bits.random_raw(2)) for three in counters}) == 8000
+    assert len({tuple(MaskGenerator(cpu, *three).bits.random_raw(2)) for three in counters}) == 8000
 
 
 @pytest.mark.parametrize("memory_mb", [0.001, 1.5, 1000])

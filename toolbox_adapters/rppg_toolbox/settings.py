@@ -12,6 +12,7 @@ from streamnet_plugin.config import (
     Evaluation,
     Model,
     StreamNet,
+    Training,
     Uncertainty,
     expand_paths,
     parse_config,
@@ -40,6 +41,7 @@ SHIPPED = frozenset({"FOLD_PATH", "MODEL_PATH"})
 
 YACS_DEFAULTS: dict[str, Any] = {
     "MODEL": {"STREAMNET": StreamNet().model_dump()},
+    "TRAINING": Training().model_dump(),
     "EVALUATION": Evaluation().model_dump(),
     "UNCERTAINTY": Uncertainty().model_dump(),
     "NUM_WORKERS": Config.model_fields["NUM_WORKERS"].default,

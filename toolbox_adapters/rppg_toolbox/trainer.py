@@ -7,9 +7,11 @@ is here only speaks the toolbox's language.
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -22,11 +24,26 @@ from tqdm import tqdm
 from streamnet_plugin.checks import network_findings
 from streamnet_plugin.config import Config
 from streamnet_plugin.errors import ConfigError, OutputError
+from streamnet_plugin.evaluation.conventions import get_convention
 from streamnet_plugin.model.checkpoint import load_checkpoint, shipped_checkpoint
 from streamnet_plugin.model.engines import make_engine
 from streamnet_plugin.model.method import n_clips, read_waveform, usable_device, usable_precision
-from streamnet_plugin.model.streamnet import STREAMNet, STREAMNetConfig
-from streamnet_plugin.training.loop import EpochReport, TrainSettings, fit, mean_loss
+from streamnet_plugin.model.streamnet import STREAMNet
+from streamnet_plugin.training.fabric import own_fabric
+from streamnet_plugin.training.loop import (
+    EpochReport,
+    Listener,
+    StepReport,
+    Validate,
+    Validation,
+    described,
+    fit,
+    load_like,
+)
+from streamnet_plugin.training.recipe import TrainSettings
+from streamnet_plugin.training.run import new_network, recipe_of, settings_of
+from streamnet_plugin.training.state import StateFolder
+from streamnet_plugin.training.validation import make_validate
 from streamnet_plugin.types import FloatArray
 from toolbox_adapters.rppg_toolbox.settings import YACS_DEFAULTS, config_of
 
@@ -72,20 +89,8 @@ class STREAMNetTrainer:
         self.mc_samples: dict[str, FloatArray] = {}
         self.model: nn.Module = nn.Identity()
         if config.TOOLBOX_MODE == "train_and_test":
-            network = STREAMNet(self._network(config.TRAIN.DATA.PREPROCESS.RESIZE))
+            network = new_network(self.own)
             self.model = _spread(network.to(self.device), config.NUM_OF_GPU_TRAIN)
-
-    def _network(self, size: Any) -> STREAMNetConfig:
-        keys = self.own.MODEL.STREAMNET
-        return STREAMNetConfig(
-            height=size.H,
-            width=size.W,
-            segment_length=keys.FRAME_DEPTH,
-            shift="wrap" if keys.SHIFT == "auto" else keys.SHIFT,
-            attention=keys.ATTENTION,
-            ssfem=keys.SSFEM,
-            third_conv=keys.THIRD_CONV,
-        )
 
     def train(self, data_loader: Any) -> None:
         """All epochs; a checkpoint and, with USE_LAST_EPOCH False, a validation after each."""
@@ -98,30 +103,19 @@ class STREAMNetTrainer:
                 "there is no validation data to choose the best epoch by",
                 remedy="set VALID.DATA.DATA_PATH, or TEST.USE_LAST_EPOCH: True.",
             )
-        reports: list[EpochReport] = []
-        with tqdm(total=recipe.EPOCHS * len(data_loader["train"]), desc="Train", ncols=80) as bar:
-
-            def after_step(loss: float) -> None:
-                bar.set_postfix(loss=f"{loss:.4f}")
-                bar.update()
-
-            def after_epoch(report: EpochReport) -> None:
-                reports.append(report)
-                self._after_epoch(report)
-
-            fit(
+        states = StateFolder(self._states, self._identity(data_loader))
+        with _Printer(self) as printer:
+            reports = fit(
                 self.model,
-                data_loader["train"],
-                TrainSettings(
-                    epochs=recipe.EPOCHS,
-                    batch_clips=recipe.BATCH_SIZE,
-                    learning_rate=recipe.LR,
-                    loss=self.own.MODEL.STREAMNET.LOSS,
-                ),
-                valid=data_loader["valid"] if validate else None,
-                after_step=after_step,
-                after_epoch=after_epoch,
+                data_loader["train"].dataset,
+                self._settings,
+                validate=self._validate(data_loader["valid"]) if validate else None,
+                states=states,
+                listener=printer,
+                load=load_like(data_loader["train"]),
             )
+        # Complete: the same command trains anew, as the toolbox does.
+        shutil.rmtree(self._states, ignore_errors=True)
         if recipe.PLOT_LOSSES_AND_LR:
             self._toolbox_base().plot_losses_and_lrs(
                 [r.train_loss for r in reports],
@@ -130,15 +124,38 @@ class STREAMNetTrainer:
                 self.config,
             )
 
-    def _after_epoch(self, report: EpochReport) -> None:
-        self.save_model(report.epoch)
-        print(f"Epoch {report.epoch}: training loss {report.train_loss:.4f}", end="")  # noqa: T201
-        if report.valid_loss is not None:
-            print(f", validation loss {report.valid_loss:.4f}", end="")  # noqa: T201
-            if self.min_valid_loss is None or report.valid_loss < self.min_valid_loss:
-                self.min_valid_loss, self.best_epoch = report.valid_loss, report.epoch
-                print(" (best so far)", end="")  # noqa: T201
-        print()  # noqa: T201
+    @property
+    def _settings(self) -> TrainSettings:
+        return replace(settings_of(self.own), workers=0)  # the toolbox's loaders have their own
+
+    @property
+    def _states(self) -> Path:
+        return self.model_dir / f"{self.model_file_name}.state"
+
+    def _identity(self, data_loader: Any) -> dict[str, Any]:
+        """What an interrupted training must have in common with the one that goes on from it."""
+        clips = {
+            section: len(data_loader[section].dataset)
+            for section in ("train", "valid")
+            if data_loader[section] is not None
+        }
+        return {**recipe_of(self.own), "clips": clips}
+
+    def _validate(self, loader: Any) -> Validate:
+        data, convention = self.own.VALID.DATA, get_convention(self.own.EVALUATION.CONVENTION)
+        return make_validate(
+            loader.dataset,
+            self.own.MODEL.STREAMNET.LOSS,
+            batch=loader.batch_size or 1,
+            fs=float(data.FS),
+            band=convention.band,
+            load=load_like(loader),
+        )
+
+    def remember(self, report: EpochReport) -> None:
+        """Which epoch is the best so far."""
+        if report.best and report.valid_loss is not None:
+            self.min_valid_loss, self.best_epoch = report.valid_loss, report.epoch
 
     @torch.no_grad()
     def valid(self, data_loader: Any) -> float:
@@ -146,7 +163,10 @@ class STREAMNetTrainer:
         if data_loader["valid"] is None:
             raise ConfigError("there is no validation data: set VALID.DATA.DATA_PATH")
         self.model.eval()
-        return mean_loss(self.model, data_loader["valid"], self.own.MODEL.STREAMNET.LOSS)
+        found = self._validate(data_loader["valid"])(
+            self.model, own_fabric(self.model, self._settings.precision)
+        )
+        return found.loss
 
     def save_model(self, index: int) -> None:
         """Write `{MODEL_FILE_NAME}_Epoch{index}.pth`, a state dict named as the toolbox's are."""
@@ -227,6 +247,40 @@ class STREAMNetTrainer:
         base = import_module("neural_methods.trainer.BaseTrainer").BaseTrainer()
         base.model_file_name = self.model_file_name
         return base
+
+
+class _Printer(Listener):
+    """Tells of a training as the toolbox's trainers do, and saves every epoch's weights."""
+
+    def __init__(self, trainer: STREAMNetTrainer) -> None:
+        self._trainer = trainer
+        self._bar: Any = None
+        self._done = 0
+
+    def __enter__(self) -> _Printer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def resumed(self, step: int, reports: Sequence[EpochReport]) -> None:
+        self._done = step
+        for report in reports:
+            self._trainer.remember(report)
+        print(f"Going on after step {step}, in epoch {len(reports)}")  # noqa: T201
+
+    def after_step(self, report: StepReport) -> None:
+        if self._bar is None:
+            total = self._trainer.config.TRAIN.EPOCHS * report.steps
+            self._bar = tqdm(total=total, initial=self._done, desc="Train", ncols=80)
+        self._bar.set_postfix(loss=f"{report.loss:.4f}")
+        self._bar.update()
+
+    def after_epoch(self, report: EpochReport, validation: Validation | None) -> None:
+        self._trainer.save_model(report.epoch)
+        self._trainer.remember(report)
+        print(f"Epoch {report.epoch}: {described(report)}")  # noqa: T201
 
 
 def _load_weights(config: Config, path: str | Path | None) -> STREAMNet:

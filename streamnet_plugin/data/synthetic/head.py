@@ -33,6 +33,9 @@ SKIN = {
 # Melanin absorbs light on its way to and from the vessels: the share of the pulse that is left.
 PULSE_BY_TONE = {1: 1.0, 2: 0.95, 3: 0.85, 4: 0.7, 5: 0.5, 6: 0.35}
 N_HEADS = 24
+"""Heads that settings without a head draw from."""
+MORE_HEADS = 1000
+"""Numbers from here on are other heads, as many as there are numbers; below, they repeat."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +58,13 @@ class Head:
 
 
 @lru_cache(maxsize=32)
-def head(identity: int, tone: int) -> Head:
-    """Head number `identity` (of N_HEADS, any integer will do) in Fitzpatrick type `tone`."""
-    rng = np.random.default_rng([identity % N_HEADS, 20251124])
+def head(identity: int, tone: int, glasses: bool = False, beard: float = 0.0) -> Head:
+    """Head number `identity` in Fitzpatrick type `tone`, with a beard of density 0..1.
+
+    Any whole number will do: below `MORE_HEADS` there are N_HEADS different ones.
+    """
+    number = identity if identity >= MORE_HEADS else identity % N_HEADS
+    rng = np.random.default_rng([number, 20251124])
     u, v = _face_coordinates(rng.uniform(0.93, 1.08), rng.uniform(0.95, 1.06))
     skin = np.array(SKIN[tone]) * rng.uniform(0.95, 1.05)
     hair = np.array([0.10, 0.075, 0.06]) * rng.uniform(0.6, 2.2 if tone <= 3 else 1.2)
@@ -67,6 +74,10 @@ def head(identity: int, tone: int) -> Head:
     albedo = skin * form[..., None] * (1 + 0.035 * _texture(rng, 2.0) + 0.05 * _texture(rng, 9.0))
     albedo = _blush(albedo, u, v, rng)
     albedo, quiet = _features(albedo, u, v, rng, hair)
+    if beard:
+        albedo, quiet = _bearded(albedo, quiet, u, v, hair, beard, number)
+    if glasses:
+        albedo, quiet = _with_glasses(albedo, quiet, u, v, number)
     pulse = face * (0.55 + 0.45 * _blob(u, v, 0, 0.0, 0.75, 0.8)) * (1 - quiet)
     neck = _soft((np.abs(u) < 0.62) & (v > 0.6), 3.0)
     albedo = _blend(_blend(np.zeros_like(albedo), skin * 0.62, neck), albedo, face)
@@ -179,3 +190,40 @@ def _features(
     albedo = _darken(albedo, 0.55 * _blob(u, curve, 0, 0.53, 0.20, 0.012))
     albedo = _darken(albedo, 0.15 * _blob(u, v, 0, 0.66, 0.16, 0.03))
     return albedo, quiet
+
+
+def _bearded(
+    albedo: FloatArray,
+    quiet: FloatArray,
+    u: FloatArray,
+    v: FloatArray,
+    hair: FloatArray,
+    density: float,
+    identity: int,
+) -> tuple[FloatArray, FloatArray]:
+    """Hair on jaw, chin and upper lip; where it covers the skin, no pulse shows."""
+    rng = np.random.default_rng([identity, 1])
+    jaw = v > 0.36 + 0.10 * np.cos(2.2 * u) - 0.35 * np.abs(u) ** 3
+    lips = _blob(u, v, 0, 0.53, 0.20, 0.055)
+    cover = density * _soft(jaw, 4.0) * (1 - np.clip(1.4 * lips, 0, 1))
+    cover = np.clip(cover * (1 + 0.3 * _texture(rng, 1.2)[..., 0]), 0, 0.95)
+    return _blend(albedo, hair, cover), np.maximum(quiet, cover)
+
+
+def _with_glasses(
+    albedo: FloatArray, quiet: FloatArray, u: FloatArray, v: FloatArray, identity: int
+) -> tuple[FloatArray, FloatArray]:
+    """Dark rims and a bridge; the glass takes a little light."""
+    rng = np.random.default_rng([identity, 2])
+    x, y, width = 0.42, -0.15, rng.uniform(0.26, 0.31)
+    height, rim = width * rng.uniform(0.5, 0.75), rng.uniform(0.02, 0.05)
+    frame = np.zeros_like(u)
+    glass = np.zeros_like(u)
+    for side in (-1, 1):
+        radius = np.sqrt(((u - side * x) / width) ** 2 + ((v - y) / height) ** 2)
+        glass = np.maximum(glass, _soft(radius < 1, 1.0))
+        frame = np.maximum(frame, _soft(np.abs(radius - 1) < rim / width, 0.8))
+    bridge = (np.abs(u) < x - width) & (np.abs(v - y + 0.03) < rim / 2)
+    frame = np.maximum(frame, _soft(bridge, 0.8))
+    albedo = _blend(_darken(albedo, 0.1 * glass), rng.uniform(0.03, 0.3) * np.ones(3), frame)
+    return albedo, np.maximum(quiet, frame)

@@ -1,4 +1,4 @@
-"""How a head moves: the six setups of PURE."""
+"""How a head moves: the six setups of PURE, and three that it does not have."""
 
 from __future__ import annotations
 
@@ -18,23 +18,37 @@ SETUPS = {
     5: "small_rotation",
     6: "medium_rotation",
 }
+OTHERS = ("bobbing", "nodding", "leaning")
+"""bobbing: up and down and to the sides in the rhythm of steps, a rate that a heart could have;
+nodding: the head turns down and up; leaning: towards the camera and back."""
+MOTIONS = (*SETUPS.values(), *OTHERS)
 
 
 @dataclass(frozen=True)
 class Motion:
-    """Per frame: shift (T,) in face widths, yaw (T,) in degrees, mouth opening (T,) 0..1."""
+    """Per frame, (T,) each.
+
+    Attributes:
+        x, y: shift in face widths.
+        yaw, pitch: degrees; positive pitch looks down.
+        mouth: opening, 0..1.
+        size: of the face, 1 where it stands.
+    """
 
     x: FloatArray
     y: FloatArray
     yaw: FloatArray
     mouth: FloatArray
+    pitch: FloatArray
+    size: FloatArray
 
 
 def motion(setup: str, t: FloatArray, scale: float, rng: np.random.Generator) -> Motion:
-    """Motion of the named setup at times `t` (s); `scale` 1 is PURE's, 0 none."""
+    """Motion of that name at times `t` (s); `scale` 1 is PURE's, 0 none."""
     sway = 0.012 * scale
     x, y = sway * _wander(t, 4.0, rng), 0.7 * sway * _wander(t, 4.0, rng)
     yaw, mouth = 1.0 * scale * _wander(t, 3.0, rng), np.zeros_like(t)
+    pitch, size = np.zeros_like(t), np.ones_like(t)
     if setup == "talking":
         speech = np.clip(_wander(t, 0.28, rng), 0, None) * (_wander(t, 2.5, rng) > -0.8)
         mouth = np.clip(0.6 * scale * speech, 0, 1)
@@ -48,15 +62,22 @@ def motion(setup: str, t: FloatArray, scale: float, rng: np.random.Generator) ->
         yaw = yaw + 17.0 * scale * _targets(t, 3.5, rng)
     elif setup == "medium_rotation":
         yaw = yaw + 30.0 * scale * _targets(t, 3.5, rng)
+    elif setup == "bobbing":
+        steps = _steps(t, rng)
+        x = x + 0.02 * scale * np.sin(np.pi * steps)  # to a side and back takes two steps
+        y = y + 0.025 * scale * np.abs(np.sin(np.pi * steps))
+    elif setup == "nodding":
+        pitch = 12.0 * scale * _wander(t, 1.8, rng)
+    elif setup == "leaning":
+        size = 1 + 0.12 * np.clip(scale * _wander(t, 5.0, rng), -3, 3)
+        y = y + 0.05 * scale * _wander(t, 5.0, rng)
     elif setup != "steady":
         raise unknown_motion(setup)
-    return Motion(x, y, yaw, mouth)
+    return Motion(x, y, yaw, mouth, pitch, size)
 
 
 def unknown_motion(setup: str) -> ConfigError:
-    return ConfigError(
-        f"unknown motion {setup!r}", remedy="use one of " + ", ".join(SETUPS.values()) + "."
-    )
+    return ConfigError(f"unknown motion {setup!r}", remedy="use one of " + ", ".join(MOTIONS) + ".")
 
 
 def _wander(t: FloatArray, period: float, rng: np.random.Generator) -> FloatArray:
@@ -84,4 +105,11 @@ def _targets(t: FloatArray, dwell: float, rng: np.random.Generator) -> FloatArra
     for start, place, before in zip(starts, places[1:], places, strict=False):
         turn = np.clip((t - start) / 0.6, 0, 1)
         out += (place - before) * (3 * turn**2 - 2 * turn**3)
+    return out
+
+
+def _steps(t: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Number of steps gone at time `t`: 1.2 to 2.6 a second, the pace varying a little."""
+    pace = rng.uniform(1.2, 2.6) * (1 + 0.04 * _wander(t, 4.0, rng))
+    out: FloatArray = np.cumsum(pace * np.gradient(t)) + rng.uniform()
     return out

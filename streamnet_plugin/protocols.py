@@ -1,0 +1,387 @@
+"""A protocol from recordings to table: every fold and seed is trained, tested, and put together.
+
+What is finished is not done again: trainings go on from their last step, tests that are written
+are read.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from streamnet_plugin.atomic import write_text
+from streamnet_plugin.checks import STREAMNET
+from streamnet_plugin.comparison import BenchmarkRun, benchmark, report_pairs, scoring_of
+from streamnet_plugin.config import Config, load_config
+from streamnet_plugin.data.datasets import find_recordings
+from streamnet_plugin.data.splits import fold_splits, subjects_of, write_split
+from streamnet_plugin.data.synthetic.writers import write_pure_set, write_ubfc_set
+from streamnet_plugin.data_root import DataRoot, with_data_root
+from streamnet_plugin.errors import ConfigError
+from streamnet_plugin.paths import cache_root
+from streamnet_plugin.progress import Reporter, Silent
+from streamnet_plugin.report.provenance import provenance
+from streamnet_plugin.report.results import BenchmarkResults, FailureRow
+from streamnet_plugin.rescoring import pairs_fingerprint
+from streamnet_plugin.scoring import WaveformPair, load_pairs
+from streamnet_plugin.training.run import check_training, train
+from streamnet_plugin.wording import count
+
+log = logging.getLogger(__name__)
+PROTOCOLS = {
+    name: f"train/{name}" for name in ("ubfc-intra", "pure-intra", "pure-to-ubfc", "ubfc-to-pure")
+}
+"""Name of a protocol -> its shipped YAML."""
+CLASSICAL = ("GREEN", "ICA", "CHROM", "LGI", "PBV", "POS", "OMIT")
+NETWORKS: dict[str, tuple[str, ...]] = {
+    STREAMNET: (),
+    "TS-CAN": ("MODEL.STREAMNET.SHIFT=zero", "MODEL.STREAMNET.SSFEM=False"),
+    "no shift": ("MODEL.STREAMNET.SHIFT=none",),
+    "zero-padded shift": ("MODEL.STREAMNET.SHIFT=zero",),
+    "no SS-FEM": ("MODEL.STREAMNET.SSFEM=False",),
+    "no STLAM": ("MODEL.STREAMNET.ATTENTION=False",),
+}
+"""What can be trained: STREAM-Net, and what is left of it without one of its parts.
+
+TS-CAN (Liu et al. 2020) is our network with its zero-padded shift and without SS-FEM: the same
+layers and parameter names, not the original code."""
+FIRST_SEED = 100
+RESULTS, SUMMARY = "results", "protocol.json"
+
+
+@dataclass(frozen=True)
+class Twins:
+    """Synthetic recordings in the formats of both datasets, where these are not to be had.
+
+    Attributes:
+        ubfc_subjects, pure_subjects: people; those of PURE are in all six setups.
+        duration_s: of a recording.
+        width, height: px of the video.
+        seed: of everything; other parameters make other twins.
+    """
+
+    ubfc_subjects: int = 10
+    pure_subjects: int = 5
+    duration_s: float = 15.0
+    width: int = 320
+    height: int = 240
+    seed: int = 7000
+
+    def folder(self) -> Path:
+        """Where they are kept."""
+        name = (
+            f"twins-{self.ubfc_subjects}-{self.pure_subjects}-{self.duration_s:g}s-"
+            f"{self.width}x{self.height}-{self.seed}"
+        )
+        return cache_root() / name
+
+
+@dataclass(frozen=True)
+class ProtocolRun:
+    """What a protocol came to.
+
+    Attributes:
+        name: of the protocol.
+        run: all methods in one table.
+        summary: by network, MAE and the like over seeds; see `summarised`.
+        folder: of everything.
+        failures: recordings without a result.
+    """
+
+    name: str
+    run: BenchmarkRun
+    summary: Mapping[str, Any]
+    folder: Path
+    failures: tuple[FailureRow, ...]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One training and test: a network, a seed, a fold."""
+
+    network: str
+    seed: int
+    fold: int | None
+    config: Config
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        fold = "" if self.fold is None else f", fold {self.fold}"
+        return f"{self.network}, seed {self.seed}{fold}"
+
+
+def run_protocol(
+    name: str,
+    *,
+    folds: int = 0,
+    seeds: int = 1,
+    networks: Sequence[str] = (STREAMNET,),
+    twins: Twins | None = None,
+    data_root: DataRoot | None = None,
+    overrides: Sequence[str] = (),
+    output: str | Path | None = None,
+    jobs: int = 2,
+    plots: bool = True,
+    progress: Reporter | None = None,
+) -> ProtocolRun:
+    """Train and test networks by a protocol, beside the classical methods, in one table.
+
+    Args:
+        name: of `PROTOCOLS`.
+        folds: K parts of the subjects, each tested once by a network trained on the others; 0
+            takes the YAML's own split. For protocols within one dataset.
+        seeds: trainings from so many starts; their errors are shown each, and their mean.
+        networks: of `NETWORKS`.
+        twins: synthetic data in place of the datasets.
+        data_root: the datasets' folders, as of `train`.
+        overrides: `KEY=VALUE` strings, on top of the protocol's YAML.
+        output: folder of everything; None for protocols/NAME. What is finished in it is kept.
+        jobs: videos preprocessed at a time.
+        plots: whether to draw files of their own.
+        progress: hears of every step.
+
+    Raises:
+        ConfigError: an unknown name or network, folds where there is nothing to fold, or see
+            `train`.
+        DataError, OutputError: see `train`.
+    """
+    progress = progress or Silent()
+    _check_names(name, networks, folds, seeds)
+    if twins is not None:
+        data_root = write_twins(twins, progress)
+    config = with_data_root(load_config(PROTOCOLS[name], overrides), data_root)
+    check_training(config)
+    folder = Path("protocols") / name if output is None else Path(output)
+    parts = list(_parts(config, networks, folds, seeds, folder))
+    failures: dict[tuple[str, str], FailureRow] = {}
+    pairs: list[WaveformPair] = []
+    for number, part in enumerate(parts, 1):
+        log.info("%s: part %d of %d: %s", name, number, len(parts), part.name)
+        progress.start(f"Part {number} of {len(parts)}", 1)
+        progress.step(part.name)
+        tested, lost = _tested(part, jobs, progress)
+        pairs += [replace(p, method=_method_name(part, seeds)) for p in tested]
+        failures |= {(f.recording, f.reason): f for f in lost}
+    classical, lost = _classical(config, folds, folder, jobs, progress)
+    pairs += _same_frames(classical, pairs)
+    failures |= {(f.recording, f.reason): f for f in lost}
+    return _together(name, config, parts, pairs, tuple(failures.values()), plots, progress, twins)
+
+
+def _check_names(name: str, networks: Sequence[str], folds: int, seeds: int) -> None:
+    if name not in PROTOCOLS:
+        raise ConfigError(
+            f"no protocol is named {name!r}", remedy=f"use one of {', '.join(PROTOCOLS)}."
+        )
+    for network in networks:
+        if network not in NETWORKS:
+            raise ConfigError(
+                f"no network is named {network!r}", remedy=f"use one of {', '.join(NETWORKS)}."
+            )
+    if not networks or seeds < 1:
+        raise ConfigError("there is nothing to train", remedy="name a network, and 1 seed or more.")
+    if folds and not name.endswith("intra"):
+        raise ConfigError(
+            f"{name} trains on one dataset and tests on all of another: there is nothing to fold",
+            remedy="leave --folds out.",
+        )
+
+
+def write_twins(twins: Twins, progress: Reporter | None = None) -> dict[str, str | Path]:
+    """The synthetic datasets, made once; their folders by name.
+
+    Raises:
+        ConfigError, OutputError: see `write_ubfc_set`.
+    """
+    progress = progress or Silent()
+    progress.start("Synthetic twins", twins.ubfc_subjects + 6 * twins.pure_subjects)
+    common: dict[str, Any] = {
+        "duration_s": twins.duration_s,
+        "width": twins.width,
+        "height": twins.height,
+        "noise": 1.5,
+        "illumination_drift": 0.02,
+    }
+    ubfc, pure = twins.folder() / "UBFC-rPPG", twins.folder() / "PURE"
+    write_ubfc_set(
+        ubfc, twins.ubfc_subjects, seed=twins.seed, codec="mjpg", progress=progress.step, **common
+    )
+    write_pure_set(
+        pure, twins.pure_subjects, seed=twins.seed + 500, progress=progress.step, **common
+    )
+    return {"UBFC-rPPG": ubfc, "PURE": pure}
+
+
+def _parts(
+    config: Config, networks: Sequence[str], folds: int, seeds: int, folder: Path
+) -> Iterator[_Part]:
+    splits = list(_fold_files(config, folds, folder)) if folds else [None]
+    for seed in range(FIRST_SEED, FIRST_SEED + seeds):
+        for network in networks:
+            for fold, split in enumerate(splits):
+                own = _with(config, NETWORKS[network], seed, split)
+                place = folder / f"{network.replace(' ', '-')}-seed-{seed}"
+                if split is not None:
+                    place /= f"fold-{fold}"
+                yield _Part(network, seed, None if split is None else fold, own, place)
+
+
+def _fold_files(config: Config, folds: int, folder: Path) -> Iterator[Path]:
+    """A split file for each fold, written beside the results."""
+    data = config.TRAIN.DATA
+    subjects = subjects_of(find_recordings(data.DATASET, data.DATA_PATH))
+    (folder / "splits").mkdir(parents=True, exist_ok=True)
+    for k, split in enumerate(fold_splits(subjects, folds, FIRST_SEED)):
+        path = folder / "splits" / f"fold-{k}-of-{folds}.json"
+        write_split(split, path)
+        yield path
+
+
+def _with(config: Config, changes: Sequence[str], seed: int, split: Path | None) -> Config:
+    """The configuration of one part."""
+    tree = config.model_dump(mode="json")
+    for change in changes:
+        key, _, value = change.partition("=")
+        _, _, leaf = key.split(".")
+        tree["MODEL"]["STREAMNET"][leaf] = {"False": False}.get(value, value)
+    tree["TRAINING"]["SEED"] = seed
+    tree["UNSUPERVISED"]["METHOD"] = []
+    for section, part in (("TRAIN", "train"), ("VALID", "valid"), ("TEST", "test")):
+        if split is not None:
+            fold = {"FOLD_NAME": part, "FOLD_PATH": str(split.absolute())}
+            tree[section]["DATA"] |= {"FOLD": fold, "BEGIN": 0.0, "END": 1.0}
+    return Config.model_validate(tree)
+
+
+def _tested(
+    part: _Part, jobs: int, progress: Reporter
+) -> tuple[list[WaveformPair], tuple[FailureRow, ...]]:
+    """Train a part, unless it is trained, and read its test videos, unless they are read."""
+    done = train(part.config, output=part.folder / "training", jobs=jobs, progress=progress)
+    results = part.folder / RESULTS
+    if not results.is_dir():
+        inference = part.config.INFERENCE.model_copy(update={"MODEL_PATH": str(done.weights)})
+        config = part.config.model_copy(update={"INFERENCE": inference})
+        benchmark(config, output=results, jobs=jobs, plots=False, report=False, progress=progress)
+    return load_pairs(results), (*done.failures, *_lost(results))
+
+
+def _lost(results: Path) -> tuple[FailureRow, ...]:
+    content = json.loads((results / "results.json").read_text(encoding="utf-8"))
+    return BenchmarkResults.from_dict(content).failures
+
+
+def _classical(
+    config: Config, folds: int, folder: Path, jobs: int, progress: Reporter
+) -> tuple[list[WaveformPair], tuple[FailureRow, ...]]:
+    """The classical methods on everything that is tested; they are not trained."""
+    results = folder / "classical"
+    if not results.is_dir():
+        tree = config.model_dump(mode="json")
+        if folds:  # every subject is tested in one fold
+            tree["TEST"]["DATA"] |= {"BEGIN": 0.0, "END": 1.0}
+            for section in ("TRAIN", "VALID"):
+                tree[section]["DATA"] = {}
+        tree["TOOLBOX_MODE"] = "only_test"
+        only = Config.model_validate(tree)
+        benchmark(
+            only,
+            output=results,
+            methods=CLASSICAL,
+            jobs=jobs,
+            plots=False,
+            report=False,
+            progress=progress,
+        )
+    return load_pairs(results), _lost(results)
+
+
+def _same_frames(
+    classical: Sequence[WaveformPair], networks: Sequence[WaveformPair]
+) -> list[WaveformPair]:
+    """The classical waveforms of the recordings that the networks read, and of their frames."""
+    frames = {(p.dataset, p.recording): len(p.label) for p in networks}
+    return [p for p in classical if (p.dataset, p.recording) in frames]
+
+
+def _method_name(part: _Part, seeds: int) -> str:
+    return part.network if seeds == 1 else f"{part.network} ({part.seed})"
+
+
+def _together(
+    name: str,
+    config: Config,
+    parts: Sequence[_Part],
+    pairs: Sequence[WaveformPair],
+    failures: tuple[FailureRow, ...],
+    plots: bool,
+    progress: Reporter,
+    twins: Twins | None,
+) -> ProtocolRun:
+    """One table of all, and the mean over seeds."""
+    folder = parts[0].folder.parent if parts[0].fold is None else parts[0].folder.parent.parent
+    notes = []
+    if twins is not None:
+        notes.append("Synthetic faces: no figure here says how a method does on people.")
+    if any(part.network == "TS-CAN" for part in parts):
+        notes.append("TS-CAN is our network with a zero-padded shift and without SS-FEM.")
+    run = report_pairs(
+        pairs,
+        title=("Synthetic twins, " if twins else "") + name,
+        scoring=scoring_of(config),
+        failures=failures,
+        provenance=provenance(
+            config.model_dump(mode="json"), config.TRAINING.SEED, pairs_fingerprint(pairs), {}
+        ),
+        notes=tuple(notes),
+        output=folder / RESULTS,
+        plots=plots,
+        progress=progress,
+    )
+    summary = summarised(run.results, parts)
+    write_text(folder / SUMMARY, json.dumps(summary, indent=1) + "\n", "the protocol's summary")
+    return ProtocolRun(name, run, summary, folder, run.results.failures)
+
+
+def summarised(results: BenchmarkResults, parts: Sequence[_Part]) -> dict[str, Any]:
+    """By network: MAE, RMSE and MAPE of each seed, their mean, and standard deviation.
+
+    One number of a network says little of the next training of it; the spread over seeds is what
+    a difference between networks has to be held against.
+    """
+    seeds = sorted({part.seed for part in parts})
+    by_name = {s.method: s for s in results.summaries}
+    found: dict[str, Any] = {}
+    for network in dict.fromkeys(part.network for part in parts):
+        names = [network if len(seeds) == 1 else f"{network} ({seed})" for seed in seeds]
+        found[network] = {"seeds": seeds}
+        for metric in ("MAE", "RMSE", "MAPE"):
+            values = [by_name[n].values[metric][0] for n in names if n in by_name]
+            known = [v for v in values if v is not None and np.isfinite(v)]
+            found[network][metric] = {
+                "by_seed": values,
+                "mean": float(np.mean(known)) if known else None,
+                "sd": float(np.std(known, ddof=1)) if len(known) > 1 else None,
+            }
+    return found
+
+
+def summary_lines(summary: Mapping[str, Any]) -> list[str]:
+    """The summary in words, a line per network."""
+    lines = []
+    for network, metrics in summary.items():
+        mae = metrics["MAE"]
+        if mae["mean"] is None:
+            lines.append(f"{network}: no heart rate was read")
+            continue
+        spread = "" if mae["sd"] is None else f" +- {mae['sd']:.2f} (SD over seeds)"
+        seeds = count(len(metrics["seeds"]), "seed")
+        lines.append(f"{network}: MAE {mae['mean']:.2f}{spread} bpm, {seeds}")
+    return lines

@@ -1,0 +1,435 @@
+"""A protocol's training from its YAML: crops, clips, the loop, and a folder of results."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from streamnet_plugin.atomic import write_text
+from streamnet_plugin.checks import STREAMNET, findings
+from streamnet_plugin.comparison import (
+    BenchmarkRun,
+    benchmark,
+    preprocess_data,
+    preprocess_settings,
+)
+from streamnet_plugin.config import Config, Data, dump_config, load_config
+from streamnet_plugin.data.datasets import dataset_fingerprint
+from streamnet_plugin.data.splits import check_split, write_split
+from streamnet_plugin.data_root import DataRoot, with_data_root
+from streamnet_plugin.errors import ConfigError, DataError
+from streamnet_plugin.evaluation.conventions import get_convention
+from streamnet_plugin.leaks import subjects_by_section
+from streamnet_plugin.model.checkpoint import save_checkpoint
+from streamnet_plugin.model.streamnet import STREAMNet, STREAMNetConfig
+from streamnet_plugin.progress import Reporter, Silent
+from streamnet_plugin.report.provenance import provenance
+from streamnet_plugin.report.results import FailureRow
+from streamnet_plugin.training.augment import Augment
+from streamnet_plugin.training.clips import VideoClips
+from streamnet_plugin.training.fabric import make_fabric
+from streamnet_plugin.training.loop import (
+    EpochReport,
+    Listener,
+    StepReport,
+    Validation,
+    described,
+    fit,
+)
+from streamnet_plugin.training.recipe import TrainSettings
+from streamnet_plugin.training.state import StateFolder
+from streamnet_plugin.training.tracking import RunLog, make_logger
+from streamnet_plugin.training.validation import make_validate
+from streamnet_plugin.types import FaceVideo
+from streamnet_plugin.wording import count
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+log = logging.getLogger(__name__)
+BEST, LAST = "best.safetensors", "last.safetensors"
+STATES, PROVENANCE, CONFIG, SPLIT = "state", "provenance.json", "config.yaml", "split.json"
+ELSEWHERE = (
+    "DATA_PATH", "CACHED_PATH", "FILE_LIST_PATH", "EXP_DATA_NAME", "DO_PREPROCESS", "INFO", "FOLD",
+)  # fmt: skip
+"""Keys of a DATA section that say where things lie; the fingerprint says what is trained on."""
+
+
+NAMES = ("MODEL_FILE_NAME", "PLOT_LOSSES_AND_LR")
+"""Keys of TRAIN that change nothing of the training."""
+
+
+@dataclass(frozen=True)
+class TrainRun:
+    """What a training came to.
+
+    Attributes:
+        folder: of the run.
+        weights: the ones that the protocol tests: of the last epoch, or of the best one.
+        epochs: what each came to.
+        failures: recordings that could not be used.
+    """
+
+    folder: Path
+    weights: Path
+    epochs: tuple[EpochReport, ...]
+    failures: tuple[FailureRow, ...]
+
+    def describe(self) -> str:
+        """The last and the best epoch, in words."""
+        last = self.epochs[-1]
+        lines = [f"epoch {last.epoch + 1}: {described(last)}"]
+        best = [r for r in self.epochs if r.best][-1]
+        if best.valid_loss is not None:
+            lines.append(f"best is epoch {best.epoch + 1}: {described(best)}")
+        return "\n".join([*lines, f"weights: {self.weights}"])
+
+
+def train(
+    config: str | Path | Config,
+    *,
+    overrides: Sequence[str] = (),
+    data_root: DataRoot | None = None,
+    output: str | Path | None = None,
+    jobs: int = 2,
+    force: bool = False,
+    progress: Reporter | None = None,
+) -> TrainRun:
+    """Train STREAM-Net by a protocol; the same call again goes on where the last one was stopped.
+
+    In several processes, started by `torchrun` or SLURM, each takes its part of every batch; the
+    result is that of one.
+
+    Args:
+        config: a YAML with TOOLBOX_MODE train_and_test, the name of a shipped one, or a parsed one.
+        overrides: `KEY=VALUE` strings.
+        data_root: the dataset's folder, or one for each dataset by name; overrides DATA_PATH.
+        output: folder of the run; None for LOG.PATH/MODEL_FILE_NAME.
+        jobs: videos preprocessed at a time.
+        force: go on even if settings or data changed since the training began.
+        progress: hears of every step.
+
+    Raises:
+        ConfigError: the configuration cannot work, lists every problem found; or it changed.
+        DataError: no video of a section could be used.
+        StreamnetError: the training diverged; names the step.
+        OutputError: cache, state or weights cannot be written; what was written before is whole.
+    """
+    progress = progress or Silent()
+    parsed = config if isinstance(config, Config) else load_config(config, overrides)
+    parsed = with_data_root(parsed, data_root)
+    check_training(parsed)
+    folder = run_folder(parsed) if output is None else Path(output)
+    fabric = make_fabric(parsed.DEVICE, parsed.NUM_OF_GPU_TRAIN, settings_of(parsed).precision)
+    if not fabric.is_global_zero:
+        progress = Silent()
+    with fabric.rank_zero_first():
+        sections = {
+            name: _section(name, data, parsed, jobs, progress)
+            for name, data in trained_on(parsed).items()
+        }
+    failures = tuple(failure for section in sections.values() for failure in section.failures)
+    check_split(_split(parsed, sections))
+    epochs = _fit(parsed, sections, folder, fabric, force, progress)
+    return TrainRun(folder, tested_weights(parsed, folder), tuple(epochs), failures)
+
+
+def run_test(
+    config: str | Path | Config,
+    *,
+    weights: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    data_root: DataRoot | None = None,
+    output: str | Path | None = "streamnet-results",
+    **options: Any,
+) -> BenchmarkRun:
+    """Test a protocol's network, beside the classical methods that it names, on its test data.
+
+    Args:
+        config: as of `train`; also one with TOOLBOX_MODE only_test.
+        weights: what to test; None for the weights of the protocol's own training, or those that
+            INFERENCE.MODEL_PATH names.
+        overrides, data_root: as of `train`.
+        output, options: as of `benchmark`.
+
+    Raises:
+        ConfigError: nothing was trained yet; or see `benchmark`.
+    """
+    parsed = config if isinstance(config, Config) else load_config(config, overrides)
+    trained_here = parsed.TOOLBOX_MODE == "train_and_test" and not parsed.INFERENCE.MODEL_PATH
+    if weights is None and trained_here:
+        weights = tested_weights(parsed, run_folder(parsed))
+        if not weights.is_file():
+            raise ConfigError(
+                "there are no weights of this protocol's training",
+                path=weights,
+                remedy="run `streamnet train` first, or name other weights (--weights).",
+            )
+    if weights is not None:
+        inference = parsed.INFERENCE.model_copy(update={"MODEL_PATH": str(weights)})
+        parsed = parsed.model_copy(update={"INFERENCE": inference})
+    return benchmark(parsed, data_root=data_root, output=output, **options)
+
+
+def check_training(config: Config) -> None:
+    """`ConfigError` with everything that keeps a protocol from being trained here."""
+    if config.TOOLBOX_MODE != "train_and_test":
+        raise ConfigError(
+            f"TOOLBOX_MODE is {config.TOOLBOX_MODE}: there is nothing to train",
+            remedy="set train_and_test, or use `streamnet test`.",
+        )
+    if config.MODEL.NAME != STREAMNET:
+        raise ConfigError(
+            f"MODEL.NAME is {config.MODEL.NAME!r}: the builtin backend trains {STREAMNET}",
+            remedy="train other networks inside the toolbox: streamnet toolbox --config_file ...",
+        )
+    problems = [f.text for f in findings(config, "builtin", weights=False) if not f.note]
+    if problems:
+        raise ConfigError("; ".join(problems))
+
+
+def run_folder(config: Config) -> Path:
+    """Where a protocol's training is: LOG.PATH/MODEL_FILE_NAME."""
+    return Path(config.LOG.PATH) / (config.TRAIN.MODEL_FILE_NAME or "streamnet")
+
+
+def tested_weights(config: Config, folder: Path) -> Path:
+    """The weights of a run that its protocol tests."""
+    return folder / "weights" / (LAST if config.TEST.USE_LAST_EPOCH else BEST)
+
+
+def settings_of(config: Config) -> TrainSettings:
+    """The recipe of a YAML."""
+    keys = config.TRAINING
+    return TrainSettings(
+        epochs=config.TRAIN.EPOCHS,
+        batch_clips=config.TRAIN.BATCH_SIZE,
+        learning_rate=config.TRAIN.LR,
+        weight_decay=keys.WEIGHT_DECAY,
+        loss=config.MODEL.STREAMNET.LOSS,
+        optimizer=keys.OPTIMIZER,
+        momentum=config.TRAIN.OPTIMIZER.MOMENTUM,
+        schedule=keys.SCHEDULE,
+        accumulate=keys.ACCUMULATE,
+        clip_norm=keys.CLIP_NORM,
+        precision=keys.PRECISION,
+        seed=keys.SEED,
+        select_by=keys.SELECT_BY,
+        patience=keys.EARLY_STOPPING,
+        workers=max(0, config.NUM_WORKERS),
+    )
+
+
+def augment_of(config: Config) -> Augment:
+    """TRAINING.AUGMENT of a YAML."""
+    return Augment(**{k.lower(): v for k, v in config.TRAINING.AUGMENT.model_dump().items()})
+
+
+def new_network(config: Config) -> STREAMNet:
+    """An untrained network as a YAML describes it, the same for the same TRAINING.SEED."""
+    import torch
+
+    torch.manual_seed(config.TRAINING.SEED)
+    keys, size = config.MODEL.STREAMNET, config.TRAIN.DATA.PREPROCESS.RESIZE
+    return STREAMNet(
+        STREAMNetConfig(
+            height=size.H,
+            width=size.W,
+            segment_length=keys.FRAME_DEPTH,
+            shift="wrap" if keys.SHIFT == "auto" else keys.SHIFT,
+            attention=keys.ATTENTION,
+            ssfem=keys.SSFEM,
+            third_conv=keys.THIRD_CONV,
+        )
+    )
+
+
+@dataclass(frozen=True)
+class _Section:
+    """Crops of one section of a protocol, and what could not be used of it."""
+
+    data: Data
+    videos: tuple[FaceVideo, ...]
+    failures: tuple[FailureRow, ...]
+
+
+def trained_on(config: Config) -> dict[str, Data]:
+    """The sections that training reads: TRAIN, and VALID where it names a dataset."""
+    return {name: data for name, data in config.sections.items() if name != "TEST"}
+
+
+def _section(name: str, data: Data, config: Config, jobs: int, progress: Reporter) -> _Section:
+    settings = preprocess_settings(data, config.EVALUATION.LABEL_ALIGNMENT)
+    report = preprocess_data(data, settings, jobs=jobs, progress=progress)
+    failures = [
+        FailureRow(f.recording.id, str(f.path), f.reason, f.remedy) for f in report.failures
+    ]
+    videos, needed = [], data.PREPROCESS.CHUNK_LENGTH
+    for video in report.videos:
+        if len(video.frames) >= needed and video.bvp is not None:
+            videos.append(video)
+            continue
+        reason, remedy = "there is no ground truth to train on", "leave it out."
+        if video.bvp is not None:
+            reason = f"its {count(len(video.frames), 'frame')} are fewer than a clip's {needed}"
+            remedy = "use a longer video, or a smaller CHUNK_LENGTH."
+        failures.append(FailureRow(video.recording.id, str(video.recording.path), reason, remedy))
+    if not videos:
+        first = failures[0]
+        raise DataError(
+            f"none of {count(len(failures), 'recording')} of {name}.DATA could be used; the "
+            f"first: {first.reason}",
+            path=first.path,
+            remedy=first.remedy,
+        )
+    return _Section(data, tuple(videos), tuple(failures))
+
+
+def _split(config: Config, sections: Mapping[str, _Section]) -> dict[str, list[str]]:
+    return subjects_by_section(config.sections, "TRAIN", sections["TRAIN"].videos)
+
+
+def _fit(
+    config: Config,
+    sections: Mapping[str, _Section],
+    folder: Path,
+    fabric: Fabric,
+    force: bool,
+    progress: Reporter,
+) -> list[EpochReport]:
+    """Train on the crops, and write everything that the run's folder holds."""
+    import torch
+
+    settings = settings_of(config)
+    network = new_network(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    length = config.TRAIN.DATA.PREPROCESS.CHUNK_LENGTH
+    clips = VideoClips(
+        sections["TRAIN"].videos, length, augment=augment_of(config), seed=settings.seed
+    )
+    validate = None
+    if "VALID" in sections:
+        data = config.VALID.DATA
+        validate = make_validate(
+            VideoClips(sections["VALID"].videos, data.PREPROCESS.CHUNK_LENGTH),
+            settings.loss,
+            batch=settings.batch_clips,
+            fs=float(data.FS),
+            band=get_convention(config.EVALUATION.CONVENTION).band,
+        )
+    states = StateFolder(folder / STATES, identity(config, sections), force=force)
+    recorder = _Recorder(config, sections, folder, network, progress)
+    if fabric.is_global_zero:
+        states.load()  # a changed configuration is refused before anything is written
+        recorder.begin()
+    try:
+        return fit(
+            network,
+            clips,
+            settings,
+            fabric=fabric,
+            validate=validate,
+            states=states,
+            listener=recorder,
+        )
+    finally:
+        recorder.close()
+
+
+def identity(config: Config, sections: Mapping[str, _Section]) -> dict[str, Any]:
+    """What must not change between two parts of one training: the recipe and the data."""
+    fingerprints = {name: dataset_fingerprint(section.videos) for name, section in sections.items()}
+    return {**recipe_of(config), "fingerprint": fingerprints}
+
+
+def recipe_of(config: Config) -> dict[str, Any]:
+    """The keys of a YAML that a training depends on, as plain values."""
+    whole = config.model_dump(mode="json")
+    kept: dict[str, Any] = {
+        "MODEL": {"STREAMNET": whole["MODEL"]["STREAMNET"]},
+        "EVALUATION": {"LABEL_ALIGNMENT": whole["EVALUATION"]["LABEL_ALIGNMENT"]},
+    }
+    kept["TRAINING"] = {k: v for k, v in whole["TRAINING"].items() if k != "LOGGERS"}
+    for name in trained_on(config):
+        section = {k: v for k, v in whole[name].items() if k not in NAMES}
+        section["DATA"] = {k: v for k, v in section["DATA"].items() if k not in ELSEWHERE}
+        kept[name] = section
+    return kept
+
+
+class _Recorder(Listener):
+    """Writes weights, tables and plots as a training goes, and tells of its progress."""
+
+    def __init__(
+        self,
+        config: Config,
+        sections: Mapping[str, _Section],
+        folder: Path,
+        network: STREAMNet,
+        progress: Reporter,
+    ) -> None:
+        self._config, self._sections, self._folder = config, sections, folder
+        self._network, self._progress = network, progress
+        name = config.TRAIN.MODEL_FILE_NAME or folder.name
+        loggers = [make_logger(kind, folder, name) for kind in config.TRAINING.LOGGERS]
+        self._log = RunLog(folder, float(config.TRAIN.DATA.FS), loggers)
+        self._origin = provenance(
+            config.model_dump(mode="json"),
+            config.TRAINING.SEED,
+            dataset_fingerprint(sections["TRAIN"].videos),
+            {STREAMNET: network.config.to_dict()},
+        )
+        self._epoch = -1
+
+    def begin(self) -> None:
+        """What is known before the first step: configuration, split, where it all comes from."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / PROVENANCE
+        starts = _starts(path)
+        text = json.dumps({"starts": [*starts, self._origin]}, indent=1, default=str) + "\n"
+        write_text(path, text, "where the training comes from")
+        write_text(self._folder / CONFIG, dump_config(self._config), "the configuration")
+        write_split(_split(self._config, self._sections), self._folder / SPLIT)
+
+    def resumed(self, step: int, reports: Sequence[EpochReport]) -> None:
+        self._log.resumed(step, reports)
+
+    def after_step(self, report: StepReport) -> None:
+        self._log.after_step(report)
+        if report.epoch != self._epoch:
+            self._epoch = report.epoch
+            stage = f"Epoch {report.epoch + 1} of {self._config.TRAIN.EPOCHS}"
+            self._progress.start(stage, report.steps - report.number)
+        self._progress.step(f"loss {report.loss:.4f}, {report.clips_per_s:.2f} clips/s")
+
+    def after_epoch(self, report: EpochReport, validation: Validation | None) -> None:
+        metadata = {
+            "trained_on": self._sections["TRAIN"].data.DATASET,
+            "train_subjects": sorted({v.recording.subject for v in self._sections["TRAIN"].videos}),
+            "epoch": report.epoch,
+            "train_loss": report.train_loss,
+            "valid_loss": report.valid_loss,
+            "valid_hr_mae_bpm": report.valid_hr_mae,
+            "training": asdict(settings_of(self._config)),
+            "provenance": {k: v for k, v in self._origin.items() if k not in ("config", "methods")},
+        }
+        weights = self._folder / "weights"
+        save_checkpoint(self._network, weights / LAST, metadata)
+        if report.best:
+            save_checkpoint(self._network, weights / BEST, metadata)
+        self._log.after_epoch(report, validation)
+
+    def close(self) -> None:
+        """Write what is not written yet."""
+        self._log.close()
+
+
+def _starts(path: Path) -> list[Any]:
+    """What was noted at earlier starts of this training."""
+    try:
+        return list(json.loads(path.read_text(encoding="utf-8"))["starts"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return []

@@ -1,0 +1,223 @@
+"""What is written down while a training goes: tables, TensorBoard, plots."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from streamnet_plugin.atomic import write_text
+from streamnet_plugin.errors import ConfigError, OutputError
+from streamnet_plugin.training.loop import EpochReport, Listener, StepReport, Validation
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+STEPS, EPOCHS = "steps.csv", "epochs.csv"
+STEP_COLUMNS = ("step", "epoch", "loss", "learning_rate", "gradient_norm", "clips_per_s")
+EPOCH_COLUMNS = ("epoch", "train_loss", "valid_loss", "valid_hr_mae", "best", "clips_per_s")
+TENSORBOARD = "tensorboard"
+SHOWN_S = 10.0
+"""So much of a waveform is drawn."""
+
+
+class RunLog(Listener):
+    """`steps.csv`, `epochs.csv`, TensorBoard, and plots of losses, rates and waveforms.
+
+    After an interruption the tables go on where the training goes on: rows of steps that are done
+    again are taken out first.
+
+    Args:
+        folder: of the run.
+        fs: of the waveforms, Hz.
+        loggers: further loggers of Lightning's, e.g. from `make_logger`.
+    """
+
+    def __init__(self, folder: Path, fs: float, loggers: Sequence[Any] = ()) -> None:
+        self.folder, self.fs, self._others = folder, fs, tuple(loggers)
+        self._reports: list[EpochReport] = []
+        self._first = 0
+        self._steps: Any = None
+        self._board: Any = None
+
+    def resumed(self, step: int, reports: Sequence[EpochReport]) -> None:
+        self._first, self._reports = step, list(reports)
+
+    def _open(self) -> None:
+        """Begin the tables, with the rows of the steps before this part of the training."""
+        if self._steps is not None:
+            return
+        from tensorboardX import SummaryWriter
+
+        path = self.folder / STEPS
+        try:
+            kept = _rows_before(path, self._first)
+            write_text(path, _csv(STEP_COLUMNS, kept), "the table of steps")
+            self._steps = path.open("a", newline="", encoding="utf-8")
+            self._board = SummaryWriter(
+                str(self.folder / TENSORBOARD), purge_step=self._first, flush_secs=10
+            )
+        except OSError as error:
+            raise _unwritable(path, error) from error
+
+    def after_step(self, report: StepReport) -> None:
+        self._open()
+        row = {name: getattr(report, name) for name in STEP_COLUMNS}
+        try:
+            csv.DictWriter(self._steps, STEP_COLUMNS, lineterminator="\n").writerow(row)
+            self._steps.flush()
+        except OSError as error:
+            raise _unwritable(self.folder / STEPS, error) from error
+        self._metrics(
+            {
+                "train/loss": report.loss,
+                "train/learning_rate": report.learning_rate,
+                "train/gradient_norm": report.gradient_norm,
+                "train/clips_per_s": report.clips_per_s,
+            },
+            report.step,
+        )
+
+    def after_epoch(self, report: EpochReport, validation: Validation | None) -> None:
+        self._open()
+        self._reports = [*self._reports, report]
+        steps = sum(len(r.learning_rates) for r in self._reports)
+        rows = [{name: getattr(r, name) for name in EPOCH_COLUMNS} for r in self._reports]
+        write_text(self.folder / EPOCHS, _csv(EPOCH_COLUMNS, rows), "the table of epochs")
+        found = {"valid/loss": report.valid_loss, "valid/hr_mae": report.valid_hr_mae}
+        known = {name: value for name, value in found.items() if value is not None}
+        self._metrics({"train/epoch_loss": report.train_loss, **known}, steps - 1)
+        save_figure(losses_figure(self._reports), self.folder / "plots" / "losses")
+        if validation is not None and validation.waveforms:
+            figure = waveforms_figure(validation.waveforms, self.fs)
+            self._board.add_figure("valid/bvp", figure, steps - 1, close=False)
+            name = f"bvp-epoch-{report.epoch:03d}"
+            save_figure(figure, self.folder / "plots" / name, kinds=("png",))
+
+    def _metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        for name, value in metrics.items():
+            self._board.add_scalar(name, value, step)
+        for logger in self._others:
+            logger.log_metrics(dict(metrics), step)
+
+    def close(self) -> None:
+        """Write what is not written yet."""
+        if self._steps is not None:
+            self._steps.close()
+        if self._board is not None:
+            self._board.close()
+        for logger in self._others:
+            logger.finalize("success")
+
+
+def make_logger(name: str, folder: Path, run: str) -> Any:
+    """A logger of Lightning's for a service: "wandb" or "mlflow".
+
+    Raises:
+        ConfigError: another name, or its package is not installed.
+    """
+    kinds = {"wandb": "WandbLogger", "mlflow": "MLFlowLogger"}
+    if name not in kinds:
+        raise ConfigError(f"no logger is named {name!r}", remedy=f"use one of {', '.join(kinds)}.")
+    try:
+        from lightning.pytorch import loggers
+
+        if name == "wandb":
+            return loggers.WandbLogger(name=run, save_dir=str(folder), id=run, resume="allow")
+        return loggers.MLFlowLogger(run, tracking_uri=(folder / "mlruns").as_uri())
+    except ImportError as error:
+        raise ConfigError(
+            f"TRAINING.LOGGERS names {name}, which is not installed: {error}",
+            remedy=f"pip install lightning {name}, or take it out.",
+        ) from error
+
+
+def losses_figure(reports: Sequence[EpochReport]) -> Figure:
+    """Losses and HR MAE over epochs, the learning rate over steps."""
+    from matplotlib.figure import Figure
+
+    epochs = [r.epoch for r in reports]
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    loss, rate = figure.subplots(2, 1)
+    loss.plot(epochs, [r.train_loss for r in reports], "o-", ms=3, label="training loss")
+    _plot_known(loss, epochs, [r.valid_loss for r in reports], "s-", "validation loss")
+    loss.set(xlabel="epoch", ylabel="loss")
+    if any(r.valid_hr_mae is not None for r in reports):
+        other = loss.twinx()
+        _plot_known(other, epochs, [r.valid_hr_mae for r in reports], "^:", "HR MAE", "tab:green")
+        other.set_ylabel("HR MAE on validation data (bpm)", color="tab:green")
+    loss.legend(loc="best")
+    rate.plot([x for r in reports for x in r.learning_rates])
+    rate.set(xlabel="step", ylabel="learning rate")
+    return figure
+
+
+def _plot_known(
+    axes: Any, x: Sequence[int], y: Sequence[float | None], style: str, label: str, color: str = ""
+) -> None:
+    known = [(a, b) for a, b in zip(x, y, strict=True) if b is not None]
+    if known:
+        options = {"color": color} if color else {}
+        axes.plot(*zip(*known, strict=True), style, ms=3, label=label, **options)
+
+
+def waveforms_figure(waveforms: Sequence[tuple[str, Any, Any]], fs: float) -> Figure:
+    """Read and true difference-normalised BVP of some videos, the first seconds."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 1.8 * len(waveforms)), layout="constrained")
+    axes = figure.subplots(len(waveforms), 1, squeeze=False)[:, 0]
+    for ax, (name, pred, label) in zip(axes, waveforms, strict=True):
+        n = min(len(pred), int(SHOWN_S * fs))
+        t = np.arange(n) / fs
+        ax.plot(t, label[:n], lw=1, color="0.6", label="true")
+        ax.plot(t, pred[:n], lw=1, label="read")
+        ax.set(title=name, xlabel="s", ylabel="diff. BVP")
+    axes[0].legend(loc="upper right", ncols=2)
+    return figure
+
+
+def save_figure(figure: Figure, stem: Path, kinds: Sequence[str] = ("png", "svg")) -> None:
+    """Write a figure, whole or not at all, in each kind of file."""
+    for kind in kinds:
+        path = stem.with_suffix(f".{kind}")
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            figure.savefig(temporary, format=kind, dpi=150)
+            os.replace(temporary, path)
+        except OSError as error:
+            raise _unwritable(path, error) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _rows_before(path: Path, step: int) -> list[dict[str, Any]]:
+    """Rows of an older table of steps up to, and without, a step; a torn last row is none."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    whole = (row for row in rows if None not in row.values() and str(row.get("step")).isdigit())
+    return [row for row in whole if int(row["step"]) < step]
+
+
+def _csv(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _unwritable(path: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"the training's log cannot be written: {error}",
+        path=path,
+        remedy="free disk space and run the same command again.",
+    )

@@ -1,0 +1,160 @@
+"""A protocol from recordings to table, on synthetic twins."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from streamnet_plugin import protocols
+from streamnet_plugin.cli import app
+from streamnet_plugin.config import Data, load_config
+from streamnet_plugin.data.splits import fold_splits, read_split
+from streamnet_plugin.data.synthetic import easy
+from streamnet_plugin.data.synthetic.writers import write_ubfc
+from streamnet_plugin.errors import ConfigError
+from streamnet_plugin.protocols import NETWORKS, PROTOCOLS, run_protocol, summary_lines
+from streamnet_plugin.sections import find_split, recordings_of
+from streamnet_plugin.training.run import new_network
+
+SMALL = [
+    f"{section}.DATA.PREPROCESS.{key}={value}"
+    for section in ("TRAIN", "VALID", "TEST")
+    for key, value in (("RESIZE.W", 16), ("RESIZE.H", 16), ("CHUNK_LENGTH", 60))
+]
+QUICK = [*SMALL, "TRAIN.EPOCHS=1", "TRAIN.LR=1e-3", "UNCERTAINTY.MC_SAMPLES=2"]
+
+
+@pytest.fixture(scope="module")
+def ubfc(tmp_path_factory):
+    root = tmp_path_factory.mktemp("ubfc")
+    for n in range(1, 5):
+        settings = easy(n, width=320, height=240, duration_s=6.0)
+        write_ubfc(root / f"subject{n}", settings, codec="mjpg")
+    return root
+
+
+@pytest.fixture(scope="module")
+def run(ubfc, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("protocol") / "out"
+    options = {"folds": 4, "data_root": ubfc, "overrides": QUICK, "output": folder}
+    return options, run_protocol("ubfc-intra", plots=False, **options)
+
+
+def test_every_subject_is_tested_once_by_a_network_that_never_saw_it(run):
+    _, done = run
+    rows = [r for r in done.run.results.rows if r.method == "STREAMNet"]
+    assert sorted(r.recording for r in rows) == ["subject1", "subject2", "subject3", "subject4"]
+    for fold in range(4):
+        place = done.folder / "STREAMNet-seed-100" / f"fold-{fold}"
+        split = json.loads((place / "training" / "split.json").read_text())
+        tested = json.loads((place / "results" / "results.json").read_text())["rows"]
+        assert {r["subject"] for r in tested} == set(split["TEST"])
+        assert not set(split["TEST"]) & (set(split["TRAIN"]) | set(split["VALID"]))
+        assert len(split["TRAIN"]) == 2
+
+
+def test_the_classical_methods_stand_beside_on_the_same_windows(run):
+    rows = run[1].run.results.rows
+    methods = list(dict.fromkeys(r.method for r in rows))
+    assert methods == ["STREAMNet", "GREEN", "ICA", "CHROM", "LGI", "PBV", "POS", "OMIT"]
+    windows = {m: {(r.recording, r.end_s) for r in rows if r.method == m} for m in methods}
+    assert all(w == windows["STREAMNet"] for w in windows.values())
+
+
+def test_what_is_finished_is_not_done_again(run, monkeypatch):
+    options, first = run
+    monkeypatch.setattr(protocols, "benchmark", lambda *a, **k: pytest.fail("tested again"))
+    weights = first.folder / "STREAMNet-seed-100" / "fold-0" / "training" / "weights"
+    before = (weights / "best.safetensors").stat().st_mtime_ns
+    again = run_protocol("ubfc-intra", plots=False, **options)
+    assert (weights / "best.safetensors").stat().st_mtime_ns == before
+    assert again.summary == first.summary
+    assert again.run.folder.name == "results-2"
+
+
+def test_the_summary_is_over_seeds(run):
+    summary = run[1].summary["STREAMNet"]
+    mae = run[1].run.results.summaries[0].values["MAE"][0]
+    assert summary["MAE"] == {"by_seed": [mae], "mean": mae, "sd": None}
+    (line,) = summary_lines(run[1].summary)
+    assert line == f"STREAMNet: MAE {mae:.2f} bpm, 1 seed"
+    two = {"X": {"seeds": [1, 2], "MAE": {"by_seed": [1.0, 3.0], "mean": 2.0, "sd": 2**0.5}}}
+    assert summary_lines(two) == ["X: MAE 2.00 +- 1.41 (SD over seeds) bpm, 2 seeds"]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("ubfc", {}, "ubfc-intra, pure-intra"),
+        ("ubfc-intra", {"networks": ["UNet"]}, "TS-CAN"),
+        ("pure-to-ubfc", {"folds": 3}, "nothing to fold"),
+        ("ubfc-intra", {"seeds": 0}, "nothing to train"),
+        ("ubfc-intra", {"folds": 2}, "one each at least"),
+        ("ubfc-intra", {"folds": 9}, "at most 4"),
+    ],
+)
+def test_what_cannot_be_run(name, options, message, ubfc, tmp_path):
+    with pytest.raises(ConfigError) as error:
+        run_protocol(name, data_root=ubfc, overrides=QUICK, output=tmp_path, **options)
+    assert message in str(error.value)
+
+
+def test_the_ablation_changes_the_network_and_nothing_else():
+    config = load_config("train/pure-to-ubfc", SMALL)
+    nets = {n: new_network(protocols._with(config, c, 5, None)).config for n, c in NETWORKS.items()}
+    assert (nets["STREAMNet"].shift, nets["STREAMNet"].ssfem) == ("wrap", True)
+    assert (nets["TS-CAN"].shift, nets["TS-CAN"].ssfem) == ("zero", False)
+    assert nets["no shift"].shift == "none"
+    assert nets["zero-padded shift"].shift == "zero"
+    assert not nets["no SS-FEM"].ssfem
+    assert not nets["no STLAM"].attention
+    assert len({str(c) for c in nets.values()}) == len(NETWORKS)
+    changed = protocols._with(config, NETWORKS["TS-CAN"], 5, None)
+    assert changed.TRAINING.SEED == 5
+    assert changed.TRAIN == config.TRAIN
+
+
+def test_protocol_list():
+    output = CliRunner().invoke(app, ["protocol", "list"]).output
+    assert all(name in output for name in (*PROTOCOLS, *NETWORKS))
+
+
+def test_folds_are_disjoint_and_whole():
+    subjects = [f"s{n}" for n in range(11)]
+    splits = fold_splits(subjects, 4, seed=1)
+    tested = [s for split in splits for s in split["test"]]
+    assert sorted(tested) == sorted(subjects)
+    for split in splits:
+        assert sorted(s for part in split.values() for s in part) == sorted(subjects)
+        assert min(len(part) for part in split.values()) >= 2
+    assert splits != fold_splits(subjects, 4, seed=2)
+
+
+def test_the_shipped_split_has_the_subjects_of_dataset_2():
+    parts = read_split(find_split("splits/ubfc-30-12.json"))
+    assert {name: len(part) for name, part in parts.items()} == {"train": 30, "test": 12}
+    numbers = [int(s.removeprefix("subject")) for part in parts.values() for s in part]
+    assert numbers == sorted(numbers)  # the first 30 by number
+    assert not set(numbers) & {2, 6, 7, 19, 21, 28, 29}  # there are none
+
+
+def test_a_section_takes_a_part_of_a_split(ubfc, tmp_path):
+    path = tmp_path / "split.json"
+    path.write_text(json.dumps({"train": ["subject3", "subject1"], "test": ["subject9"]}))
+
+    def section(name, **more):
+        fold = {"FOLD_NAME": name, "FOLD_PATH": str(path)}
+        return Data(DATASET="UBFC-rPPG", DATA_PATH=str(ubfc), FOLD=fold, **more)
+
+    assert [r.subject for r in recordings_of(section("train"))] == ["subject1", "subject3"]
+    assert [r.subject for r in recordings_of(section("train", END=0.5))] == ["subject1"]
+    with pytest.raises(ConfigError, match="subject9"):
+        recordings_of(section("test"))
+    with pytest.raises(ConfigError, match="no such part") as error:
+        recordings_of(section("valid"))
+    assert "train, test" in error.value.remedy
+    with pytest.raises(ConfigError) as error:
+        find_split("splits/none.json")
+    assert "ubfc-30-12.json" in error.value.remedy

@@ -1,0 +1,298 @@
+"""The loop learns, does the same every time however it is cut up, and stops where it must."""
+
+from __future__ import annotations
+
+import logging
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import several
+import torch
+from tiny import SETTINGS, TinyClips, network
+
+from streamnet_plugin.errors import ConfigError, DataError, StreamnetError
+from streamnet_plugin.training.loop import EpochReport, Listener, Validation, fit, is_best
+from streamnet_plugin.training.state import StateFolder
+from streamnet_plugin.training.validation import hr_error, make_validate, validation_of
+from streamnet_plugin.training.whole_batch import (
+    clip_dropout,
+    epoch_steps,
+    share,
+    shared_batch_norm,
+)
+
+HERE = Path(__file__).parent
+
+
+def trained(settings=SETTINGS, clips=None, **options):
+    model = network()
+    reports = fit(model, TinyClips() if clips is None else clips, settings, **options)
+    return model.state_dict(), reports
+
+
+def equal(a, b):
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return trained()
+
+
+def test_the_loss_falls_and_the_same_seed_gives_the_same_weights(reference):
+    weights, reports = reference
+    assert reports[-1].train_loss < 0.9 * reports[0].train_loss
+    assert equal(weights, trained()[0])
+    assert not equal(weights, trained(replace(SETTINGS, seed=2))[0])
+
+
+@pytest.mark.parametrize("batch", [2, 8])
+def test_accumulated_batches_make_one_step(batch):
+    # Batch norm sees each forward pass by itself; without it, they are one batch.
+    def run(settings):
+        model = network()
+        model.ssfem.eval()
+        model.ssfem.train = lambda mode=True: model.ssfem  # stays in evaluation mode
+        fit(model, TinyClips(16), settings)
+        return model.state_dict()
+
+    whole = run(replace(SETTINGS, epochs=1, batch_clips=8, accumulate=1, learning_rate=1e-4))
+    parts = run(
+        replace(SETTINGS, epochs=1, batch_clips=batch, accumulate=8 // batch, learning_rate=1e-4)
+    )
+    for name in whole:
+        torch.testing.assert_close(whole[name], parts[name], atol=2e-6, rtol=0)
+
+
+def test_an_epoch_sees_every_clip_once_in_an_order_of_its_own():
+    steps = [epoch_steps(21, 4, 2, seed=1, epoch=e) for e in range(2)]
+    for epoch in steps:
+        assert sorted(i for step in epoch for clips in step for i in clips) == list(range(21))
+        assert [len(step) for step in epoch] == [2, 2, 2]
+    assert steps[0] != steps[1]
+    # Between two processes, of whom one may get nothing.
+    assert share([5, 6, 7], 0, 2) + share([5, 6, 7], 1, 2) == [5, 7, 6]
+    assert share([5], 1, 2) == []
+
+
+def test_a_clips_masks_do_not_depend_on_its_company():
+    model = network().train()
+    x = torch.randn(3, 10, 6, 16, 16)
+    with clip_dropout(model, 7, torch.device("cpu")) as dropout:
+        model.ssfem.eval()
+        dropout.begin(5, range(3))
+        together = model(x)
+        dropout.begin(5, [1])
+        alone = model(x[1:2])
+        dropout.begin(6, [1])
+        later = model(x[1:2])
+    torch.testing.assert_close(together[1:2], alone, atol=1e-5, rtol=0)
+    assert not torch.allclose(alone, later, atol=1e-3)
+
+
+def test_shared_batch_norm_alone_is_batch_norm():
+    torch.manual_seed(0)
+    plain, shared = torch.nn.BatchNorm2d(3), torch.nn.BatchNorm2d(3)
+    x = torch.randn(4, 3, 5, 5, dtype=torch.float64).float().mul(3).add(7)
+    a, b = x.clone().requires_grad_(), x.clone().requires_grad_()
+    weight = torch.randn(4, 3, 5, 5)
+    (plain(a) * weight).sum().backward()
+    with shared_batch_norm(shared):
+        (shared(b) * weight).sum().backward()
+    torch.testing.assert_close(a.grad, b.grad, atol=1e-5, rtol=1e-4)
+    for name, value in plain.state_dict().items():
+        torch.testing.assert_close(value, shared.state_dict()[name])
+    torch.testing.assert_close(plain.weight.grad, shared.weight.grad, atol=1e-4, rtol=1e-4)
+
+
+def test_two_processes_are_one(tmp_path):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc_per_node", "2", str(HERE / "several.py"), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-3000:]
+    two = torch.load(tmp_path / "two.pth", weights_only=True)
+    one = several.both(lambda precision: None)
+    # Adam divides gradients by their size: where that is only rounding, steps differ at random.
+    for precision, tolerance in (("float64", 1e-9), ("float32", 1e-5)):
+        a, b = one[precision], two[precision]
+        for name, weight in a["model"].items():
+            torch.testing.assert_close(weight, b["model"][name], atol=tolerance, rtol=0)
+        np.testing.assert_allclose(a["valid"], b["valid"], atol=1e-5)
+    assert one["float64"]["model"]["motion_conv1.weight"].dtype == torch.float64
+
+
+def test_a_killed_training_ends_with_the_weights_of_one_that_was_not(tmp_path, reference):
+    kill_at = 3
+    command = [sys.executable, str(HERE / "tiny.py"), str(tmp_path)]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    for line in child.stdout:
+        if line == f"step {kill_at}\n":
+            child.kill()
+            break
+    assert child.wait(60) == -9
+    assert not (tmp_path / "final.pth").exists()
+    again = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert again.returncode == 0, again.stderr
+    first = int(re.findall(r"step (\d+)", again.stdout)[0])
+    assert kill_at - 1 <= first <= kill_at + 2  # no step that is done is done again from the start
+    final = torch.load(tmp_path / "final.pth", weights_only=True)
+    assert equal(reference[0], final)
+
+
+class Stop(Exception):
+    """Stands for an interruption."""
+
+
+class StopAt(Listener):
+    def __init__(self, step=None, epoch=None):
+        self.step, self.epoch, self.steps = step, epoch, []
+
+    def after_step(self, report):
+        self.steps.append(report.step)
+        if report.step == self.step:
+            raise Stop
+
+    def after_epoch(self, report, validation):
+        if report.epoch == self.epoch:
+            raise Stop
+
+
+@pytest.mark.parametrize("where", [{"step": 0}, {"step": 3}, {"epoch": 1}])
+def test_going_on_from_anywhere(tmp_path, reference, where):
+    states = StateFolder(tmp_path, {})
+    states.due = lambda: True
+    with pytest.raises(Stop):
+        trained(states=states, listener=StopAt(**where))
+    weights, reports = trained(states=StateFolder(tmp_path, {}))
+    assert equal(reference[0], weights)
+    assert [r.train_loss for r in reports] == [r.train_loss for r in reference[1]]
+    assert [r.learning_rates for r in reports] == [r.learning_rates for r in reference[1]]
+
+
+def test_a_training_that_is_over_does_nothing(tmp_path, reference):
+    trained(states=StateFolder(tmp_path, {}))
+    heard = StopAt(step=-1)
+    weights, _ = trained(states=StateFolder(tmp_path, {}), listener=heard)
+    assert heard.steps == []
+    assert equal(reference[0], weights)
+
+
+def test_a_damaged_last_state_falls_back_to_the_one_before(tmp_path, reference, caplog):
+    states = StateFolder(tmp_path, {})
+    states.due = lambda: True
+    with pytest.raises(Stop):
+        trained(states=states, listener=StopAt(step=3))
+    last = max(tmp_path.glob("*.state"))
+    last.write_bytes(last.read_bytes()[:-1000])
+    heard = StopAt(step=-1)
+    with caplog.at_level(logging.WARNING):
+        weights, _ = trained(states=StateFolder(tmp_path, {}), listener=heard)
+    assert last.name in caplog.text
+    assert heard.steps[0] == 2
+    assert equal(reference[0], weights)
+
+
+def test_a_diverging_training_stops_with_the_step(tmp_path):
+    # A step of 1e30 leaves no finite output for the next one.
+    with pytest.raises(StreamnetError, match=r"diverged: .* at step [1-9].*last finite loss") as e:
+        trained(replace(SETTINGS, learning_rate=1e30, schedule="constant", clip_norm=None))
+    assert "TRAIN.LR" in e.value.remedy
+
+
+def test_gradients_are_clipped(tmp_path):
+    norms = []
+
+    class Norms(Listener):
+        def after_step(self, report):
+            norms.append(report.gradient_norm)
+
+    free, _ = trained(replace(SETTINGS, epochs=1, clip_norm=None), listener=Norms())
+    tight, _ = trained(replace(SETTINGS, epochs=1, clip_norm=1e-9, optimizer="sgd", momentum=0.0))
+    start = network().state_dict()
+    assert min(norms) > 1e-3
+    moved = max(
+        float((tight[n] - start[n]).abs().max()) for n in start if n.endswith("dense_1.weight")
+    )
+    assert moved < 1e-9
+    assert not equal(free, start)
+
+
+def test_bad_labels_name_the_video():
+    clips = TinyClips()
+    clips.label[7, 3] = np.nan
+    with pytest.raises(DataError, match=r"clip 1 of video3 .*not finite"):
+        trained(clips=clips)
+
+
+def test_too_few_clips(caplog):
+    with pytest.raises(ConfigError, match="no clips to train on"):
+        trained(clips=TinyClips(0))
+    with caplog.at_level(logging.WARNING):
+        trained(replace(SETTINGS, epochs=1), clips=TinyClips(1))  # a batch of one clip
+    assert "fewer than a batch" in caplog.text
+
+
+def test_bfloat16_learns_too():
+    weights, reports = trained(replace(SETTINGS, precision="bfloat16"))
+    assert reports[-1].train_loss < 0.9 * reports[0].train_loss
+    assert all(t.dtype != torch.bfloat16 for t in weights.values())
+
+
+def report_of(epoch, loss, mae=None):
+    return EpochReport(epoch, 1.0, loss, (0.1,), valid_hr_mae=mae)
+
+
+def test_the_best_epoch_by_loss_and_by_hr_mae():
+    before = [report_of(0, 0.5, 3.0), report_of(1, 0.4, 4.0)]
+    now = report_of(2, 0.45, 2.0)
+    assert not is_best(now, before, SETTINGS)
+    assert is_best(now, before, replace(SETTINGS, select_by="hr_mae"))
+    assert not is_best(report_of(2, 0.4, 9.0), before, SETTINGS)  # a tie is not better
+    assert not is_best(report_of(2, 0.1, None), before, replace(SETTINGS, select_by="hr_mae"))
+
+
+def test_early_stopping():
+    losses = iter([5.0, 4.0, 4.5, 4.4, 4.3, 1.0])
+    settings = replace(SETTINGS, epochs=6, patience=3)
+    _, reports = trained(settings, validate=lambda model, fabric: Validation(next(losses)))
+    assert [r.best for r in reports] == [True, True, False, False, False]
+
+
+def test_validation_reads_whole_videos_in_evaluation_mode():
+    clips = TinyClips(8)
+    validate = make_validate(clips, "mse", batch=3, fs=10.0, band=(0.6, 3.3))
+    found = []
+
+    def twice(model, fabric):
+        found.extend([validate(model, fabric), validate(model, fabric)])
+        return found[0]
+
+    trained(replace(SETTINGS, epochs=1), clips, validate=twice)
+    assert found[0].loss == found[1].loss  # no dropout
+    assert [name for name, _, _ in found[0].waveforms] == ["video0", "video1", "video2"]
+    assert found[0].waveforms[0][2].shape == (20,)
+    np.testing.assert_allclose(found[0].waveforms[1][2], clips.label[2:4].ravel(), rtol=1e-6)
+
+
+def test_hr_mae_of_validation():
+    fs, t = 30.0, np.arange(600) / 30
+    wave = {f: np.diff(np.sin(2 * np.pi * f * t), prepend=0) for f in (1.0, 1.2, 2.0)}
+    band = (0.6, 3.3)
+    assert hr_error(wave[1.2], wave[1.0], fs, band) == pytest.approx(12, abs=0.5)
+    silent = hr_error(np.zeros(600), wave[1.0], fs, band)
+    assert silent == pytest.approx(60 * 2.7)  # never the best
+    assert hr_error(wave[1.0][:30], wave[1.0][:30], fs, band) is None
+    reads = [
+        ("a", 1, 0.2, wave[2.0][300:], wave[2.0][300:]),  # out of order
+        ("a", 0, 0.2, wave[2.0][:300], wave[2.0][:300]),
+        ("b", 0, 0.5, wave[1.2], wave[1.0]),
+    ]
+    found = validation_of(reads, fs, band)
+    assert found.loss == pytest.approx(0.3)
+    assert found.hr_mae == pytest.approx(6, abs=0.4)

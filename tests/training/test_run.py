@@ -1,0 +1,234 @@
+"""From a protocol's YAML to weights: `streamnet train`, `streamnet test`, and Python."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import shutil
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+import streamnet_plugin as sp
+from streamnet_plugin.cli import app
+from streamnet_plugin.config import load_config
+from streamnet_plugin.data.synthetic import easy
+from streamnet_plugin.data.synthetic.writers import write_ubfc
+from streamnet_plugin.errors import ConfigError, StreamnetError
+from streamnet_plugin.model.checkpoint import load_checkpoint
+from streamnet_plugin.training import fabric
+from streamnet_plugin.training.run import check_training, settings_of
+
+SMALL = [
+    f"{section}.DATA.PREPROCESS.{key}={value}"
+    for section in ("TRAIN", "VALID", "TEST")
+    for key, value in (("RESIZE.W", 16), ("RESIZE.H", 16), ("CHUNK_LENGTH", 60))
+]
+QUICK = [
+    *SMALL,
+    "TRAIN.EPOCHS=2",
+    "TRAIN.BATCH_SIZE=2",
+    "TRAIN.LR=1e-3",
+    "UNCERTAINTY.MC_SAMPLES=2",
+]
+
+
+@pytest.fixture(scope="module")
+def ubfc(tmp_path_factory):
+    root = tmp_path_factory.mktemp("ubfc")
+    for n in range(1, 6):
+        settings = easy(n, width=320, height=240, duration_s=8.0)
+        write_ubfc(root / f"subject{n}", settings, codec="mjpg")
+    return root
+
+
+@pytest.fixture(scope="module")
+def run(ubfc, tmp_path_factory):
+    """A finished training of two epochs and the folder that it was started in."""
+    place = tmp_path_factory.mktemp("run")
+    done = sp.train("train/ubfc-intra", overrides=QUICK, data_root=ubfc, output=place / "run")
+    return place, done
+
+
+def rows(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_everything_is_in_the_runs_folder(run, ubfc):
+    folder = run[1].folder
+    assert run[1].weights == folder / "weights" / "best.safetensors"  # USE_LAST_EPOCH: False
+    steps, epochs = rows(folder / "steps.csv"), rows(folder / "epochs.csv")
+    # 3 subjects of 8 s at 30 Hz: 4 clips of 60 frames each, 6 batches of 2.
+    assert [int(r["step"]) for r in steps] == list(range(12))
+    assert [r["epoch"] for r in epochs] == ["0", "1"]
+    assert all(float(r["valid_hr_mae"]) >= 0 for r in epochs)
+    split = json.loads((folder / "split.json").read_text())
+    assert {name: len(part) for name, part in split.items()} == {"TRAIN": 3, "VALID": 1, "TEST": 1}
+    assert len({s for part in split.values() for s in part}) == 5
+    assert yaml.safe_load((folder / "config.yaml").read_text())["TRAIN"]["EPOCHS"] == 2
+    (start,) = json.loads((folder / "provenance.json").read_text())["starts"]
+    assert start["versions"]["torch"]
+    assert start["data_fingerprint"]
+    for name in ("losses.png", "losses.svg", "bvp-epoch-000.png", "bvp-epoch-001.png"):
+        assert (folder / "plots" / name).stat().st_size > 1000
+    model, metadata = load_checkpoint(run[1].weights)
+    assert (model.config.width, model.config.shift) == (16, "wrap")
+    assert metadata["trained_on"] == "UBFC-rPPG"
+    assert metadata["train_subjects"] == ["subject1", "subject2", "subject3"]
+
+
+def test_tensorboard_has_the_losses(run):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    events = accumulator.EventAccumulator(str(run[1].folder / "tensorboard"))
+    events.Reload()
+    written = [e.value for e in events.Scalars("train/loss")]
+    told = [float(r["loss"]) for r in rows(run[1].folder / "steps.csv")]
+    assert written == pytest.approx(told, rel=1e-5)
+    assert len(events.Images("valid/bvp")) >= 1
+
+
+def test_the_same_command_again_trains_no_more(run, ubfc):
+    before = run[1].weights.read_bytes()
+    again = sp.train("train/ubfc-intra", overrides=QUICK, data_root=ubfc, output=run[1].folder)
+    assert again.weights.read_bytes() == before
+    assert [r.train_loss for r in again.epochs] == [r.train_loss for r in run[1].epochs]
+    assert len(json.loads((run[1].folder / "provenance.json").read_text())["starts"]) == 2
+    assert len(rows(run[1].folder / "steps.csv")) == 12
+
+
+def test_changed_settings_are_refused_unless_forced(run, ubfc, tmp_path, caplog):
+    folder = tmp_path / "run"
+    shutil.copytree(run[1].folder, folder)
+    longer = [*QUICK, "TRAIN.EPOCHS=3"]
+    with pytest.raises(ConfigError, match=r"TRAIN\.EPOCHS: 2 -> 3") as error:
+        sp.train("train/ubfc-intra", overrides=longer, data_root=ubfc, output=folder)
+    assert "--force" in error.value.remedy
+    with caplog.at_level(logging.WARNING):
+        done = sp.train(
+            "train/ubfc-intra", overrides=longer, data_root=ubfc, output=folder, force=True
+        )
+    assert "TRAIN.EPOCHS: 2 -> 3" in caplog.text
+    assert len(done.epochs) == 3
+    assert len(rows(folder / "steps.csv")) == 18
+
+
+def test_other_data_are_refused(run, ubfc, tmp_path):
+    other, folder = tmp_path / "data", tmp_path / "run"
+    shutil.copytree(ubfc, other)
+    write_ubfc(other / "subject6", easy(9, width=320, height=240, duration_s=8.0), codec="mjpg")
+    shutil.copytree(run[1].folder, folder)
+    with pytest.raises(ConfigError, match=r"fingerprint\.TRAIN"):
+        sp.train("train/ubfc-intra", overrides=QUICK, data_root=other, output=folder)
+
+
+def test_test_reads_the_runs_weights(run, ubfc, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    options = ["train/ubfc-intra", *QUICK, "--data-root", str(ubfc), "--no-plots", "-o", "out"]
+    runner = CliRunner()
+    missing = runner.invoke(app, ["test", *options], standalone_mode=False)
+    assert isinstance(missing.exception, ConfigError)
+    assert "streamnet train" in missing.exception.remedy
+    shutil.copytree(run[1].folder, tmp_path / "runs" / "exp" / "ubfc_intra_streamnet")
+    done = runner.invoke(app, ["test", *options], standalone_mode=False)
+    assert done.exception is None, done.output
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert [s["method"] for s in results["summaries"]] == ["STREAMNet"]
+    assert {r["recording"] for r in results["rows"]} == {"subject5"}
+    epoch = results["provenance"]["methods"]["STREAMNet"]["epoch"]
+    assert epoch == [r.epoch for r in run[1].epochs if r.best][-1]
+
+
+def test_weights_tested_on_people_they_were_trained_on_are_told(run, ubfc):
+    overrides = [*QUICK, f"INFERENCE.MODEL_PATH={run[1].weights}", "TEST.DATA.BEGIN=0.4"]
+    config = load_config("train/ubfc-intra", [*overrides, "TOOLBOX_MODE=only_test"])
+    done = sp.benchmark(config, data_root=ubfc, output=None)
+    (note,) = [n for n in done.results.notes if "was trained on" in n]
+    assert "1 person of the test (subject3)" in note
+
+
+def test_a_bad_video_costs_itself_and_is_named(ubfc, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(ubfc, root)
+    (root / "subject2" / "vid.avi").write_bytes(b"no video")
+    labels = root / "subject3" / "ground_truth.txt"
+    lines = labels.read_text().splitlines()
+    lines[0] = " ".join(["1.0"] * len(lines[0].split()))
+    labels.write_text("\n".join(lines))
+    options = ["train/ubfc-intra", *QUICK, "TRAIN.EPOCHS=1", "--data-root", str(root)]
+    done = CliRunner().invoke(
+        app, ["train", *options, "-o", str(tmp_path / "run")], standalone_mode=False
+    )
+    assert done.return_value == 1 or done.exit_code == 1, done.output
+    assert "FAILED subject2" in done.output
+    assert "FAILED subject3" in done.output
+    assert (tmp_path / "run" / "weights" / "last.safetensors").is_file()
+
+
+def test_a_subject_in_two_splits_is_refused(ubfc, tmp_path):
+    with pytest.raises(ConfigError, match=r"leak.*subject4"):
+        sp.train(
+            "train/ubfc-intra",
+            overrides=[*QUICK, "TRAIN.DATA.END=0.8"],
+            data_root=ubfc,
+            output=tmp_path / "run",
+        )
+    assert not (tmp_path / "run").exists()
+
+
+def test_divergence_keeps_the_last_good_weights(run, ubfc, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(run[1].folder, folder)
+    before = (folder / "weights" / "last.safetensors").read_bytes()
+    overrides = [*QUICK, "TRAIN.EPOCHS=4", "TRAIN.LR=1e35", "TRAINING.SCHEDULE=constant"]
+    with pytest.raises(StreamnetError, match="diverged"):
+        sp.train("train/ubfc-intra", overrides=overrides, data_root=ubfc, output=folder, force=True)
+    assert (folder / "weights" / "last.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("TOOLBOX_MODE=only_test", "nothing to train"),
+        ("MODEL.NAME=Tscan", "inside the toolbox"),
+        ("TRAIN.DATA.PREPROCESS.CHUNK_LENGTH=55", "no multiple"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(override, message, ubfc):
+    config = load_config("train/ubfc-intra", [override, f"TRAIN.DATA.DATA_PATH={ubfc}"])
+    with pytest.raises(ConfigError) as error:
+        check_training(config)
+    assert message in str(error.value)
+
+
+def test_the_keys_of_a_yaml_become_the_recipe():
+    config = load_config(
+        "train/ubfc-intra",
+        [
+            "TRAINING.OPTIMIZER=sgd", "TRAIN.OPTIMIZER.MOMENTUM=0.5", "TRAINING.ACCUMULATE=3",
+            "TRAINING.SELECT_BY=hr_mae", "TRAINING.EARLY_STOPPING=4", "TRAINING.CLIP_NORM=2",
+            "TRAINING.SCHEDULE=cosine", "TRAINING.PRECISION=bfloat16", "NUM_WORKERS=2",
+        ],
+    )  # fmt: skip
+    s = settings_of(config)
+    assert (s.optimizer, s.momentum, s.accumulate, s.select_by) == ("sgd", 0.5, 3, "hr_mae")
+    assert (s.patience, s.clip_norm, s.schedule, s.precision) == (4, 2.0, "cosine", "bfloat16")
+    assert (s.epochs, s.learning_rate, s.batch_clips, s.workers) == (30, 9e-3, 4, 2)
+
+
+@pytest.mark.parametrize(
+    ("env", "expected"),
+    [
+        ({}, (1, 1)),
+        ({"LOCAL_RANK": "0", "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4"}, (4, 2)),
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "6", "SLURM_NNODES": "3"}, (2, 3)),
+    ],
+)
+def test_processes_as_they_were_started(env, expected, monkeypatch):
+    for name in ("LOCAL_RANK", "WORLD_SIZE", "SLURM_NTASKS", "SLURM_PROCID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    assert fabric.launched() == expected
