@@ -130,6 +130,8 @@ class STREAMNet(nn.Module):
 
     def stem(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Up to the first dropout: (N, 6, H, W) -> two maps (N, 32, (H-2)//2, (W-2)//2)."""
+        if not exporting():  # convolutions are faster so; their outputs follow their inputs
+            frames = frames.contiguous(memory_format=torch.channels_last)
         motion, appearance = frames[:, :3], frames[:, 3:]
         d = self._shifted(motion, self.motion_conv1)
         d = self._shifted(d, self.motion_conv2)

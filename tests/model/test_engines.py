@@ -79,7 +79,14 @@ def test_blocks_change_nothing_but_rounding(monkeypatch, block_bytes):
 @pytest.mark.parametrize("channels", [3, 8])
 def test_the_shift_of_a_graph_is_the_shift(wrap, channels):
     x = torch.randn(12, channels, 3, 2)
-    assert torch.equal(_shift_of_graph(x, 4, channels // 3, wrap), _shift(x, 4, wrap))
+    assert torch.equal(_shift_of_graph(x, 4, wrap), _shift(x, 4, wrap))
+
+
+@pytest.mark.parametrize("wrap", [True, False])
+def test_gradients_go_back_through_the_shift(wrap):
+    x = torch.randn(12, 5, 2, 1, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: _shift(x, 4, wrap), x)
+    assert torch.autograd.gradgradcheck(lambda x: _shift(x, 4, wrap), x)
 
 
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
