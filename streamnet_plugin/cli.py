@@ -144,6 +144,22 @@ Dask = Annotated[
         help="Work on this Dask scheduler's cluster; default: $DASK_SCHEDULER_ADDRESS, or here.",
     ),
 ]
+Engine = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        help="What computes STREAM-Net: torch, compile (torch.compile), onnxruntime or openvino "
+        "(extras onnx, openvino). Default: torch.",
+    ),
+]
+Precision = Annotated[
+    str | None,
+    typer.Option(
+        "--precision",
+        help="Of STREAM-Net: float32, bfloat16, or auto (bfloat16 where it is fast). Default: "
+        "float32.",
+    ),
+]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Videos preprocessed at a time.")]
 
 
@@ -167,6 +183,8 @@ def benchmark(
         typer.Option("--path", help="The checkout for --backend toolbox; default: $RPPG_TOOLBOX."),
     ] = None,
     dask: Dask = None,
+    engine: Engine = None,
+    precision: Precision = None,
     allow_failures: AllowFailures = False,
 ) -> None:
     """Compare methods on one dataset; print one table and write a results folder.
@@ -197,7 +215,7 @@ def benchmark(
     with cluster(dask), progress_bars() as bars:
         done = run(
             config,
-            overrides=overrides or (),
+            overrides=(*(overrides or ()), *network_keys(engine, precision)),
             data_root=parse_data_roots(data_root or ()),
             output=output,
             methods=method,
@@ -211,6 +229,37 @@ def benchmark(
     Console().print(to_rich(done.results))
     typer.echo(f"Results: {done.folder}")
     report_failures(list(done.results.failures), allow_failures)
+
+
+def network_keys(engine: str | None, precision: str | None) -> list[str]:
+    """The options as overrides of a protocol."""
+    asked = {"ENGINE": engine, "PRECISION": precision}
+    return [f"MODEL.STREAMNET.{key}={value}" for key, value in asked.items() if value is not None]
+
+
+@app.command()
+def export(
+    output: Annotated[Path, typer.Argument(help="The ONNX file to write.")],
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="Network weights; default: the shipped ones.")
+    ] = None,
+) -> None:
+    """Write STREAM-Net as an ONNX file, for other programs and devices (extra onnx).
+
+    Example:
+
+        streamnet export streamnet.onnx
+    """
+    from streamnet_plugin.model.checkpoint import load_checkpoint
+    from streamnet_plugin.model.engines import export_onnx
+
+    model, _ = load_checkpoint(weights)
+    path = export_onnx(model, output)
+    c = model.config
+    typer.echo(
+        f"{path}: frames (n, 6, {c.height}, {c.width}) float32, difference-normalised RGB, then "
+        f"standardised RGB; n a multiple of {c.segment_length}."
+    )
 
 
 @app.command()
@@ -234,6 +283,8 @@ def predict(
             "--calibrator", help="File of `streamnet calibrate`: gives a calibrated 90 % interval."
         ),
     ] = None,
+    engine: Engine = None,
+    precision: Precision = None,
 ) -> None:
     """Read the heart rate of your own video, with its spread; write the BVP and a plot.
 
@@ -242,6 +293,8 @@ def predict(
         streamnet predict me.mp4
 
         streamnet predict me.mp4 --method POS -o me-pos
+
+        streamnet predict me.mp4 --precision auto
 
         streamnet predict frames/ --fps 30
     """
@@ -255,6 +308,8 @@ def predict(
             fps=fps,
             weights=weights,
             calibrator=calibrator,
+            engine=engine,
+            precision=precision,
             progress=bars,
         )
     typer.echo(reading.describe())

@@ -438,6 +438,8 @@ def make_method(name: str, config: Config) -> Method:
         "mc_precision": config.UNCERTAINTY.MC_PRECISION,
         "seed": config.UNCERTAINTY.SEED,
         "device": config.DEVICE,
+        "engine": config.MODEL.STREAMNET.ENGINE,
+        "precision": config.MODEL.STREAMNET.PRECISION,
         "stated": config.MODEL.STREAMNET.stated(config.test_data.PREPROCESS.RESIZE),
     }
     if config.test_data.PREPROCESS.DO_CHUNK:  # the clips that the toolbox would cut

@@ -128,6 +128,10 @@ class StreamNet(_Node):
     THIRD_CONV: bool = False
     # The authors train on the mean squared error; "pearson" is 1 - r over time, "both" their sum.
     LOSS: Literal["mse", "pearson", "both"] = "mse"
+    # What computes waveforms at test time, and in which precision; auto is bfloat16 where the
+    # processor multiplies it natively.
+    ENGINE: Literal["torch", "compile", "onnxruntime", "openvino"] = "torch"
+    PRECISION: Literal["auto", "float32", "bfloat16"] = "float32"
 
     def stated(self, size: Resize) -> dict[str, Any]:
         """Fields of a STREAMNetConfig that these keys and the crops' size fix for given weights.

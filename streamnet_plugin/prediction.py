@@ -133,6 +133,8 @@ def predict(
     weights: str | Path | None = None,
     seed: int = 0,
     calibrator: str | Path | None = None,
+    engine: str | None = None,
+    precision: str | None = None,
     progress: Reporter | None = None,
 ) -> PulseReading:
     """Read the heart rate of a video of one face.
@@ -146,16 +148,18 @@ def predict(
         seed: of the Monte Carlo samples.
         calibrator: a file of `streamnet calibrate`, made with whole videos like this one in the
             convention toolbox-2025; gives an interval that holds for people and cameras like its.
+        engine, precision: of a network, see `STREAMNetMethod`; None for its defaults.
         progress: hears of every step.
 
     Raises:
         DataError: not a video, no face, damaged.
         NoResultError: shorter than MIN_DURATION_S, or nothing moves in it.
         UnknownMethodError: no such method.
-        ConfigError: the calibrator does not know the method, or another convention.
+        ConfigError: the calibrator does not know the method, or another convention; the engine or
+            precision is not to be had.
     """
     path, progress = Path(video), progress or Silent()
-    reader = get_method(method, **_options(method, weights, seed))
+    reader = get_method(method, **_options(method, weights, seed, engine, precision))
     convention = get_convention("toolbox-2025")
     calibrated, calibrated_on = _calibrator(calibrator, reader.name, convention)
     recordings = find_recordings("video", path)
@@ -214,8 +218,15 @@ def predict(
     return replace(reading, folder=folder)
 
 
-def _options(method: str, weights: str | Path | None, seed: int) -> dict[str, Any]:
+def _options(
+    method: str, weights: str | Path | None, seed: int, engine: str | None, precision: str | None
+) -> dict[str, Any]:
     wanted = {"checkpoint": weights, "mc_samples": MC_SAMPLES, "seed": seed}
+    asked = {"engine": engine, "precision": precision}
+    for name, value in asked.items():
+        if value is not None and not takes_option(method, name):
+            raise ConfigError(f"{method} has no {name} to choose", remedy=f"omit --{name}.")
+    wanted |= {name: value for name, value in asked.items() if value is not None}
     return {k: v for k, v in wanted.items() if takes_option(method, k)}
 
 

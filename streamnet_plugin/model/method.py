@@ -12,6 +12,7 @@ import torch
 from streamnet_plugin.data.clips import Normaliser, resized
 from streamnet_plugin.errors import ConfigError, NoResultError
 from streamnet_plugin.model.checkpoint import load_checkpoint
+from streamnet_plugin.model.engines import Engine, make_engine
 from streamnet_plugin.model.streamnet import STREAMNet
 from streamnet_plugin.types import FaceVideo, FloatArray, Prediction
 from streamnet_plugin.uncertainty.mc_dropout import Precision, fast_precision, sample_clip
@@ -30,13 +31,15 @@ class STREAMNetMethod:
         checkpoint: weights; None for the shipped ones.
         mc_samples: Monte Carlo dropout samples per video, 0 for none.
         mc_rate: dropout rate while sampling; None for the trained rates.
-        mc_precision: "float32", "bfloat16", or "auto", which takes bfloat16 where the processor
-            multiplies it natively.
+        mc_precision: of the samples: "float32", "bfloat16", or "auto", which takes bfloat16 where
+            the processor multiplies it natively.
         seed: of the samples.
         device: a torch device.
         stated: what the network must be, see `load_checkpoint`.
         clip_frames: frames computed at a time: bounds memory, and fixes which random masks a
             frame sees.
+        engine: what computes the waveform, see `make_engine`; samples are always torch's.
+        precision: of the waveform, as `mc_precision`.
     """
 
     name = "STREAMNet"
@@ -52,12 +55,17 @@ class STREAMNetMethod:
         stated: Mapping[str, Any] | None = None,
         clip_frames: int = CLIP_FRAMES,
         mc_precision: str = "auto",
+        engine: str = "torch",
+        precision: str = "float32",
     ) -> None:
         self.device = usable_device(device)
         self.mc_precision = usable_precision(mc_precision, self.device)
+        self.precision = usable_precision(precision, self.device)
+        self.engine_name = engine
         self.clip_frames = clip_frames
         model, self.metadata = load_checkpoint(checkpoint, stated=stated)
         self.model = model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.engine = make_engine(engine, self.model, self.precision)
         self.mc_samples, self.mc_rate, self.seed = mc_samples, mc_rate, seed
 
     @property
@@ -65,6 +73,8 @@ class STREAMNetMethod:
         """Which weights speak, for the results file."""
         return {
             "config": self.model.config.to_dict(),
+            "engine": self.engine_name,
+            "precision": self.precision,
             "mc_precision": self.mc_precision,
             **self.metadata,
         }
@@ -98,6 +108,7 @@ class STREAMNetMethod:
             seed=self.seed,
             clip_frames=self.clip_frames,
             mc_precision=self.mc_precision,
+            engine=self.engine,
         )
         return Prediction(bvp, differential=True, samples=samples)
 
@@ -140,6 +151,7 @@ def read_waveform(
     first_clip: int = 0,
     clip_frames: int = CLIP_FRAMES,
     mc_precision: Precision = "float32",
+    engine: Engine | None = None,
 ) -> tuple[FloatArray, FloatArray | None]:
     """The network's output for a row of frames, in clips of at most `clip_frames`.
 
@@ -150,6 +162,7 @@ def read_waveform(
         mc_samples, mc_rate, seed, mc_precision: see `sample_clip`.
         first_clip: number of the first of these clips in its video, for the samples' seeds.
         clip_frames: frames computed at a time.
+        engine: what computes the waveform; None for the model itself.
 
     Returns:
         (T,) difference-normalised BVP, and its samples (S, T), None for S = 0.
@@ -160,7 +173,7 @@ def read_waveform(
         _clips(n_frames, model.config.segment_length, clip_frames)
     ):
         x = frames(start, stop).to(device, memory_format=torch.channels_last)
-        bvp[start:stop] = _numpy(model(x))
+        bvp[start:stop] = _numpy((engine or model)(x))
         if mc_samples:
             drawn = sample_clip(
                 model,

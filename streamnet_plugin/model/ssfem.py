@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from streamnet_plugin.model.fused import convolved
+
 
 class ChannelAttention(nn.Module):
     """Squeeze and excitation (Hu et al. 2018) with grouped 1 x 1 convolutions."""
@@ -42,9 +44,10 @@ class SSFEM(nn.Module):
         self.se = ChannelAttention(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        parts = self.bn1(self.conv1(x)).relu().chunk(len(self.conv2), dim=1)
+        parts = convolved(self.conv1, x, "relu", self.bn1).chunk(len(self.conv2), dim=1)
         outputs: list[Tensor] = []
         for part, conv, norm in zip(parts, self.conv2, self.bn2, strict=True):
-            outputs.append(norm(conv(part + outputs[-1] if outputs else part)).relu())
-        y = self.se(self.bn3(self.conv3(torch.cat(outputs, dim=1))))
+            part = part + outputs[-1] if outputs else part
+            outputs.append(convolved(conv, part, "relu", norm))  # type: ignore[arg-type]
+        y = self.se(convolved(self.conv3, torch.cat(outputs, dim=1), "none", self.bn3))
         return (x + y).relu()

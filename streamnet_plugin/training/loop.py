@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from streamnet_plugin.errors import ConfigError, DataError, StreamnetError
+from streamnet_plugin.memory import keep_freed_memory
 from streamnet_plugin.training.fabric import own_fabric
 from streamnet_plugin.training.recipe import LOSSES, TrainSettings, make_optimizer, make_schedule
 from streamnet_plugin.training.state import StateFolder
@@ -256,6 +257,8 @@ class _Run:
         stack: ExitStack,
     ) -> None:
         self.fabric = fabric or own_fabric(model, settings.precision)
+        if self.fabric.device.type == "cpu":
+            keep_freed_memory()
         self.clips, self.settings, self.states = clips, settings, states
         self.listener = listener if self.fabric.is_global_zero else Listener()
         self.steps_per_epoch = steps = len(self._steps(0))

@@ -33,6 +33,9 @@ Precision = Literal["float32", "bfloat16"]
 SPLIT = "mc_split"
 """A network may say by this attribute which of its methods compute what lies before its first
 dropout, and all the rest: `head(*stem(x))` is its output for `mc_split = ("stem", "head")`."""
+BLOCK = "mc_block"
+"""And by this one, how many items along the first axis the random rest takes at a time on a CPU,
+where these do not influence others: less memory, which a cache can hold."""
 LIVE_LAYERS = 3
 """Outputs of so many layers are held at a time: a layer's input, its output and a copy."""
 
@@ -74,6 +77,8 @@ def sample_clip(
     inputs, draw = _split(model, clip)
     if precision == "bfloat16":
         inputs = [x.bfloat16() for x in inputs]  # once, not in every sample
+    size = getattr(model, BLOCK, len(inputs[0])) if clip.device.type == "cpu" else len(inputs[0])
+    blocks = list(zip(*(x.split(size) for x in inputs), strict=True))
     masks = Masks(rate)
     if memory_mb is None:
         memory_mb = MEMORY_MB.get(clip.device.type, DEVICE_MEMORY_MB)
@@ -85,11 +90,10 @@ def sample_clip(
             masks.generators = [
                 MaskGenerator(clip.device, seed, len(samples) + i, clip_index) for i in range(batch)
             ]
-            stacked = [x.repeat(batch, *[1] * (x.dim() - 1)) for x in inputs]
-            given = (_same_format(y, x) for y, x in zip(stacked, inputs, strict=True))
             with torch.autocast(clip.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-                out = draw(*given)
-            samples += out.float().chunk(batch)
+                drawn = [draw(*(_stacked(x, batch) for x in block)) for block in blocks]
+            by_sample = zip(*(out.float().chunk(batch) for out in drawn), strict=True)
+            samples += [torch.cat(parts) for parts in by_sample]
             batch = max(1, int(memory_mb * 1e6 // max(1, LIVE_LAYERS * masks.largest_bytes)))
     return torch.stack(samples) if samples else clip.new_empty((0,))
 
@@ -117,11 +121,15 @@ def _split(model: nn.Module, clip: Tensor) -> tuple[Sequence[Tensor], Callable[.
     return before(clip), after
 
 
-def _same_format(x: Tensor, like: Tensor) -> Tensor:
-    """Masks are drawn in the order of memory: it must not depend on the stacking."""
-    if like.dim() == 4 and like.is_contiguous(memory_format=torch.channels_last):
-        return x.contiguous(memory_format=torch.channels_last)
-    return x.contiguous()
+def _stacked(x: Tensor, times: int) -> Tensor:
+    """`x` so many times along the first axis, in the same memory format.
+
+    Masks are drawn in the order of memory: it must not depend on the stacking.
+    """
+    y = x if times == 1 else x.repeat(times, *[1] * (x.dim() - 1))
+    if x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last):
+        return y.contiguous(memory_format=torch.channels_last)
+    return y.contiguous()
 
 
 @dataclass
@@ -221,7 +229,7 @@ class MaskGenerator:
         n = mask.numel()
         drawn = self.bits.random_raw(-(-n // 4)).view(np.uint16)[:n]
         threshold = np.uint16(min(65535, round(p * 65536)))
-        flat = torch.from_numpy((drawn >= threshold).astype(np.float32)).to(like.dtype)
+        flat = torch.from_numpy(drawn >= threshold).to(like.dtype)
         return flat.as_strided(mask.shape, mask.stride())
 
 

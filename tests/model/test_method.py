@@ -43,6 +43,19 @@ def test_the_shipped_network_reads_people_it_never_saw(clips):
     assert np.mean(errors) < 3
 
 
+def test_bfloat16_does_not_move_the_heart_rate(clips):
+    """By more than 0.1 bpm: half of what the error has as a last digit."""
+    half, whole = STREAMNetMethod(precision="bfloat16"), STREAMNetMethod()
+    convention = get_convention("toolbox-2025")
+    for frames, bvp in clips:
+        a, b = (
+            evaluate_video(method.predict(face_video(frames)), bvp, 30.0, convention)[0]
+            for method in (half, whole)
+        )
+        assert abs(a.hr_pred_refined - b.hr_pred_refined) <= 0.1
+        assert a.hr_pred_refined != b.hr_pred_refined  # it was another precision indeed
+
+
 @pytest.mark.parametrize("n", [10, 17, 180, 187, 361])
 def test_every_frame_gets_a_value(n):
     frames = np.random.default_rng(0).integers(0, 256, (n, 36, 36, 3), dtype=np.uint8)

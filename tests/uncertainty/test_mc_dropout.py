@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from streamnet_plugin.model import streamnet
 from streamnet_plugin.model.streamnet import STREAMNet, STREAMNetConfig
 from streamnet_plugin.registry import get_method
 from streamnet_plugin.types import FaceVideo, Prediction, Recording
@@ -42,6 +43,21 @@ def test_the_short_way_equals_the_naive_one(net):
     short = sample_clip(net, CLIP, 4, seed=3)
     naive = sample_clip(Wrapped(net), CLIP, 4, seed=3)
     assert torch.allclose(short, naive, atol=1e-6)
+
+
+def test_blocks_of_frames_are_samples_like_others(net, monkeypatch):
+    """Each frame has masks of its own, in every precision the same, however many are together."""
+    monkeypatch.setattr(streamnet, "BLOCK_BYTES", 1.0)
+    assert net.mc_block == 10
+    alone = sample_clip(net, CLIP, 3, seed=5, memory_mb=0.001)
+    together = sample_clip(net, CLIP, 3, seed=5, memory_mb=1000)
+    assert alone.shape == (3, 20, 1)
+    assert torch.allclose(alone, together, atol=1e-6)
+    half = sample_clip(net, CLIP, 3, seed=5, precision="bfloat16")
+    assert (half - alone).std() < 0.1 * alone.std()
+    same = CLIP[:10].repeat(2, 1, 1, 1)
+    first, second = sample_clip(net, same, 1)[0].chunk(2)
+    assert not torch.allclose(first, second, atol=1e-3)
 
 
 def test_rate_zero_is_the_deterministic_output(net):

@@ -26,6 +26,7 @@ from streamnet_plugin.config import Config
 from streamnet_plugin.errors import ConfigError, OutputError
 from streamnet_plugin.evaluation.conventions import get_convention
 from streamnet_plugin.model.checkpoint import load_checkpoint, shipped_checkpoint
+from streamnet_plugin.model.engines import make_engine
 from streamnet_plugin.model.method import n_clips, read_waveform, usable_device, usable_precision
 from streamnet_plugin.model.streamnet import STREAMNet
 from streamnet_plugin.training.fabric import own_fabric
@@ -198,7 +199,9 @@ class STREAMNetTrainer:
         predictions: dict[str, dict[int, Tensor]] = defaultdict(dict)
         labels: dict[str, dict[int, Tensor]] = defaultdict(dict)
         samples: dict[str, dict[int, FloatArray]] = defaultdict(dict)
-        keys = self.own.UNCERTAINTY
+        keys, network = self.own.UNCERTAINTY, self.own.MODEL.STREAMNET
+        precision = usable_precision(network.PRECISION, self.device)
+        engine = make_engine(network.ENGINE, model, precision)
         for batch in tqdm(data_loader["test"], desc="Test", ncols=80):
             for clip, label, name, chunk in zip(*batch[:4], strict=True):
                 number, frames = int(chunk), clip.float()
@@ -211,6 +214,7 @@ class STREAMNetTrainer:
                     mc_precision=usable_precision(
                         keys.MC_PRECISION, next(model.parameters()).device
                     ),
+                    engine=engine,
                     seed=keys.SEED,
                     first_clip=number * n_clips(len(frames), model.config.segment_length),
                 )

@@ -1,0 +1,68 @@
+"""A convolution with its batch norm and activation, in one kernel where there is one."""
+
+from __future__ import annotations
+
+import platform
+from functools import cache
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from streamnet_plugin.model.shift import exporting
+
+Activation = Literal["tanh", "relu", "none"]
+ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu, "none": lambda x: x}
+FUSED_ON = ("x86_64", "AMD64")
+
+
+def convolved(
+    conv: nn.Conv2d, x: Tensor, activation: Activation, norm: nn.BatchNorm2d | None = None
+) -> Tensor:
+    """activation(norm(conv(x))), (N, C, H, W) -> (N, C', H', W').
+
+    Without gradients on an x86 CPU, oneDNN computes the activation while the convolution's result
+    is still in registers, and the batch norm is part of the weights. At 72 px that made the whole
+    network 1.4 times as fast in float32 and 1.3 times in bfloat16 (one core, AVX-512): a tanh of
+    its own costs half as much as its convolution.
+    """
+    dtype = None if exporting() else _type_here(x, norm)
+    if dtype is None:
+        y = conv(x)
+        return ACTIVATIONS[activation](y if norm is None else norm(y))
+    weight, bias = _weights(conv, norm)
+    return torch.ops.mkldnn._convolution_pointwise(
+        x.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype),
+        conv.padding, conv.stride, conv.dilation, conv.groups, activation, [], "",
+    )  # fmt: skip
+
+
+def _weights(conv: nn.Conv2d, norm: nn.BatchNorm2d | None) -> tuple[Tensor, Tensor | None]:
+    """Weight and bias of the convolution, with the batch norm of evaluation in them."""
+    if norm is None:
+        return conv.weight, conv.bias
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+    mean = norm.running_mean if conv.bias is None else norm.running_mean - conv.bias
+    return conv.weight * scale.view(-1, 1, 1, 1), norm.bias - mean * scale
+
+
+def _type_here(x: Tensor, norm: nn.BatchNorm2d | None) -> torch.dtype | None:
+    """In which type the fused kernel can stand in; None where it cannot: it has no gradient."""
+    if x.device.type != "cpu" or torch.is_grad_enabled() or (norm is not None and norm.training):
+        return None
+    dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+    return dtype if dtype in _fused_types() else None
+
+
+@cache
+def _fused_types() -> tuple[torch.dtype, ...]:
+    """Types that the kernel takes on this machine; none where torch comes without it."""
+    ops = torch.ops.mkldnn
+    if platform.machine() not in FUSED_ON or not hasattr(ops, "_convolution_pointwise"):
+        return ()
+    if not torch.backends.mkldnn.is_available():
+        return ()
+    bfloat16 = hasattr(ops, "_is_mkldnn_bf16_supported") and ops._is_mkldnn_bf16_supported()
+    return (torch.float32, torch.bfloat16) if bfloat16 else (torch.float32,)
