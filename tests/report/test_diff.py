@@ -160,7 +160,12 @@ def test_the_five_largest_changes_are_listed(before, build):
 
 
 @pytest.mark.parametrize(
-    "other", [{"hr_label": 71.0}, {"start_s": 5.0, "end_s": 15.0}, {"end_s": 20.0}]
+    "other",
+    [
+        {"hr_label": 71.0, "hr_label_refined": 71.0},
+        {"start_s": 5.0, "end_s": 15.0},
+        {"end_s": 20.0},
+    ],
 )
 def test_windows_of_another_truth_or_time_are_told_and_not_compared(before, other):
     changed = replace(before.rows[0], abs_error=50.0, hr_pred=120.0, **other)
@@ -171,7 +176,10 @@ def test_windows_of_another_truth_or_time_are_told_and_not_compared(before, othe
 
 
 def test_single_precision_and_the_last_clip_are_no_other_truth(before):
-    rows = tuple(replace(r, hr_label=r.hr_label + 1e-4, end_s=r.end_s - 0.5) for r in before.rows)
+    rows = tuple(
+        replace(r, hr_label_refined=r.hr_label_refined + 1e-4, end_s=r.end_s - 0.5)
+        for r in before.rows
+    )
     assert diff(before, replace(before, rows=rows)).methods[0].n_other_label == 0
 
 

@@ -545,7 +545,10 @@ def test_windows_of_another_truth_are_not_in_the_common_mae(build):
     results = build({"A": {"s": (1.0, 3.0)}, "B": {"s": (2.0, 4.0)}})
     assert same_windows(results)
     assert common_mae(results) == (2, {"A": 2.0, "B": 3.0})
-    other = replace(results.rows[3], hr_label=90.0)
+    other = replace(results.rows[3], hr_label=90.0, hr_label_refined=90.0)
     changed = replace(results, rows=(*results.rows[:3], other))
     assert not same_windows(changed)
     assert common_mae(changed) == (1, {"A": 1.0, "B": 2.0})
+    # A step of the FFT's grid alone is what two forms of one label may differ by.
+    step = replace(results.rows[3], hr_label=results.rows[3].hr_label + 3.5)
+    assert same_windows(replace(results, rows=(*results.rows[:3], step)))
