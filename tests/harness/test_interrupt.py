@@ -38,6 +38,8 @@ def test_ctrl_c_stops_everything_and_keeps_what_is_done(tmp_path, ubfc_subject, 
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,  # a process group of its own, as a terminal gives it
+        # What a shell starts in the background ignores Ctrl-C, and so do its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         wait_for(lambda: list(faces.glob("UBFC*")) and list(faces.glob(".making-*")), process)
