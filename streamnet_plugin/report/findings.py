@@ -18,7 +18,7 @@ from streamnet_plugin.report.cells import (
 )
 from streamnet_plugin.report.pairs import pair_of
 from streamnet_plugin.report.results import BenchmarkResults, WindowRow
-from streamnet_plugin.statistics.analysis import FEW_SUBJECTS, IS_EXACT
+from streamnet_plugin.statistics.analysis import FEW_SUBJECTS, IS_EXACT, TESTABLE
 from streamnet_plugin.statistics.results import (
     Coverage,
     GroupRow,
@@ -335,7 +335,7 @@ def _next_told(results: BenchmarkResults, best: str, following: str) -> str:
         return ""
     return (
         f"The next, {following}, has {told(error_of(results, following))}; over subjects the "
-        f"mean difference is {told(pair.difference)}."
+        f"typical difference (Hodges-Lehmann) is {told(pair.difference)}."
     )
 
 
@@ -393,7 +393,7 @@ def _cautions(results: BenchmarkResults, order: Sequence[str]) -> Iterator[str]:
         yield from _weak(results, order[0])
     yield from _failures(results)
     notes = results.analysis.notes if results.analysis else ()
-    yield from (_sentence(note) for note in notes if not note.endswith(IS_EXACT))
+    yield from (_sentence(note) for note in notes if not note.endswith((IS_EXACT, TESTABLE)))
     yield from of_others
     yield from map(_sentence, single)
 

@@ -35,8 +35,8 @@ from streamnet_plugin.wording import count
 
 NAMED = 5
 """So many recordings are named in a note, the rest are counted."""
-IS_EXACT = "p is exact given these"
-"""How a note ends that is no caution."""
+IS_EXACT, TESTABLE = "p is exact given these", "that can be tested"
+"""How notes end that are no cautions."""
 FEW_SUBJECTS = 20
 """Below so many subjects a bootstrap interval is too narrow by a margin worth a note.
 
@@ -233,9 +233,7 @@ def _family(pairs: Sequence[PairTest]) -> list[str]:
     tested = sum(pair.p is not None for pair in pairs)
     if tested in (0, len(pairs)):
         return []
-    return [
-        f"Holm's correction is over the {tested} of {count(len(pairs), 'pair')} that can be tested"
-    ]
+    return [f"Holm's correction is over the {tested} of {count(len(pairs), 'pair')} {TESTABLE}"]
 
 
 def _ties(pairs: Sequence[PairTest]) -> list[str]:

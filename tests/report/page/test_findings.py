@@ -225,8 +225,14 @@ def test_what_a_small_mean_error_hides_is_a_warning(harmless):
     assert find(noted).cautions == ("10 subjects: too few for this.",)
 
 
-def test_that_p_is_exact_is_no_caution(harmless):
-    note = "3 of 3 pairs with ties between subjects: p is exact given these"
+@pytest.mark.parametrize(
+    "note",
+    [
+        "3 of 3 pairs with ties between subjects: p is exact given these",
+        "Holm's correction is over the 10 of 28 pairs that can be tested",
+    ],
+)
+def test_how_a_test_was_made_is_no_caution(harmless, note):
     assert find(without(harmless, notes=(note,))).cautions == ()
 
 
