@@ -9,10 +9,11 @@ those of one.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 import torch
@@ -121,8 +122,11 @@ class EpochReport:
 class Listener:
     """Hears how a training goes; does nothing by itself."""
 
-    def resumed(self, step: int, reports: Sequence[EpochReport]) -> None:
-        """Goes on after so many steps, with these epochs behind it."""
+    def begin(self, step: int, reports: Sequence[EpochReport]) -> None:
+        """Begins, or goes on after so many steps with these epochs behind it.
+
+        A state of other settings has been refused by now, and nothing is written yet.
+        """
 
     def after_step(self, report: StepReport) -> None:
         """A step is done."""
@@ -302,8 +306,11 @@ class _Run:
         if self.states is not None and self.fabric.is_global_zero:
             state = self.states.load()
         state = self.fabric.broadcast(state)
-        if state is None:
-            return
+        if state is not None:
+            self._restore(state)
+        self.listener.begin(self.progress.steps_done, self.progress.reports)
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
         self.bare.load_state_dict(state["model"])
         self.progress = _progress_of(state["progress"])
         # The moments alone: rates and decay are the settings', which may be others by force.
@@ -312,8 +319,7 @@ class _Run:
         total = self.settings.epochs * self.steps_per_epoch
         done = self.progress.steps_done
         self.schedule = make_schedule(self.bare_optimizer, self.settings, total, done)
-        log.info("going on after step %d", self.progress.steps_done)
-        self.listener.resumed(self.progress.steps_done, self.progress.reports)
+        log.info("going on after step %d", done)
 
     def save(self) -> None:
         """Write a state of this moment, in the first process."""
@@ -409,7 +415,7 @@ class _Run:
 
     def _check_finite(self, loss: float, norm: float) -> None:
         for what, value in (("loss", loss), ("gradient's norm", norm)):
-            if not torch.isfinite(torch.tensor(value)):
+            if not math.isfinite(value):
                 raise StreamnetError(
                     f"the training diverged: the {what} is {value} at step "
                     f"{self.progress.steps_done} (epoch {self.progress.epoch}); the last finite "
@@ -438,7 +444,7 @@ class _Run:
             clips_per_s=rate,
         )
         best = is_best(report, progress.reports, self.settings)
-        report = EpochReport(**{**vars(report), "best": best})
+        report = replace(report, best=best)
         log.info("epoch %d of %d: %s", report.epoch + 1, self.settings.epochs, described(report))
         self.listener.after_epoch(report, found)
         self.progress = Progress(progress.epoch + 1, reports=[*progress.reports, report])

@@ -13,6 +13,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ from streamnet_plugin.signal.heart_rate import refined_hr
 from streamnet_plugin.signal.pulse import clean_bvp
 from streamnet_plugin.training.augment import Augment
 from streamnet_plugin.training.clips import VideoClips
-from streamnet_plugin.training.loop import EpochReport, Listener, StepReport, Validation, fit
+from streamnet_plugin.training.loop import fit
 from streamnet_plugin.training.recipe import TrainSettings
 from streamnet_plugin.training.state import StateFolder
 from streamnet_plugin.training.synthetic_clips import (
@@ -45,7 +46,7 @@ from streamnet_plugin.training.synthetic_clips import (
     training_settings,
     validation_settings,
 )
-from streamnet_plugin.training.tracking import RunLog
+from streamnet_plugin.training.tracking import BEST, Recorder, RunLog
 from streamnet_plugin.training.validation import make_validate
 from streamnet_plugin.types import FaceVideo, Method
 
@@ -101,32 +102,6 @@ def by_group(
             "within_5_bpm": round(sum(e <= 5 for e in known) / len(all_of), 3),
         }
     return found
-
-
-class Keep(Listener):
-    """Writes the weights of every epoch, and shows progress."""
-
-    def __init__(self, model: STREAMNet, folder: Path, bars: Bars, epochs: int) -> None:
-        self._model, self._folder, self._bars, self._epochs = model, folder, bars, epochs
-        self._log = RunLog(folder, 30.0)
-        self._epoch = -1
-
-    def resumed(self, step: int, reports: Sequence[EpochReport]) -> None:
-        self._log.resumed(step, reports)
-
-    def after_step(self, report: StepReport) -> None:
-        self._log.after_step(report)
-        if report.epoch != self._epoch:
-            self._epoch = report.epoch
-            stage = f"Epoch {report.epoch + 1} of {self._epochs}"
-            self._bars.start(stage, report.steps - report.number)
-        self._bars.step(f"loss {report.loss:.4f}, {report.clips_per_s:.2f} clips/s")
-
-    def after_epoch(self, report: EpochReport, validation: Validation | None) -> None:
-        told = {"epoch": report.epoch, "valid_hr_mae_bpm": report.valid_hr_mae}
-        for name in ("last", *(["best"] if report.best else [])):
-            save_checkpoint(self._model, self._folder / f"{name}.safetensors", told)
-        self._log.after_epoch(report, validation)
 
 
 def model_card(metadata: dict[str, Any]) -> str:
@@ -244,16 +219,24 @@ def train_checkpoint(args: argparse.Namespace, bars: Bars) -> STREAMNet:
     print_ = dataset_fingerprint([*videos["train"], *videos["valid"]])
     identity = {"settings": asdict(settings), "augment": asdict(AUGMENT), "data": print_}
     folder = args.work / f"training-{args.size}px"
-    keep = Keep(model, folder, bars, args.epochs)
-    start = time.monotonic()
-    fit(
-        model.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
-        clips,
-        settings,
-        validate=validate,
-        states=StateFolder(folder / "state", identity),
-        listener=keep,
+    recorder = Recorder(
+        model,
+        folder,
+        RunLog(folder, 30.0),
+        args.epochs,
+        lambda report: {"epoch": report.epoch, "valid_hr_mae_bpm": report.valid_hr_mae},
+        bars,
     )
+    start = time.monotonic()
+    with closing(recorder):
+        fit(
+            model.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
+            clips,
+            settings,
+            validate=validate,
+            states=StateFolder(folder / "state", identity),
+            listener=recorder,
+        )
     log.info("trained for %.0f minutes", (time.monotonic() - start) / 60)
     return _finished(args, folder, settings, len(videos["train"]), len(clips), print_)
 
@@ -269,7 +252,7 @@ def _finished(
     """The best epoch's network, written to `args.out` with all that is known but the test."""
     from streamnet_plugin.model.checkpoint import load_checkpoint
 
-    model, told = load_checkpoint(folder / "best.safetensors")
+    model, told = load_checkpoint(folder / BEST)
     metadata = {
         **told,
         "image_size": args.size,

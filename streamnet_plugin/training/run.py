@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from streamnet_plugin.atomic import write_text
 from streamnet_plugin.checks import STREAMNET, findings
 from streamnet_plugin.comparison import (
+    SPLIT,
     BenchmarkRun,
     benchmark,
     preprocess_data,
@@ -24,7 +26,6 @@ from streamnet_plugin.data_root import DataRoot, with_data_root
 from streamnet_plugin.errors import ConfigError, DataError
 from streamnet_plugin.evaluation.conventions import get_convention
 from streamnet_plugin.leaks import subjects_by_section
-from streamnet_plugin.model.checkpoint import save_checkpoint
 from streamnet_plugin.model.streamnet import STREAMNet, STREAMNetConfig
 from streamnet_plugin.progress import Reporter, Silent
 from streamnet_plugin.report.provenance import provenance
@@ -34,15 +35,12 @@ from streamnet_plugin.training.clips import VideoClips
 from streamnet_plugin.training.fabric import make_fabric
 from streamnet_plugin.training.loop import (
     EpochReport,
-    Listener,
-    StepReport,
-    Validation,
     described,
     fit,
 )
 from streamnet_plugin.training.recipe import TrainSettings
 from streamnet_plugin.training.state import StateFolder
-from streamnet_plugin.training.tracking import RunLog, make_logger
+from streamnet_plugin.training.tracking import BEST, LAST, Recorder, RunLog, make_logger
 from streamnet_plugin.training.validation import make_validate
 from streamnet_plugin.types import FaceVideo
 from streamnet_plugin.wording import count
@@ -51,14 +49,11 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 log = logging.getLogger(__name__)
-BEST, LAST = "best.safetensors", "last.safetensors"
-STATES, PROVENANCE, CONFIG, SPLIT = "state", "provenance.json", "config.yaml", "split.json"
+STATES, WEIGHTS, PROVENANCE, CONFIG = "state", "weights", "provenance.json", "config.yaml"
 ELSEWHERE = (
     "DATA_PATH", "CACHED_PATH", "FILE_LIST_PATH", "EXP_DATA_NAME", "DO_PREPROCESS", "INFO", "FOLD",
 )  # fmt: skip
 """Keys of a DATA section that say where things lie; the fingerprint says what is trained on."""
-
-
 NAMES = ("MODEL_FILE_NAME", "PLOT_LOSSES_AND_LR")
 """Keys of TRAIN that change nothing of the training."""
 
@@ -133,8 +128,9 @@ def train(
             for name, data in trained_on(parsed).items()
         }
     failures = tuple(failure for section in sections.values() for failure in section.failures)
-    check_split(_split(parsed, sections))
-    epochs = _fit(parsed, sections, folder, fabric, force, progress)
+    split = subjects_by_section(parsed.sections, "TRAIN", sections["TRAIN"].videos)
+    check_split(split)
+    epochs = _fit(parsed, sections, split, folder, fabric, force, progress)
     return TrainRun(folder, tested_weights(parsed, folder), tuple(epochs), failures)
 
 
@@ -199,7 +195,7 @@ def run_folder(config: Config) -> Path:
 
 def tested_weights(config: Config, folder: Path) -> Path:
     """The weights of a run that its protocol tests."""
-    return folder / "weights" / (LAST if config.TEST.USE_LAST_EPOCH else BEST)
+    return folder / WEIGHTS / (LAST if config.TEST.USE_LAST_EPOCH else BEST)
 
 
 def settings_of(config: Config) -> TrainSettings:
@@ -289,13 +285,10 @@ def _section(name: str, data: Data, config: Config, jobs: int, progress: Reporte
     return _Section(data, tuple(videos), tuple(failures))
 
 
-def _split(config: Config, sections: Mapping[str, _Section]) -> dict[str, list[str]]:
-    return subjects_by_section(config.sections, "TRAIN", sections["TRAIN"].videos)
-
-
 def _fit(
     config: Config,
     sections: Mapping[str, _Section],
+    split: Mapping[str, Sequence[str]],
     folder: Path,
     fabric: Fabric,
     force: bool,
@@ -321,11 +314,7 @@ def _fit(
             band=get_convention(config.EVALUATION.CONVENTION).band,
         )
     states = StateFolder(folder / STATES, identity(config, sections), force=force)
-    recorder = _Recorder(config, sections, folder, network, progress)
-    if fabric.is_global_zero:
-        states.load()  # a changed configuration is refused before anything is written
-        recorder.begin()
-    try:
+    with closing(_recorder(config, sections, split, folder, network, progress)) as recorder:
         return fit(
             network,
             clips,
@@ -335,8 +324,6 @@ def _fit(
             states=states,
             listener=recorder,
         )
-    finally:
-        recorder.close()
 
 
 def identity(config: Config, sections: Mapping[str, _Section]) -> dict[str, Any]:
@@ -360,71 +347,57 @@ def recipe_of(config: Config) -> dict[str, Any]:
     return kept
 
 
-class _Recorder(Listener):
-    """Writes weights, tables and plots as a training goes, and tells of its progress."""
+def _recorder(
+    config: Config,
+    sections: Mapping[str, _Section],
+    split: Mapping[str, Sequence[str]],
+    folder: Path,
+    network: STREAMNet,
+    progress: Reporter,
+) -> Recorder:
+    """Writes what comes of a training and, before its first step, where it all comes from."""
+    train = sections["TRAIN"]
+    origin = provenance(
+        config.model_dump(mode="json"),
+        config.TRAINING.SEED,
+        dataset_fingerprint(train.videos),
+        {STREAMNET: network.config.to_dict()},
+    )
+    told = {
+        "trained_on": train.data.DATASET,
+        "train_subjects": sorted({v.recording.subject for v in train.videos}),
+        "training": asdict(settings_of(config)),
+        "provenance": {k: v for k, v in origin.items() if k not in ("config", "methods")},
+    }
 
-    def __init__(
-        self,
-        config: Config,
-        sections: Mapping[str, _Section],
-        folder: Path,
-        network: STREAMNet,
-        progress: Reporter,
-    ) -> None:
-        self._config, self._sections, self._folder = config, sections, folder
-        self._network, self._progress = network, progress
-        name = config.TRAIN.MODEL_FILE_NAME or folder.name
-        loggers = [make_logger(kind, folder, name) for kind in config.TRAINING.LOGGERS]
-        self._log = RunLog(folder, float(config.TRAIN.DATA.FS), loggers)
-        self._origin = provenance(
-            config.model_dump(mode="json"),
-            config.TRAINING.SEED,
-            dataset_fingerprint(sections["TRAIN"].videos),
-            {STREAMNET: network.config.to_dict()},
-        )
-        self._epoch = -1
+    def first() -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        starts = {"starts": [*_starts(folder / PROVENANCE), origin]}
+        text = json.dumps(starts, indent=1, default=str) + "\n"
+        write_text(folder / PROVENANCE, text, "where the training comes from")
+        write_text(folder / CONFIG, dump_config(config), "the configuration")
+        write_split(split, folder / SPLIT)
 
-    def begin(self) -> None:
-        """What is known before the first step: configuration, split, where it all comes from."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / PROVENANCE
-        starts = _starts(path)
-        text = json.dumps({"starts": [*starts, self._origin]}, indent=1, default=str) + "\n"
-        write_text(path, text, "where the training comes from")
-        write_text(self._folder / CONFIG, dump_config(self._config), "the configuration")
-        write_split(_split(self._config, self._sections), self._folder / SPLIT)
+    name = config.TRAIN.MODEL_FILE_NAME or folder.name
+    loggers = [make_logger(kind, folder, name) for kind in config.TRAINING.LOGGERS]
+    return Recorder(
+        network,
+        folder / WEIGHTS,
+        RunLog(folder, float(config.TRAIN.DATA.FS), loggers),
+        config.TRAIN.EPOCHS,
+        lambda report: {**told, **_figures(report)},
+        progress,
+        first,
+    )
 
-    def resumed(self, step: int, reports: Sequence[EpochReport]) -> None:
-        self._log.resumed(step, reports)
 
-    def after_step(self, report: StepReport) -> None:
-        self._log.after_step(report)
-        if report.epoch != self._epoch:
-            self._epoch = report.epoch
-            stage = f"Epoch {report.epoch + 1} of {self._config.TRAIN.EPOCHS}"
-            self._progress.start(stage, report.steps - report.number)
-        self._progress.step(f"loss {report.loss:.4f}, {report.clips_per_s:.2f} clips/s")
-
-    def after_epoch(self, report: EpochReport, validation: Validation | None) -> None:
-        metadata = {
-            "trained_on": self._sections["TRAIN"].data.DATASET,
-            "train_subjects": sorted({v.recording.subject for v in self._sections["TRAIN"].videos}),
-            "epoch": report.epoch,
-            "train_loss": report.train_loss,
-            "valid_loss": report.valid_loss,
-            "valid_hr_mae_bpm": report.valid_hr_mae,
-            "training": asdict(settings_of(self._config)),
-            "provenance": {k: v for k, v in self._origin.items() if k not in ("config", "methods")},
-        }
-        weights = self._folder / "weights"
-        save_checkpoint(self._network, weights / LAST, metadata)
-        if report.best:
-            save_checkpoint(self._network, weights / BEST, metadata)
-        self._log.after_epoch(report, validation)
-
-    def close(self) -> None:
-        """Write what is not written yet."""
-        self._log.close()
+def _figures(report: EpochReport) -> dict[str, Any]:
+    return {
+        "epoch": report.epoch,
+        "train_loss": report.train_loss,
+        "valid_loss": report.valid_loss,
+        "valid_hr_mae_bpm": report.valid_hr_mae,
+    }
 
 
 def _starts(path: Path) -> list[Any]:

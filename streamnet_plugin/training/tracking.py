@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,16 @@ import numpy as np
 
 from streamnet_plugin.atomic import write_text
 from streamnet_plugin.errors import ConfigError, OutputError
+from streamnet_plugin.model.checkpoint import save_checkpoint
+from streamnet_plugin.model.streamnet import STREAMNet
+from streamnet_plugin.progress import Reporter
 from streamnet_plugin.training.loop import EpochReport, Listener, StepReport, Validation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 STEPS, EPOCHS = "steps.csv", "epochs.csv"
+BEST, LAST = "best.safetensors", "last.safetensors"
 STEP_COLUMNS = ("step", "epoch", "loss", "learning_rate", "gradient_norm", "clips_per_s")
 EPOCH_COLUMNS = ("epoch", "train_loss", "valid_loss", "valid_hr_mae", "best", "clips_per_s")
 TENSORBOARD = "tensorboard"
@@ -45,7 +49,7 @@ class RunLog(Listener):
         self._steps: Any = None
         self._board: Any = None
 
-    def resumed(self, step: int, reports: Sequence[EpochReport]) -> None:
+    def begin(self, step: int, reports: Sequence[EpochReport]) -> None:
         self._first, self._reports = step, list(reports)
 
     def _open(self) -> None:
@@ -113,6 +117,57 @@ class RunLog(Listener):
             self._board.close()
         for logger in self._others:
             logger.finalize("success")
+
+
+class Recorder(Listener):
+    """Keeps the last and the best weights beside a `RunLog`, and tells of the progress.
+
+    Args:
+        network: that is trained.
+        weights: folder of `last.safetensors` and `best.safetensors`.
+        log: tables and plots; closed with this.
+        epochs: in all.
+        metadata: what an epoch's weights say of themselves.
+        progress: hears of every step.
+        first: called before the first step, when nothing is written yet.
+    """
+
+    def __init__(
+        self,
+        network: STREAMNet,
+        weights: Path,
+        log: RunLog,
+        epochs: int,
+        metadata: Callable[[EpochReport], Mapping[str, Any]],
+        progress: Reporter,
+        first: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._first = first
+        self._network, self._weights, self._log = network, weights, log
+        self._epochs, self._metadata, self._progress = epochs, metadata, progress
+        self._epoch = -1
+
+    def begin(self, step: int, reports: Sequence[EpochReport]) -> None:
+        self._first()
+        self._log.begin(step, reports)
+
+    def after_step(self, report: StepReport) -> None:
+        self._log.after_step(report)
+        if report.epoch != self._epoch:
+            self._epoch = report.epoch
+            stage = f"Epoch {report.epoch + 1} of {self._epochs}"
+            self._progress.start(stage, report.steps - report.number)
+        self._progress.step(f"loss {report.loss:.4f}, {report.clips_per_s:.2f} clips/s")
+
+    def after_epoch(self, report: EpochReport, validation: Validation | None) -> None:
+        metadata = self._metadata(report)
+        for name in (LAST, *([BEST] if report.best else [])):
+            save_checkpoint(self._network, self._weights / name, metadata)
+        self._log.after_epoch(report, validation)
+
+    def close(self) -> None:
+        """Write what is not written yet."""
+        self._log.close()
 
 
 def make_logger(name: str, folder: Path, run: str) -> Any:

@@ -264,11 +264,12 @@ class _Printer(Listener):
         if self._bar is not None:
             self._bar.close()
 
-    def resumed(self, step: int, reports: Sequence[EpochReport]) -> None:
+    def begin(self, step: int, reports: Sequence[EpochReport]) -> None:
         self._done = step
         for report in reports:
             self._trainer.remember(report)
-        print(f"Going on after step {step}, in epoch {len(reports)}")  # noqa: T201
+        if step:
+            print(f"Going on after step {step}, in epoch {len(reports)}")  # noqa: T201
 
     def after_step(self, report: StepReport) -> None:
         if self._bar is None:
