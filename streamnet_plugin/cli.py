@@ -417,7 +417,8 @@ def list_protocols() -> None:
     for name, config in PROTOCOLS.items():
         typer.echo(f"{name:<14} {config}.yaml")
     for name, changes in NETWORKS.items():
-        typer.echo(f"network {name}: {' '.join(changes) or 'as the paper has it'}")
+        keys = " ".join(f"MODEL.STREAMNET.{key}={value}" for key, value in changes.items())
+        typer.echo(f"network {name}: {keys or 'as the paper has it'}")
 
 
 @protocol_app.command("run")

@@ -344,6 +344,12 @@ def with_methods(config: Config, methods: Sequence[str]) -> Config:
     return config.model_copy(update={"UNSUPERVISED": unsupervised, "MODEL": model})
 
 
+def with_weights(config: Config, path: str | Path) -> Config:
+    """The configuration testing these weights."""
+    inference = config.INFERENCE.model_copy(update={"MODEL_PATH": str(path)})
+    return config.model_copy(update={"INFERENCE": inference})
+
+
 def prepare(
     config: Config,
     *,
@@ -367,20 +373,30 @@ def prepare(
         remedy = f"delete {folder}; the demo recordings are made anew."
     settings = preprocess_settings(data, config.EVALUATION.LABEL_ALIGNMENT)
     report = preprocess_data(data, settings, jobs=jobs, progress=progress)
-    failures = tuple(
+    failures = failure_rows(report, remedy)
+    if not report.videos:
+        raise nothing_usable(failures)
+    return Prepared(report.videos, failures, cache_of(data))
+
+
+def failure_rows(report: PreprocessReport, remedy: str = "") -> tuple[FailureRow, ...]:
+    """The recordings that gave no crops; `remedy` stands for their own."""
+    return tuple(
         FailureRow(
             f.recording.id, str(f.path), f.reason, remedy or f.remedy, dataset=f.recording.dataset
         )
         for f in report.failures
     )
-    if not report.videos:
-        first, lost = report.failures[0], count(len(report.failures), "recording")
-        raise DataError(
-            f"none of {lost} could be used; the first: {first.reason}",
-            path=first.path,
-            remedy=remedy or first.remedy,
-        )
-    return Prepared(report.videos, failures, cache_of(data))
+
+
+def nothing_usable(failures: Sequence[FailureRow], where: str = "") -> DataError:
+    """That not one recording, `where` says of what, could be used, and why the first could not."""
+    lost, first = count(len(failures), "recording"), failures[0]
+    return DataError(
+        f"none of {lost}{where} could be used; the first: {first.reason}",
+        path=first.path,
+        remedy=first.remedy,
+    )
 
 
 def preprocess_data(

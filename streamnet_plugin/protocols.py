@@ -17,7 +17,13 @@ import numpy as np
 
 from streamnet_plugin.atomic import write_text
 from streamnet_plugin.checks import STREAMNET
-from streamnet_plugin.comparison import BenchmarkRun, benchmark, report_pairs, scoring_of
+from streamnet_plugin.comparison import (
+    BenchmarkRun,
+    benchmark,
+    report_pairs,
+    scoring_of,
+    with_weights,
+)
 from streamnet_plugin.config import Config, load_config
 from streamnet_plugin.data.datasets import find_recordings
 from streamnet_plugin.data.splits import fold_splits, subjects_of, write_split
@@ -28,6 +34,7 @@ from streamnet_plugin.paths import cache_root
 from streamnet_plugin.progress import Reporter, Silent
 from streamnet_plugin.report.provenance import provenance
 from streamnet_plugin.report.results import BenchmarkResults, FailureRow
+from streamnet_plugin.report.writer import read_results
 from streamnet_plugin.rescoring import pairs_fingerprint
 from streamnet_plugin.scoring import WaveformPair, load_pairs
 from streamnet_plugin.training.run import check_training, train
@@ -39,15 +46,16 @@ PROTOCOLS = {
 }
 """Name of a protocol -> its shipped YAML."""
 CLASSICAL = ("GREEN", "ICA", "CHROM", "LGI", "PBV", "POS", "OMIT")
-NETWORKS: dict[str, tuple[str, ...]] = {
-    STREAMNET: (),
-    "TS-CAN": ("MODEL.STREAMNET.SHIFT=zero", "MODEL.STREAMNET.SSFEM=False"),
-    "no shift": ("MODEL.STREAMNET.SHIFT=none",),
-    "zero-padded shift": ("MODEL.STREAMNET.SHIFT=zero",),
-    "no SS-FEM": ("MODEL.STREAMNET.SSFEM=False",),
-    "no STLAM": ("MODEL.STREAMNET.ATTENTION=False",),
+NETWORKS: dict[str, dict[str, Any]] = {
+    STREAMNET: {},
+    "TS-CAN": {"SHIFT": "zero", "SSFEM": False},
+    "no shift": {"SHIFT": "none"},
+    "zero-padded shift": {"SHIFT": "zero"},
+    "no SS-FEM": {"SSFEM": False},
+    "no STLAM": {"ATTENTION": False},
 }
-"""What can be trained: STREAM-Net, and what is left of it without one of its parts.
+"""What can be trained: STREAM-Net, and what is left of it without one of its parts, as keys of
+MODEL.STREAMNET.
 
 TS-CAN (Liu et al. 2020) is our network with its zero-padded shift and without SS-FEM: the same
 layers and parameter names, not the original code."""
@@ -160,7 +168,7 @@ def run_protocol(
     check_training(config)
     folder = Path("protocols") / name if output is None else Path(output)
     parts = list(_parts(config, networks, folds, seeds, folder))
-    failures: dict[tuple[str, str], FailureRow] = {}
+    failures: list[FailureRow] = []
     pairs: list[WaveformPair] = []
     for number, part in enumerate(parts, 1):
         log.info("%s: part %d of %d: %s", name, number, len(parts), part.name)
@@ -168,11 +176,15 @@ def run_protocol(
         progress.step(part.name)
         tested, lost = _tested(part, jobs, progress)
         pairs += [replace(p, method=_method_name(part, seeds)) for p in tested]
-        failures |= {(f.recording, f.reason): f for f in lost}
+        failures += lost
     classical, lost = _classical(config, folds, folder, jobs, progress)
-    pairs += _same_frames(classical, pairs)
-    failures |= {(f.recording, f.reason): f for f in lost}
-    return _together(name, config, parts, pairs, tuple(failures.values()), plots, progress, twins)
+    tested_on = {(p.dataset, p.recording) for p in pairs}
+    pairs += [p for p in classical if (p.dataset, p.recording) in tested_on]
+    once = tuple(dict.fromkeys((*failures, *lost)))  # every part meets a damaged recording
+    run = _together(name, config, parts, pairs, once, folder, plots, progress, twins)
+    summary = summarised(run.results, parts)
+    write_text(folder / SUMMARY, json.dumps(summary, indent=1) + "\n", "the protocol's summary")
+    return ProtocolRun(name, run, summary, folder, run.results.failures)
 
 
 def _check_names(name: str, networks: Sequence[str], folds: int, seeds: int) -> None:
@@ -244,13 +256,10 @@ def _fold_files(config: Config, folds: int, folder: Path) -> Iterator[Path]:
         yield path
 
 
-def _with(config: Config, changes: Sequence[str], seed: int, split: Path | None) -> Config:
+def _with(config: Config, changes: Mapping[str, Any], seed: int, split: Path | None) -> Config:
     """The configuration of one part."""
     tree = config.model_dump(mode="json")
-    for change in changes:
-        key, _, value = change.partition("=")
-        _, _, leaf = key.split(".")
-        tree["MODEL"]["STREAMNET"][leaf] = {"False": False}.get(value, value)
+    tree["MODEL"]["STREAMNET"] |= changes
     tree["TRAINING"]["SEED"] = seed
     tree["UNSUPERVISED"]["METHOD"] = []
     for section, part in (("TRAIN", "train"), ("VALID", "valid"), ("TEST", "test")):
@@ -267,15 +276,9 @@ def _tested(
     done = train(part.config, output=part.folder / "training", jobs=jobs, progress=progress)
     results = part.folder / RESULTS
     if not results.is_dir():
-        inference = part.config.INFERENCE.model_copy(update={"MODEL_PATH": str(done.weights)})
-        config = part.config.model_copy(update={"INFERENCE": inference})
+        config = with_weights(part.config, done.weights)
         benchmark(config, output=results, jobs=jobs, plots=False, report=False, progress=progress)
-    return load_pairs(results), (*done.failures, *_lost(results))
-
-
-def _lost(results: Path) -> tuple[FailureRow, ...]:
-    content = json.loads((results / "results.json").read_text(encoding="utf-8"))
-    return BenchmarkResults.from_dict(content).failures
+    return load_pairs(results), (*done.failures, *read_results(results).failures)
 
 
 def _classical(
@@ -300,15 +303,7 @@ def _classical(
             report=False,
             progress=progress,
         )
-    return load_pairs(results), _lost(results)
-
-
-def _same_frames(
-    classical: Sequence[WaveformPair], networks: Sequence[WaveformPair]
-) -> list[WaveformPair]:
-    """The classical waveforms of the recordings that the networks read, and of their frames."""
-    frames = {(p.dataset, p.recording): len(p.label) for p in networks}
-    return [p for p in classical if (p.dataset, p.recording) in frames]
+    return load_pairs(results), read_results(results).failures
 
 
 def _method_name(part: _Part, seeds: int) -> str:
@@ -321,18 +316,18 @@ def _together(
     parts: Sequence[_Part],
     pairs: Sequence[WaveformPair],
     failures: tuple[FailureRow, ...],
+    folder: Path,
     plots: bool,
     progress: Reporter,
     twins: Twins | None,
-) -> ProtocolRun:
-    """One table of all, and the mean over seeds."""
-    folder = parts[0].folder.parent if parts[0].fold is None else parts[0].folder.parent.parent
+) -> BenchmarkRun:
+    """One table of all."""
     notes = []
     if twins is not None:
         notes.append("Synthetic faces: no figure here says how a method does on people.")
     if any(part.network == "TS-CAN" for part in parts):
         notes.append("TS-CAN is our network with a zero-padded shift and without SS-FEM.")
-    run = report_pairs(
+    return report_pairs(
         pairs,
         title=("Synthetic twins, " if twins else "") + name,
         scoring=scoring_of(config),
@@ -345,9 +340,6 @@ def _together(
         plots=plots,
         progress=progress,
     )
-    summary = summarised(run.results, parts)
-    write_text(folder / SUMMARY, json.dumps(summary, indent=1) + "\n", "the protocol's summary")
-    return ProtocolRun(name, run, summary, folder, run.results.failures)
 
 
 def summarised(results: BenchmarkResults, parts: Sequence[_Part]) -> dict[str, Any]:

@@ -16,14 +16,17 @@ from streamnet_plugin.comparison import (
     SPLIT,
     BenchmarkRun,
     benchmark,
+    failure_rows,
+    nothing_usable,
     preprocess_data,
     preprocess_settings,
+    with_weights,
 )
 from streamnet_plugin.config import Config, Data, dump_config, load_config
 from streamnet_plugin.data.datasets import dataset_fingerprint
 from streamnet_plugin.data.splits import check_split, write_split
 from streamnet_plugin.data_root import DataRoot, with_data_root
-from streamnet_plugin.errors import ConfigError, DataError
+from streamnet_plugin.errors import ConfigError
 from streamnet_plugin.evaluation.conventions import get_convention
 from streamnet_plugin.leaks import subjects_by_section
 from streamnet_plugin.model.streamnet import STREAMNet, STREAMNetConfig
@@ -166,8 +169,7 @@ def run_test(
                 remedy="run `streamnet train` first, or name other weights (--weights).",
             )
     if weights is not None:
-        inference = parsed.INFERENCE.model_copy(update={"MODEL_PATH": str(weights)})
-        parsed = parsed.model_copy(update={"INFERENCE": inference})
+        parsed = with_weights(parsed, weights)
     return benchmark(parsed, data_root=data_root, output=output, **options)
 
 
@@ -261,9 +263,7 @@ def trained_on(config: Config) -> dict[str, Data]:
 def _section(name: str, data: Data, config: Config, jobs: int, progress: Reporter) -> _Section:
     settings = preprocess_settings(data, config.EVALUATION.LABEL_ALIGNMENT)
     report = preprocess_data(data, settings, jobs=jobs, progress=progress)
-    failures = [
-        FailureRow(f.recording.id, str(f.path), f.reason, f.remedy) for f in report.failures
-    ]
+    failures = [*failure_rows(report)]
     videos, needed = [], data.PREPROCESS.CHUNK_LENGTH
     for video in report.videos:
         if len(video.frames) >= needed and video.bvp is not None:
@@ -273,15 +273,10 @@ def _section(name: str, data: Data, config: Config, jobs: int, progress: Reporte
         if video.bvp is not None:
             reason = f"its {count(len(video.frames), 'frame')} are fewer than a clip's {needed}"
             remedy = "use a longer video, or a smaller CHUNK_LENGTH."
-        failures.append(FailureRow(video.recording.id, str(video.recording.path), reason, remedy))
+        r = video.recording
+        failures.append(FailureRow(r.id, str(r.path), reason, remedy, dataset=r.dataset))
     if not videos:
-        first = failures[0]
-        raise DataError(
-            f"none of {count(len(failures), 'recording')} of {name}.DATA could be used; the "
-            f"first: {first.reason}",
-            path=first.path,
-            remedy=first.remedy,
-        )
+        raise nothing_usable(failures, f" of {name}.DATA")
     return _Section(data, tuple(videos), tuple(failures))
 
 
