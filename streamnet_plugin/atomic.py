@@ -57,12 +57,23 @@ def appearing(final: Path, what: str, remedy: str) -> Iterator[Path]:
                 raise
 
 
+@contextmanager
+def whole_file(
+    path: Path, what: str, remedy: str = "choose another place, or free disk space."
+) -> Iterator[Path]:
+    """Where to write a file that becomes `path`, over an older one, when the block ends well.
+
+    Arguments and errors as of `making`.
+    """
+    with making(path, what, remedy) as temporary:
+        yield temporary / path.name
+        os.replace(temporary / path.name, path)
+
+
 def write_text(path: Path, text: str, what: str) -> None:
     """Write a file, whole or not at all, over an older one; `OutputError` as of `making`."""
-    with making(path, what, "choose another place, or free disk space.") as temporary:
-        whole = temporary / path.name
+    with whole_file(path, what) as whole:
         whole.write_text(text, encoding="utf-8")
-        os.replace(whole, path)
 
 
 def write_new_text(path: Path, text: str, what: str) -> Path:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -18,7 +17,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from streamnet_plugin.atomic import making
+from streamnet_plugin.atomic import whole_file
 from streamnet_plugin.errors import ConfigError
 from streamnet_plugin.model.streamnet import STREAMNet
 from streamnet_plugin.uncertainty.mc_dropout import Precision
@@ -182,8 +181,6 @@ def export_onnx(model: STREAMNet, path: str | Path) -> Path:
             "the package onnx is not installed", remedy='pip install "streamnet-rppg[onnx]".'
         )
     path, content = Path(path), onnx_bytes(model)
-    with making(path, "the network", "choose another place, or free disk space.") as temporary:
-        whole = temporary / path.name
+    with whole_file(path, "the network") as whole:
         whole.write_bytes(content)
-        os.replace(whole, path)
     return path

@@ -17,11 +17,13 @@ from typing import Any
 
 import torch
 
-from streamnet_plugin.errors import CheckpointError, ConfigError, OutputError
+from streamnet_plugin.atomic import remove_leftovers, whole_file
+from streamnet_plugin.errors import CheckpointError, ConfigError
 
 log = logging.getLogger(__name__)
 MAGIC = b"streamnet-state"
 KEPT = 2
+REMEDY = "free disk space and run the same command again: it goes on from the state before."
 SHARE = 0.05
 """Of a run's time at most this is spent on saving states; a run with quick steps saves fewer."""
 
@@ -64,26 +66,16 @@ class StateFolder:
         torch.save({**state, "step": step, "identity": self.identity}, buffer)
         payload = buffer.getbuffer()
         path = self.folder / f"step-{step:09d}.state"
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                file.write(MAGIC + b" " + hashlib.sha256(payload).hexdigest().encode() + b"\n")
-                file.write(payload)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-            for old in self._files()[KEPT:]:
-                old.unlink(missing_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"the state of the training cannot be written: {error}",
-                path=path,
-                remedy="free disk space and run the same command again: it goes on from the "
-                "state before.",
-            ) from error
-        finally:
-            temporary.unlink(missing_ok=True)
+        with (
+            whole_file(path, "the state of the training", REMEDY) as whole,
+            whole.open("wb") as file,
+        ):
+            file.write(MAGIC + b" " + hashlib.sha256(payload).hexdigest().encode() + b"\n")
+            file.write(payload)
+            file.flush()
+            os.fsync(file.fileno())
+        for old in self._files()[KEPT:]:
+            old.unlink(missing_ok=True)
         self._spent += self._clock() - began
 
     def load(self) -> dict[str, Any] | None:
@@ -93,6 +85,7 @@ class StateFolder:
             ConfigError: it belongs to other settings; says what changed.
             CheckpointError: there are states, and all of them are damaged.
         """
+        remove_leftovers(self.folder)
         files = self._files()
         for path in files:
             try:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from streamnet_plugin.atomic import write_text
+from streamnet_plugin.atomic import whole_file, write_text
 from streamnet_plugin.errors import ConfigError, OutputError
 from streamnet_plugin.model.checkpoint import save_checkpoint
 from streamnet_plugin.model.streamnet import STREAMNet
@@ -26,6 +25,7 @@ BEST, LAST = "best.safetensors", "last.safetensors"
 STEP_COLUMNS = ("step", "epoch", "loss", "learning_rate", "gradient_norm", "clips_per_s")
 EPOCH_COLUMNS = ("epoch", "train_loss", "valid_loss", "valid_hr_mae", "best", "clips_per_s")
 TENSORBOARD = "tensorboard"
+LOG, LOG_REMEDY = "the training's log", "free disk space and run the same command again."
 SHOWN_S = 10.0
 """So much of a waveform is drawn."""
 
@@ -240,16 +240,8 @@ def waveforms_figure(waveforms: Sequence[tuple[str, Any, Any]], fs: float) -> Fi
 def save_figure(figure: Figure, stem: Path, kinds: Sequence[str] = ("png", "svg")) -> None:
     """Write a figure, whole or not at all, in each kind of file."""
     for kind in kinds:
-        path = stem.with_suffix(f".{kind}")
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            figure.savefig(temporary, format=kind, dpi=150)
-            os.replace(temporary, path)
-        except OSError as error:
-            raise _unwritable(path, error) from error
-        finally:
-            temporary.unlink(missing_ok=True)
+        with whole_file(stem.with_suffix(f".{kind}"), LOG, LOG_REMEDY) as whole:
+            figure.savefig(whole, format=kind, dpi=150)
 
 
 def _rows_before(path: Path, step: int) -> list[dict[str, Any]]:
@@ -271,8 +263,4 @@ def _csv(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _unwritable(path: Path, error: OSError) -> OutputError:
-    return OutputError(
-        f"the training's log cannot be written: {error}",
-        path=path,
-        remedy="free disk space and run the same command again.",
-    )
+    return OutputError(f"{LOG} cannot be written: {error}", path=path, remedy=LOG_REMEDY)

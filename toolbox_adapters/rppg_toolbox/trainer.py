@@ -6,9 +6,7 @@ is here only speaks the toolbox's language.
 
 from __future__ import annotations
 
-import os
 import shutil
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -21,9 +19,10 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from streamnet_plugin.atomic import whole_file
 from streamnet_plugin.checks import network_findings
 from streamnet_plugin.config import Config
-from streamnet_plugin.errors import ConfigError, OutputError
+from streamnet_plugin.errors import ConfigError
 from streamnet_plugin.evaluation.conventions import get_convention
 from streamnet_plugin.model.checkpoint import load_checkpoint, shipped_checkpoint
 from streamnet_plugin.model.engines import make_engine
@@ -172,21 +171,9 @@ class STREAMNetTrainer:
         """Write `{MODEL_FILE_NAME}_Epoch{index}.pth`, a state dict named as the toolbox's are."""
         path = self._checkpoint(index)
         state = {f"module.{k}": v for k, v in _bare(self.model).state_dict().items()}
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    torch.save(state, file)
-                os.replace(temporary, path)
-            finally:
-                Path(temporary).unlink(missing_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"the checkpoint cannot be written: {error}",
-                path=path,
-                remedy="free disk space, or set LOG.PATH to another folder.",
-            ) from error
+        remedy = "free disk space, or set LOG.PATH to another folder."
+        with whole_file(path, "the checkpoint", remedy) as whole, whole.open("wb") as file:
+            torch.save(state, file)
 
     def _checkpoint(self, epoch: int) -> Path:
         return self.model_dir / f"{self.model_file_name}_Epoch{epoch}.pth"
