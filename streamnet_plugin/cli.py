@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -94,6 +94,18 @@ def report_failures(failures: list[Any], allow: bool) -> None:
         typer.echo(f"FAILED {failure.recording}{who}{where}: {failure.reason}{remedy}", err=True)
     if failures and not allow:
         raise typer.Exit(EXIT_FAILED_VIDEOS)
+
+
+def show_run(run: Any, allow_failures: bool, lines: Sequence[str] = ()) -> None:
+    """Print the table of a run, these lines and its folder; then as `report_failures`."""
+    from rich.console import Console
+
+    from streamnet_plugin.report.tables import to_rich
+
+    Console().print(to_rich(run.results))
+    for line in (*lines, *([] if run.folder is None else [f"Results: {run.folder}"])):
+        typer.echo(line)
+    report_failures(list(run.results.failures), allow_failures)
 
 
 AllowFailures = Annotated[
@@ -205,12 +217,9 @@ def benchmark(
 
         streamnet benchmark infer/pure-unsupervised --backend toolbox --path rPPG-Toolbox
     """
-    from rich.console import Console
-
     from streamnet_plugin.cluster import cluster
     from streamnet_plugin.comparison import benchmark as run
     from streamnet_plugin.data_root import parse_data_roots
-    from streamnet_plugin.report.tables import to_rich
 
     with cluster(dask), progress_bars() as bars:
         done = run(
@@ -226,9 +235,7 @@ def benchmark(
             checkout=path,
             progress=bars,
         )
-    Console().print(to_rich(done.results))
-    typer.echo(f"Results: {done.folder}")
-    report_failures(list(done.results.failures), allow_failures)
+    show_run(done, allow_failures)
 
 
 def network_keys(engine: str | None, precision: str | None) -> list[str]:
@@ -386,10 +393,7 @@ def run_test(
 
         streamnet test train/ubfc-intra --weights best.safetensors --data-root /data/UBFC-rPPG
     """
-    from rich.console import Console
-
     from streamnet_plugin.data_root import parse_data_roots
-    from streamnet_plugin.report.tables import to_rich
     from streamnet_plugin.training.run import run_test as run
 
     with progress_bars() as bars:
@@ -404,9 +408,7 @@ def run_test(
             report=report,
             progress=bars,
         )
-    Console().print(to_rich(done.results))
-    typer.echo(f"Results: {done.folder}")
-    report_failures(list(done.results.failures), allow_failures)
+    show_run(done, allow_failures)
 
 
 @protocol_app.command("list")
@@ -462,12 +464,9 @@ def run_protocol(
 
         streamnet protocol run ubfc-to-pure --synthetic -n STREAMNet -n TS-CAN TRAIN.EPOCHS=5
     """
-    from rich.console import Console
-
     from streamnet_plugin.data_root import parse_data_roots
     from streamnet_plugin.protocols import Twins, summary_lines
     from streamnet_plugin.protocols import run_protocol as run
-    from streamnet_plugin.report.tables import to_rich
 
     twins = Twins(ubfc_subjects, pure_subjects, seconds, seed=twin_seed) if synthetic else None
     with progress_bars() as bars:
@@ -484,11 +483,7 @@ def run_protocol(
             plots=plots,
             progress=bars,
         )
-    Console().print(to_rich(done.run.results))
-    for line in summary_lines(done.summary):
-        typer.echo(line)
-    typer.echo(f"Results: {done.run.folder}")
-    report_failures(list(done.failures), allow_failures)
+    show_run(done.run, allow_failures, summary_lines(done.summary))
 
 
 @app.command()
@@ -646,9 +641,6 @@ def evaluate(
 
         streamnet evaluate runs/exp/.../saved_test_outputs/model_outputs.pickle
     """
-    from rich.console import Console
-
-    from streamnet_plugin.report.tables import to_rich
     from streamnet_plugin.rescoring import rescore
 
     with progress_bars() as bars:
@@ -664,10 +656,7 @@ def evaluate(
             baseline=baseline,
             progress=bars,
         )
-    Console().print(to_rich(done.results))
-    if done.folder is not None:
-        typer.echo(f"Results: {done.folder}")
-    report_failures(list(done.results.failures), allow_failures)
+    show_run(done, allow_failures)
 
 
 @app.command()
@@ -700,9 +689,6 @@ def compare(
 
         streamnet compare runs/exp/*/saved_test_outputs/*.pickle streamnet-results
     """
-    from rich.console import Console
-
-    from streamnet_plugin.report.tables import to_rich
     from streamnet_plugin.rescoring import rescore
 
     with progress_bars() as bars:
@@ -718,9 +704,7 @@ def compare(
             baseline=baseline,
             progress=bars,
         )
-    Console().print(to_rich(done.results))
-    typer.echo(f"Results: {done.folder}")
-    report_failures(list(done.results.failures), allow_failures)
+    show_run(done, allow_failures)
 
 
 def wanted_uncertainty(

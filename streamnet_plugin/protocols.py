@@ -99,14 +99,12 @@ class ProtocolRun:
         run: all methods in one table.
         summary: by network, MAE and the like over seeds; see `summarised`.
         folder: of everything.
-        failures: recordings without a result.
     """
 
     name: str
     run: BenchmarkRun
     summary: Mapping[str, Any]
     folder: Path
-    failures: tuple[FailureRow, ...]
 
 
 @dataclass(frozen=True)
@@ -184,7 +182,7 @@ def run_protocol(
     run = _together(name, config, parts, pairs, once, folder, plots, progress, twins)
     summary = summarised(run.results, parts)
     write_text(folder / SUMMARY, json.dumps(summary, indent=1) + "\n", "the protocol's summary")
-    return ProtocolRun(name, run, summary, folder, run.results.failures)
+    return ProtocolRun(name, run, summary, folder)
 
 
 def _check_names(name: str, networks: Sequence[str], folds: int, seeds: int) -> None:
