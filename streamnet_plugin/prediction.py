@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,14 +21,13 @@ from streamnet_plugin.registry import get_method, takes_option
 from streamnet_plugin.report.writer import file_name, in_new_folder
 from streamnet_plugin.signal.confidence import PulseEvidence, pulse_evidence
 from streamnet_plugin.signal.heart_rate import refined_hr
-from streamnet_plugin.signal.light import RhythmColour, rhythms
 from streamnet_plugin.signal.pulse import clean_bvp
 from streamnet_plugin.signal.spectrum import refined_spectrum
 from streamnet_plugin.types import FloatArray
 from streamnet_plugin.uncertainty.abstention import MAX_MC_SD_BPM, doubt, is_flicker, max_spread
 from streamnet_plugin.uncertainty.calibration import load_calibrators
 from streamnet_plugin.uncertainty.conformal import Calibrator
-from streamnet_plugin.uncertainty.spectral import joint_spread, spectral_signs, spectral_spread
+from streamnet_plugin.uncertainty.window import WindowSigns, window_signs
 
 log = logging.getLogger(__name__)
 
@@ -187,14 +185,19 @@ def predict(
         raise NoResultError("the waveform is constant: there is no pulse in it", path=path)
     evidence = pulse_evidence(bvp, face.fs, convention.band)
     hr_bpm = refined_hr(bvp, face.fs, convention.band)
-    colours = rhythms(face.rgb, face.fs, hr_bpm, convention.band)
     mc = (
         None
         if prediction.samples is None
         else mc_heart_rate(prediction.samples, face.fs, convention, prediction.differential)
     )
-    spectral = spectral_spread(spectral_signs(bvp, face.fs, convention.band), convention.band)
-    spread = joint_spread(spectral, mc.std if mc else None)
+    signs = window_signs(
+        bvp,
+        face.fs,
+        hr_bpm,
+        convention.band,
+        mc_sd_bpm=mc.std if mc else None,
+        rgb=face.rgb,
+    )
     reading = PulseReading(
         video=path,
         method=reader.name,
@@ -203,9 +206,9 @@ def predict(
         hr_low_bpm=mc.q05 if mc else None,
         hr_high_bpm=mc.q95 if mc else None,
         evidence=evidence,
-        doubts=_doubts(evidence, colours, mc.std if mc else None, spectral, seconds),
-        spread_bpm=spread,
-        half_width_bpm=calibrated.half_width(spread, INTERVAL) if calibrated else None,
+        doubts=_doubts(evidence, signs),
+        spread_bpm=signs.spread_bpm,
+        half_width_bpm=calibrated.half_width(signs.spread_bpm, INTERVAL) if calibrated else None,
         notes=(*face.notes, *calibrated_on),
         t=np.arange(len(bvp)) / face.fs,
         bvp=bvp / bvp.std(),
@@ -251,13 +254,7 @@ def _calibrator(
     )
 
 
-def _doubts(
-    evidence: PulseEvidence,
-    colours: Sequence[RhythmColour],
-    hr_sd: float | None,
-    spectral_bpm: float,
-    seconds: float,
-) -> tuple[str, ...]:
+def _doubts(evidence: PulseEvidence, signs: WindowSigns) -> tuple[str, ...]:
     """What speaks against the reading."""
     doubts = []
     if evidence.snr_db < TRUST_MIN_SNR_DB:
@@ -269,18 +266,18 @@ def _doubts(
         doubts.append(
             f"the two halves of the video disagree by {evidence.disagreement_bpm:.0f} bpm"
         )
-    if not doubts and doubt(spectral_bpm, seconds):
+    if not doubts and doubt(signs.spectral_bpm, signs.seconds):
         doubts.append(
-            f"beats, spectrum and parts of the video disagree (spread {spectral_bpm:.1f} bpm, "
-            f"at most {max_spread(seconds):.1f} expected)"
+            "beats, spectrum and parts of the video disagree (spread "
+            f"{signs.spectral_bpm:.1f} bpm, at most {max_spread(signs.seconds):.1f} expected)"
         )
-    if any(is_flicker(colour) for colour in colours):
+    if any(is_flicker(colour) for colour in signs.colours):
         doubts.append(
             "the brightness of all colours varies alike at this rate, or at half of it: the light "
             "flickers, or the video has lost its colours"
         )
-    if hr_sd is not None and hr_sd > MAX_MC_SD_BPM:
-        doubts.append(f"the network's samples disagree (SD {hr_sd:.1f} bpm)")
+    if signs.mc_sd_bpm is not None and signs.mc_sd_bpm > MAX_MC_SD_BPM:
+        doubts.append(f"the network's samples disagree (SD {signs.mc_sd_bpm:.1f} bpm)")
     return tuple(doubts)
 
 

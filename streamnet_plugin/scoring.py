@@ -26,12 +26,10 @@ from streamnet_plugin.evaluation.windows import (
     evaluate_prediction,
 )
 from streamnet_plugin.report.results import FailureRow, MethodSummary, Waveform, WindowRow
-from streamnet_plugin.signal.light import RhythmColour, rhythms
 from streamnet_plugin.signal.pulse import clean_bvp
 from streamnet_plugin.types import FloatArray, Prediction
-from streamnet_plugin.uncertainty.abstention import doubt
 from streamnet_plugin.uncertainty.quality import crps
-from streamnet_plugin.uncertainty.spectral import joint_spread, spectral_signs, spectral_spread
+from streamnet_plugin.uncertainty.window import window_signs
 
 PAIRS_FILE = "waveforms.npz"
 
@@ -126,19 +124,22 @@ def _unsure(
     """The row of a window that has a result, with what speaks for and against that."""
     part = slice(part.start, min(part.stop, pair.covered or part.stop))
     bvp = clean_bvp(pair.pred[part], pair.fs, *band, pair.differential)
-    spectral = spectral_spread(spectral_signs(bvp, pair.fs, band), band)
-    mc_sd = None if r.mc is None else r.mc.std
-    colours: Sequence[RhythmColour] = ()
-    if pair.rgb is not None:
-        colours = rhythms(pair.rgb[part], pair.fs, r.hr_pred_refined, band)
+    signs = window_signs(
+        bvp,
+        pair.fs,
+        r.hr_pred_refined,
+        band,
+        mc_sd_bpm=None if r.mc is None else r.mc.std,
+        rgb=None if pair.rgb is None else pair.rgb[part],
+    )
     samples = None if pair.samples is None else pair.samples[:, part]
     score = None
     if r.mc is not None:
         score = _known(float(crps(r.mc.hrs[None], np.array([r.hr_label_refined]))[0]))
     return replace(
         row,
-        spread=joint_spread(spectral, mc_sd),
-        withheld=doubt(spectral, len(bvp) / pair.fs, mc_sd, colours),
+        spread=signs.spread_bpm,
+        withheld=signs.withheld,
         hr_mc_crps=score,
         bvp_mc_var=None if samples is None else _known(float(samples.var(axis=0, ddof=1).mean())),
     )

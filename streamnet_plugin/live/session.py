@@ -23,11 +23,10 @@ from streamnet_plugin.live.readers import Reader
 from streamnet_plugin.live.ring import Ring
 from streamnet_plugin.live.tracker import AtOnce, FaceTracker
 from streamnet_plugin.signal.heart_rate import refined_hr
-from streamnet_plugin.signal.light import rhythms
 from streamnet_plugin.types import FloatArray, FrameArray, Prediction
-from streamnet_plugin.uncertainty.abstention import MIN_WINDOW_S, doubt
+from streamnet_plugin.uncertainty.abstention import MIN_WINDOW_S
 from streamnet_plugin.uncertainty.conformal import Calibrator
-from streamnet_plugin.uncertainty.spectral import joint_spread, spectral_signs, spectral_spread
+from streamnet_plugin.uncertainty.window import window_signs
 
 UPDATE_S = 1.0
 PATIENCE_S = 0.5
@@ -125,13 +124,11 @@ def measure(prediction: Prediction, rgb: FloatArray, fs: float, convention: Conv
     mc = None
     if prediction.samples is not None:
         mc = mc_heart_rate(prediction.samples, fs, convention, prediction.differential)
-    mc_sd = mc.std if mc else None
-    spectral = spectral_spread(spectral_signs(bvp, fs, band), band)
-    colours = rhythms(rgb, fs, hr, band)
+    signs = window_signs(bvp, fs, hr, band, mc_sd_bpm=mc.std if mc else None, rgb=rgb)
     return Reading(
         hr_bpm=hr,
-        spread_bpm=joint_spread(spectral, mc_sd),
-        withheld=doubt(spectral, len(bvp) / fs, mc_sd, colours),
+        spread_bpm=signs.spread_bpm,
+        withheld=signs.withheld,
         bvp=bvp / bvp.std(),
     )
 

@@ -19,9 +19,9 @@ from streamnet_plugin import cli, prediction
 from streamnet_plugin.data.synthetic import easy
 from streamnet_plugin.data.synthetic.writers import write_video
 from streamnet_plugin.errors import ConfigError, NoFaceError, NoResultError
-from streamnet_plugin.live import session
 from streamnet_plugin.live.run import LIVE_SAMPLES, LiveSettings, live
 from streamnet_plugin.prediction import predict
+from streamnet_plugin.uncertainty import window
 from streamnet_plugin.uncertainty.calibration import CalibratorFile, save_calibrators
 from streamnet_plugin.uncertainty.conformal import calibrate
 
@@ -168,7 +168,7 @@ def test_the_command_prints_one_line_a_second_and_a_summary(settings):
 
 
 def test_a_stream_that_is_never_trusted_ends_with_code_3(settings, monkeypatch):
-    monkeypatch.setattr(session, "doubt", lambda *known: "light flickers")
+    monkeypatch.setattr(window, "doubt", lambda *known: "light flickers")
     code, text = command(
         "--video", settings.video, "-m", "POS", "--fast", "-o", settings.output, "--duration", 6.2
     )
