@@ -86,6 +86,21 @@ def ubfc_subject(shared):
 
 
 @pytest.fixture(scope="session")
+def ubfc_people(shared):
+    """(people, seconds) -> a folder of that many easy subjects in the UBFC-rPPG format."""
+
+    def made(people, seconds):
+        def write(root):
+            for n in range(1, people + 1):
+                settings = easy(n, width=320, height=240, duration_s=seconds)
+                write_ubfc(root / f"subject{n}", settings, codec="mjpg")
+
+        return shared(f"ubfc-{people}-{seconds:g}", write)
+
+    return made
+
+
+@pytest.fixture(scope="session")
 def pure_recording(shared):
     """A complete recording 01-01 in the PURE format, 10 s, HR 72 bpm."""
     return shared("pure", lambda root: write_pure(root, "01-01", easy(1, **SMALL))) / "01-01"

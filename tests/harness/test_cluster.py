@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 
 import numpy as np
@@ -15,8 +16,6 @@ from streamnet_plugin.config import load_config
 from streamnet_plugin.data.cache import by_reference, opened
 from streamnet_plugin.data.datasets import find_recordings
 from streamnet_plugin.data.preprocess import PreprocessSettings, preprocess_all
-from streamnet_plugin.data.synthetic import easy
-from streamnet_plugin.data.synthetic.writers import write_ubfc
 from streamnet_plugin.errors import ConfigError
 from streamnet_plugin.parallel import processes
 from streamnet_plugin.progress import Silent
@@ -28,11 +27,9 @@ SETTINGS = PreprocessSettings(width=24, height=24)
 
 
 @pytest.fixture(scope="module")
-def ubfc(tmp_path_factory):
-    root = tmp_path_factory.mktemp("ubfc")
-    for n in range(1, N + 1):
-        settings = easy(n, width=320, height=240, duration_s=4.0)
-        write_ubfc(root / f"subject{n}", settings, codec="mjpg")
+def ubfc(ubfc_people, tmp_path_factory):
+    root = tmp_path_factory.mktemp("ubfc") / "damaged"
+    shutil.copytree(ubfc_people(N, 4.0), root)
     (root / "subject4" / "vid.avi").write_bytes(b"no video")
     return root
 

@@ -11,8 +11,6 @@ from streamnet_plugin import protocols
 from streamnet_plugin.cli import app
 from streamnet_plugin.config import Data, load_config
 from streamnet_plugin.data.splits import fold_splits, read_split
-from streamnet_plugin.data.synthetic import easy
-from streamnet_plugin.data.synthetic.writers import write_ubfc
 from streamnet_plugin.errors import ConfigError
 from streamnet_plugin.protocols import NETWORKS, PROTOCOLS, run_protocol, summary_lines
 from streamnet_plugin.sections import find_split, recordings_of
@@ -27,12 +25,8 @@ QUICK = [*SMALL, "TRAIN.EPOCHS=1", "TRAIN.LR=1e-3", "UNCERTAINTY.MC_SAMPLES=2"]
 
 
 @pytest.fixture(scope="module")
-def ubfc(tmp_path_factory):
-    root = tmp_path_factory.mktemp("ubfc")
-    for n in range(1, 5):
-        settings = easy(n, width=320, height=240, duration_s=6.0)
-        write_ubfc(root / f"subject{n}", settings, codec="mjpg")
-    return root
+def ubfc(ubfc_people):
+    return ubfc_people(4, 6.0)
 
 
 @pytest.fixture(scope="module")

@@ -36,12 +36,8 @@ QUICK = [
 
 
 @pytest.fixture(scope="module")
-def ubfc(tmp_path_factory):
-    root = tmp_path_factory.mktemp("ubfc")
-    for n in range(1, 6):
-        settings = easy(n, width=320, height=240, duration_s=8.0)
-        write_ubfc(root / f"subject{n}", settings, codec="mjpg")
-    return root
+def ubfc(ubfc_people):
+    return ubfc_people(5, 8.0)
 
 
 @pytest.fixture(scope="module")
