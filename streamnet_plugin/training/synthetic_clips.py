@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import logging
@@ -227,29 +226,3 @@ def _fingerprint(settings: SynthSettings, size: int) -> str:
     """What decides every pixel: unlike a real video's, it is the same on every machine."""
     text = json.dumps([GENERATOR_VERSION, size, asdict(settings)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def main() -> None:
-    """Render the three sets in both sizes; what is there already is kept."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="folder for the clips")
-    parser.add_argument("--train", type=int, default=1000, help="recordings to train on")
-    parser.add_argument("--valid", type=int, default=48, help="recordings to choose by")
-    parser.add_argument("--rounds", type=int, default=1, help="of the test, 54 recordings each")
-    parser.add_argument("--duration", type=float, default=12.0, help="s per training recording")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[36, 72], help="px")
-    parser.add_argument("--jobs", type=int, default=1)
-    args = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    sets = {
-        "test": held_out_settings(args.rounds),
-        "valid": validation_settings(args.valid, args.duration),
-        "train": training_settings(args.train, args.duration),
-    }
-    for name, settings in sets.items():
-        videos = rendered(settings, args.out / name, args.sizes, args.jobs)
-        log.info("%s: %d recordings", name, len(videos[args.sizes[0]]))
-
-
-if __name__ == "__main__":
-    main()
