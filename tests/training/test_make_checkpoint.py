@@ -63,7 +63,8 @@ def test_the_card_says_what_was_measured():
     metadata = {
         "image_size": 36, "parameters": 542375, "epoch": 4, "git_commit": "abc", "command": "make",
         "training": {"recordings": 400, "duration_s": 12.0, "epochs": 8, "clips": 790, "seed": 1,
-                     "learning_rate": 0.002, "validation": 48, "test_duration_s": 20.0},
+                     "learning_rate": 0.002, "precision": "bfloat16", "validation": 48,
+                     "test_duration_s": 20.0},
         "test_recordings": 108,
         "test": {"STREAMNet": {"all": row}, "POS": {"all": none}},
     }  # fmt: skip
@@ -71,4 +72,5 @@ def test_the_card_says_what_was_measured():
     assert "| all | 2 | 1.25 | none (2) |" in card
     assert "not a medical" in card
     assert "number 5" in card
+    assert "1 - Pearson, bfloat16, seed 1" in card
     assert "ME-chunk" not in card  # not measured, not mentioned
