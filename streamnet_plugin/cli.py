@@ -497,7 +497,9 @@ def live(
     method: Annotated[str, typer.Option("--method", "-m", help="See `streamnet methods`.")] = (
         "STREAMNet"
     ),
-    seconds: Annotated[float, typer.Option(help="Length of the window that is read, s.")] = 10.0,
+    window: Annotated[
+        float, typer.Option("--window", help="Length of the window that is read, s.")
+    ] = 10.0,
     calibrator: Annotated[
         Path | None,
         typer.Option(
@@ -512,7 +514,7 @@ def live(
     duration: Annotated[
         float | None, typer.Option("--duration", help="Stop after so many seconds.")
     ] = None,
-    window: Annotated[bool, typer.Option("--window", help="Show the picture in a window.")] = False,
+    show: Annotated[bool, typer.Option("--show", help="Show the picture, too.")] = False,
     fast: Annotated[
         bool, typer.Option("--fast", help="Read the file as fast as possible; drop no frame.")
     ] = False,
@@ -540,7 +542,7 @@ def live(
 
         streamnet live
 
-        streamnet live --camera 1 --window --calibrator windows-of-10-s.json
+        streamnet live --camera 1 --show --calibrator windows-of-10-s.json
 
         streamnet live --video me.mp4 --method POS --duration 30
     """
@@ -556,10 +558,10 @@ def live(
 
     console = Console()
     views: list[View] = [Terminal(console) if console.is_terminal else Lines(typer.echo)]
-    if window:
+    if show:
         views.append(Window())
     settings = LiveSettings(
-        video, camera or 0, method, seconds, duration, fast, fps, weights, samples, calibrator,
+        video, camera or 0, method, window, duration, fast, fps, weights, samples, calibrator,
         output,
     )  # fmt: skip
     summary = run(settings, views)

@@ -117,7 +117,7 @@ class Window(Lines):
         if sys.platform.startswith("linux") and not (
             os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
         ):  # Qt would end the process
-            raise StreamnetError("there is no screen for --window", remedy="leave --window out.")
+            raise StreamnetError("there is no screen for --show", remedy="leave --show out.")
         self._update: Update | None = None
 
     def __exit__(
@@ -134,7 +134,7 @@ class Window(Lines):
         except cv2.error as error:
             raise StreamnetError(
                 f"OpenCV cannot open a window: {error}",
-                remedy="install opencv-python instead of its headless build, or leave --window "
+                remedy="install opencv-python instead of its headless build, or leave --show "
                 "out.",
             ) from error
         return cv2.waitKey(1) & 0xFF not in QUIT_KEYS

@@ -79,7 +79,7 @@ def test_a_window_without_a_screen_is_refused(monkeypatch):
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    with pytest.raises(StreamnetError, match="no screen for --window"):
+    with pytest.raises(StreamnetError, match="no screen for --show"):
         Window()
 
 

@@ -184,7 +184,7 @@ def test_a_stream_that_is_never_trusted_ends_with_code_3(settings, monkeypatch):
         (["--video", "a.avi", "--camera", "0"], "both --camera and --video"),
         (["--fast"], "--fast and --fps are for files"),
         (["--video", "a.avi", "--method", "NONE"], "no method 'NONE'"),
-        (["--video", "a.avi", "--seconds", "2"], "a window of 2 s"),
+        (["--video", "a.avi", "--window", "2"], "a window of 2 s"),
         (["--video", "a.avi", "--duration", "0"], "a duration of 0 s"),
     ],
 )
