@@ -134,8 +134,7 @@ class Window(Lines):
         except cv2.error as error:
             raise StreamnetError(
                 f"OpenCV cannot open a window: {error}",
-                remedy="install opencv-python instead of its headless build, or leave --show "
-                "out.",
+                remedy="install opencv-python instead of its headless build, or leave --show out.",
             ) from error
         return cv2.waitKey(1) & 0xFF not in QUIT_KEYS
 
