@@ -35,9 +35,10 @@ from streamnet_plugin.report.cells import (
     withheld_share,
 )
 from streamnet_plugin.report.csvs import to_csv
+from streamnet_plugin.report.latex import document
 from streamnet_plugin.report.pairs import conclusions, pairs_table, verdict
 from streamnet_plugin.report.reference import NO_REFERENCES, ReferenceRow, References
-from streamnet_plugin.report.render import html, latex, markdown, one_line
+from streamnet_plugin.report.render import html, markdown, one_line
 from streamnet_plugin.report.results import BenchmarkResults
 from streamnet_plugin.report.uncertainty import picp_cell, uncertainty_table, width_cell
 from streamnet_plugin.wording import count
@@ -136,6 +137,8 @@ def main_table(results: BenchmarkResults, references: References = NO_REFERENCES
         notes=(
             *filter(None, [*conclusions(results), ranking_note(results)]),
             *sources,
+            *filter(None, [references.why_not]),
+            *footnotes(results),
         ),
     )
 
@@ -183,13 +186,11 @@ def _reported(row: ReferenceRow, columns: Sequence[str]) -> tuple[Cell, ...]:
 
 def to_markdown(results: BenchmarkResults, references: References = NO_REFERENCES) -> str:
     """Best in bold, second in italics."""
-    main, *others = grids(results, references)
-    notes = [*main.notes, *filter(None, [references.why_not]), *footnotes(results)]
-    parts = [f"{main.caption}\n\n{markdown(main)}\n", *(f"\n- {one_line(n)}" for n in notes), "\n"]
-    for grid in others:
-        parts += [f"\n{grid.caption}\n\n{markdown(grid)}\n"]
-        parts += [*(f"\n- {one_line(n)}" for n in grid.notes), "\n"]
-    return "".join(parts)
+    parts = []
+    for grid in grids(results, references):
+        notes = "".join(f"\n- {one_line(note)}" for note in grid.notes)
+        parts.append(f"{grid.caption}\n\n{markdown(grid)}\n{notes}\n")
+    return "\n".join(parts)
 
 
 def to_html(results: BenchmarkResults, references: References = NO_REFERENCES) -> str:
@@ -198,9 +199,8 @@ def to_html(results: BenchmarkResults, references: References = NO_REFERENCES) -
 
 
 def to_latex(results: BenchmarkResults, references: References = NO_REFERENCES) -> str:
-    """booktabs tables, best in bold, second underlined."""
-    tables = [latex(grid) for grid in grids(results, references)]
-    return "\n".join(["% needs \\usepackage{booktabs}", *tables])
+    """booktabs tables as wide as the text at most, best in bold, second underlined."""
+    return document(grids(results, references))
 
 
 def to_rich(results: BenchmarkResults) -> Table:
