@@ -228,6 +228,57 @@ def test_the_snr_of_other_windows_ranks_nobody(build):
     assert marks(replace(results, rows=rows), "MAE") == {"a": "best", "b": "second"}
 
 
+def test_few_common_windows_mark_nobody(build):
+    subjects = {f"s{i}": (1.0, 9.0) for i in range(3)}
+    few = {"s0": (2.0, 3.0), "s1": (None, None), "s2": (None, None)}
+    results = build({"all": subjects, "some": few})
+    grid = tables.main_table(results)
+    assert "MAE in 2 common windows (bpm)" in grid.columns
+    assert not any(cell.mark for row in grid.rows for cell in row)
+    assert any("less than half of the windows have a result of every" in n for n in grid.notes)
+
+
+@pytest.mark.parametrize(
+    ("lacking", "columns"),
+    [
+        ("half_widths", {"Winkler 90 (bpm)"}),
+        ("spread", {"AURC (bpm)", "Excess AURC (bpm)"}),
+    ],
+)
+def test_scores_of_other_windows_rank_nobody(analysed, lacking, columns):
+    """The scores of uncertainty follow the rule of the main table, each in its own windows."""
+
+    def marked_columns(results):
+        grid = tables.uncertainty_table(results)
+        return {grid.columns[i] for row in grid.rows for i, cell in enumerate(row) if cell.mark}
+
+    before = marked_columns(analysed)
+    assert columns < before
+    first, *others = analysed.rows
+    without = replace(first, **{lacking: {} if lacking == "half_widths" else None})
+    assert marked_columns(replace(analysed, rows=(without, *others))) == before - columns
+
+
+def test_the_methods_without_samples_do_not_hinder_those_with_some(analysed, conclude):
+    quality = analysed.analysis.methods[0].uncertainty
+    made = (
+        conclude("A_net", 1.0, 0.5, 1.75, uncertainty=replace(quality, crps=1.0)),
+        conclude("B", 3.0, 2.0, 4.5),
+        conclude("C", 2.0, 1.0, 4.5, uncertainty=replace(quality, crps=2.0)),
+    )
+    more = [replace(r, method="C") for r in analysed.rows if r.method == "B"]
+    rows = [r if r.method == "B" else replace(r, hr_mc_crps=1.0) for r in (*analysed.rows, *more)]
+    results = replace(
+        analysed,
+        summaries=(*analysed.summaries, replace(analysed.summaries[1], method="C")),
+        rows=tuple(rows),
+        analysis=replace(analysed.analysis, methods=made),
+    )
+    grid = tables.uncertainty_table(results)
+    column = grid.columns.index("CRPS (bpm)")
+    assert [row[column].mark for row in grid.rows] == ["best", "", "second"]
+
+
 def test_a_method_without_any_result_does_not_empty_the_common_windows(build):
     results = build({"a": {"s": (1.0, 2.0)}, "b": {"s": (3.0, 2.0)}, "c": {"s": (None, None)}})
     assert tables.ranks(results, "MAE") == ({"a"}, {"b"})
