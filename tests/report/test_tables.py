@@ -424,6 +424,40 @@ def test_the_terminal_shows_what_one_needs_in_100_columns(analysed):
     assert "significant at 5 %" in " ".join(console.export_text().split())
 
 
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 200])
+@pytest.mark.parametrize("concluded", [True, False])
+def test_no_terminal_is_too_narrow_for_a_column(analysed, width, concluded):
+    long = "PURE_PURE_UBFC_deepphys_with_a_long_name"
+    values = {
+        m: (100.25 + i, 10.5 + i)
+        for i, m in enumerate(("MAE", "RMSE", "MAPE", "Pearson", "SNR", "MACC", "MAE (refined)"))
+    }
+    results = replace(
+        analysed,
+        summaries=tuple(
+            replace(s, method=s.method.replace("B", long), values=values)
+            for s in analysed.summaries
+        ),
+        rows=tuple(replace(r, method=r.method.replace("B", long)) for r in analysed.rows[:-1]),
+        analysis=replace(analysed.analysis, pairs=()) if concluded else None,
+    )
+    shown = tables.to_rich(results)
+    assert any(name.startswith("MAE in") for name in shown.columns)
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(shown)
+    lines = console.export_text().splitlines()
+    assert max(map(len, lines)) <= width
+    words = " ".join(lines).split()
+    for name, cells in shown.columns.items():
+        numbers = [] if name in ("Method", "Variant") else [cell.text for cell in cells]
+        for text in (*name.split(), *" ".join(numbers).split()):
+            assert text in words
+    folded = [line.split()[0] for line in lines if line.strip() and line[1] != " "]
+    assert long in "".join(folded)
+    if width == 200:
+        assert sum("Method" in line for line in lines) == 1
+
+
 def test_markup_in_names_is_not_obeyed_by_the_terminal(build):
     console = Console(width=100, record=True, file=io.StringIO())
     console.print(tables.to_rich(build({"[red]a[/]": {"s": (1.0,)}}, title="[bold]x[/bold]")))
