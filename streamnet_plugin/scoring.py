@@ -83,13 +83,13 @@ def score_pair(
         prediction, pair.label, pair.fs, convention, window_s=window_s, hr_method=hr_method
     )
     return [
-        (_row(pair, number, part, result, convention.band), result)
+        (_row(pair, number, part, result, convention), result)
         for number, (part, result) in enumerate(scored)
     ]
 
 
 def _row(
-    pair: WaveformPair, number: int, part: slice, r: WindowResult, band: tuple[float, float]
+    pair: WaveformPair, number: int, part: slice, r: WindowResult, convention: Convention
 ) -> WindowRow:
     row = WindowRow(
         method=pair.method,
@@ -113,9 +113,9 @@ def _row(
         status=r.status,
         reason=r.reason or "",
         groups=dict(pair.groups),
-        hr_range=(60 * band[0], 60 * band[1]),
+        hr_range=convention.hr_range,
     )
-    return _unsure(row, pair, part, r, band) if r.ok else row
+    return _unsure(row, pair, part, r, convention.band) if r.ok else row
 
 
 def _unsure(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -11,6 +10,7 @@ from pydantic import TypeAdapter
 
 from streamnet_plugin.statistics.results import Analysis
 from streamnet_plugin.types import FloatArray
+from streamnet_plugin.uncertainty.conformal import interval_around
 
 SCHEMA = 2
 HIGHER_IS_BETTER = frozenset({"Pearson", "SNR", "MACC", "beat F1 (%)"})
@@ -83,16 +83,11 @@ class WindowRow:
     def interval(self, nominal: str) -> tuple[float, float] | None:
         """The calibrated interval of that coverage ("90", %), bpm; None without one.
 
-        It ends where the HR band does: no true HR lies beyond, so that nothing is lost. An infinite
-        one stays infinite, since it says that nothing is known.
+        See `interval_around`.
         """
         if self.hr_pred_refined is None or nominal not in self.half_widths:
             return None
-        half = self.half_widths[nominal]
-        if half is None:
-            return -math.inf, math.inf
-        low, high = self.hr_range or (-math.inf, math.inf)
-        return max(low, self.hr_pred_refined - half), min(high, self.hr_pred_refined + half)
+        return interval_around(self.hr_pred_refined, self.half_widths[nominal], self.hr_range)
 
 
 @dataclass(frozen=True)
