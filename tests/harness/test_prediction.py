@@ -78,7 +78,7 @@ def test_remedies_are_those_of_predict(tmp_path):
 
 
 def calibrator_of(path, method="POS", n=12, largest=None, **changes):
-    """A file of `n` subjects with scores 1, 2, ..., n (or `largest`): q of 12 at 90 % is the last."""
+    """A file of `n` subjects, scores 1, 2, ..., n or `largest`: at 90 %, q of 12 is the last."""
     scores = np.arange(1.0, n + 1)
     scores[-1] = largest or n
     made = CalibratorFile(
