@@ -219,7 +219,9 @@ def plot_waveform(pair: WaveformPair, convention: Convention) -> Waveform | None
         low, high = np.quantile(clean, [0.05, 0.95], axis=0)
         band = (low / scale, high / scale)
     t = np.arange(len(pred)) / pair.fs
-    return Waveform(pair.method, pair.recording, t, pred / scale, label / label.std(), band)
+    return Waveform(
+        pair.method, pair.dataset, pair.recording, t, pred / scale, label / label.std(), band
+    )
 
 
 def save_pairs(folder: Path, pairs: Sequence[WaveformPair]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -17,6 +17,17 @@ HIGHER_IS_BETTER = frozenset({"Pearson", "SNR", "MACC", "beat F1 (%)"})
 
 WindowKey = tuple[str, str, int]
 """(dataset, recording, number of the window)."""
+
+
+RecordingKey = tuple[str, str]
+"""(dataset, recording)."""
+
+
+def shown_names(recordings: Iterable[RecordingKey]) -> dict[RecordingKey, str]:
+    """What to call each recording, once: with its dataset where there are several of these."""
+    once = dict.fromkeys(recordings)
+    several = len({dataset for dataset, _ in once}) > 1
+    return {(d, name): f"{d}/{name}" if several else name for d, name in once}
 
 
 def higher_is_better(metric: str) -> bool:
@@ -80,6 +91,10 @@ class WindowRow:
         """Which window it is, whoever read it."""
         return self.dataset, self.recording, self.window
 
+    @property
+    def recording_key(self) -> RecordingKey:
+        return self.dataset, self.recording
+
     def interval(self, nominal: str) -> tuple[float, float] | None:
         """The calibrated interval of that coverage ("90", %), bpm; None without one.
 
@@ -130,11 +145,16 @@ class Waveform:
     """A clean BVP for plotting, all (T,): time in s, read, true, and 5-95 % of the samples."""
 
     method: str
+    dataset: str
     recording: str
     t: FloatArray
     pred: FloatArray
     label: FloatArray
     band: tuple[FloatArray, FloatArray] | None = None
+
+    @property
+    def recording_key(self) -> RecordingKey:
+        return self.dataset, self.recording
 
 
 @dataclass(frozen=True)
