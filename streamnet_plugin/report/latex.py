@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 import textwrap
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from streamnet_plugin.report.cells import DASH, INFINITE, Cell, Grid, Mark
 from streamnet_plugin.report.render import REPORTED, one_line
@@ -19,6 +20,14 @@ GAP = 1.5
 """Space between two columns, letters."""
 HEADING = 12
 """Letters in a line of a heading, longer words excepted."""
+PAGE = 54.0
+"""Height of a page of the class article, in rows of a table (9.5 pt)."""
+ROWS, NOTES = 40, 10
+"""So many stand in one block, which is on one page."""
+SPACE = 2.5
+"""Rules and the space below a part, in rows."""
+CAPTION_LINE, CAPTION_LETTERS, NOTE_LINE, NOTE_LETTERS = 1.3, 70, 0.9, 100
+"""Height of a line in rows, and how many letters stand in it."""
 
 _NEGATIVE = re.compile(rf"(?<![\w.)\]-])-(?=[\d{INFINITE}])")
 _MINUS = "\N{MINUS SIGN}"
@@ -80,26 +89,54 @@ def latex(grid: Grid) -> str:
     """A floating table, as wide as the text at most: best in bold, second underlined, notes below.
 
     Columns that do not fit beside each other stand below each other, every part with the names of
-    the rows.
+    the rows; what is too high for a page goes on in another float of the same number.
     """
-    notes = []
-    if grid.notes:
-        lines = [rf"{escape_latex(note)}\par" for note in grid.notes]
-        notes = [r"\begin{minipage}{\linewidth}\scriptsize\raggedright", *lines, r"\end{minipage}"]
-    parts = [line for columns in _parts(grid) for line in _part(grid, columns)]
+    pages: list[list[str]] = [[]]
+    used = CAPTION_LINE * _n_lines(grid.caption, CAPTION_LETTERS)
+    for height, lines in _blocks(grid):
+        if pages[-1] and used + height > PAGE:
+            pages.append([])
+            used = CAPTION_LINE
+        pages[-1] += lines
+        used += height
+    label = rf"\label{{tab:streamnet-{grid.name}}}"
+    captions = [[rf"\caption{{{escape_latex(grid.caption)}}}", label]]
+    captions += [[r"\addtocounter{table}{-1}", r"\caption{(continued)}"]] * (len(pages) - 1)
     return "\n".join(
-        [
+        line
+        for caption, body in zip(captions, pages, strict=True)
+        for line in (
             r"\begin{table*}",
             r"\centering\footnotesize",
             r"\setlength{\tabcolsep}{3pt}",
-            rf"\caption{{{escape_latex(grid.caption)}}}",
-            rf"\label{{tab:streamnet-{grid.name}}}",
-            *parts,
-            *notes,
+            *caption,
+            *body,
             r"\end{table*}",
             "",
-        ]
+        )
     )
+
+
+def _blocks(grid: Grid) -> Iterator[tuple[float, list[str]]]:
+    """What must not be torn apart, with its height in rows: parts of the table, then the notes."""
+    for columns in _parts(grid):
+        heading = max((len(_heading(grid.columns[i])) for i in columns), default=1)
+        for start in range(0, max(1, len(grid.rows)), ROWS):
+            rows = grid.rows[start : start + ROWS]
+            reported = () if start + ROWS < len(grid.rows) else _reported(grid, columns)
+            height = len(rows) + len(reported) + heading + SPACE
+            yield height, _part(grid, columns, rows, reported)
+    for start in range(0, len(grid.notes), NOTES):
+        notes = grid.notes[start : start + NOTES]
+        lines = [rf"{escape_latex(note)}\par" for note in notes]
+        yield (
+            NOTE_LINE * sum(_n_lines(note, NOTE_LETTERS) for note in notes),
+            [r"\begin{minipage}{\linewidth}\scriptsize\raggedright", *lines, r"\end{minipage}"],
+        )
+
+
+def _n_lines(text: str, letters: int) -> int:
+    return math.ceil(len(text) / letters)
 
 
 def _parts(grid: Grid) -> list[list[int]]:
@@ -118,22 +155,33 @@ def _parts(grid: Grid) -> list[list[int]]:
     return parts
 
 
-def _part(grid: Grid, columns: Sequence[int]) -> list[str]:
-    """A booktabs table of these columns; published rows where they have a number here."""
-    align = "".join("l" if i < grid.n_text else "r" for i in columns)
-    reported: list[str] = []
+def _reported(grid: Grid, columns: Sequence[int]) -> Sequence[Sequence[Cell]]:
+    """The published rows, where they have a number in these columns."""
     numbers = [i for i in columns if i >= grid.n_text]
-    if any(row[i].value is not None for row in grid.reported for i in numbers):
+    known = any(row[i].value is not None for row in grid.reported for i in numbers)
+    return grid.reported if known else ()
+
+
+def _part(
+    grid: Grid,
+    columns: Sequence[int],
+    rows: Sequence[Sequence[Cell]],
+    reported: Sequence[Sequence[Cell]],
+) -> list[str]:
+    """A booktabs table of these columns and rows."""
+    align = "".join("l" if i < grid.n_text else "r" for i in columns)
+    published = []
+    if reported:
         title = rf"\multicolumn{{{len(columns)}}}{{l}}{{\emph{{{REPORTED}}}}} \\"
-        reported = [r"\midrule", title, *(_row(grid, row, columns) for row in grid.reported)]
+        published = [r"\midrule", title, *(_row(grid, row, columns) for row in reported)]
     return [
         r"\begin{adjustbox}{max width=\linewidth}",
         rf"\begin{{tabular}}{{{align}}}",
         r"\toprule",
         " & ".join(_stacked(grid.columns[i], align[k]) for k, i in enumerate(columns)) + r" \\",
         r"\midrule",
-        *(_row(grid, row, columns) for row in grid.rows),
-        *reported,
+        *(_row(grid, row, columns) for row in rows),
+        *published,
         r"\bottomrule",
         r"\end{tabular}",
         r"\end{adjustbox}\par\medskip",

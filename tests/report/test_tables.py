@@ -636,6 +636,23 @@ def test_every_format_has_the_same_notes(analysed, fragment):
     assert "Published results do not compare." in text
 
 
+def test_what_is_too_high_for_a_page_goes_on_in_another_float():
+    rows = tuple((Cell(f"name {i}"), Cell(f"{i}.00", float(i))) for i in range(100))
+    published = ((Cell("theirs"), Cell("9.00", 9.0)),)
+    notes = tuple(f"note {i}: " + 30 * "words " for i in range(60))
+    text = latex(Grid("g", "What it is.", ("a", "b"), rows, 1, published, notes))
+    floats = text.split(r"\end{table*}")[:-1]
+    assert len(floats) > 3
+    assert max(part.count(r" \\") for part in floats) <= 45
+    assert max(part.count(r"words \par") for part in floats) <= 30
+    names = [row[0] for _, table in tabulars(text) for row in table[1:]]
+    wanted = [f"name {i}" for i in range(100)]
+    assert names == [*wanted, r"\multicolumn{2}{l}{\emph{Reported, not measured}} \\", "theirs"]
+    assert re.findall(r"note (\d+):", text) == [str(i) for i in range(60)]
+    assert text.count(r"\label{tab:streamnet-g}") == text.count("What it is.") == 1
+    assert text.count(r"\addtocounter{table}{-1}") == len(floats) - 1
+
+
 def test_wide_tables_continue_below_with_the_methods_again(analysed):
     columns = ("Method", *(f"Column number {i}" for i in range(12)))
     row = (Cell("a_b & 50%"), *(Cell(f"1{i}.00 [0.00, 20.00]", 1.0) for i in range(12)))
