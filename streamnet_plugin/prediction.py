@@ -26,7 +26,7 @@ from streamnet_plugin.signal.spectrum import refined_spectrum
 from streamnet_plugin.types import FloatArray
 from streamnet_plugin.uncertainty.abstention import MAX_MC_SD_BPM, doubt, is_flicker, max_spread
 from streamnet_plugin.uncertainty.calibration import load_calibrators
-from streamnet_plugin.uncertainty.conformal import Calibrator
+from streamnet_plugin.uncertainty.conformal import Calibrator, interval_around
 from streamnet_plugin.uncertainty.window import WindowSigns, window_signs
 
 log = logging.getLogger(__name__)
@@ -60,6 +60,7 @@ class PulseReading:
         half_width_bpm: of the calibrated 90 % interval around `hr_bpm`; infinite where too few
             subjects calibrate it, None without a calibrator.
         spread_bpm: the uncalibrated spread that this comes from.
+        hr_range: the HR band that was looked at, bpm, with which the interval ends.
         evidence: how clearly a pulse stands out in the waveform's spectrum.
         trusted: whether the reading should be believed; `doubts` says why not.
         doubts: the reasons against it.
@@ -82,11 +83,19 @@ class PulseReading:
     folder: Path | None = None
     spread_bpm: float | None = None
     half_width_bpm: float | None = None
+    hr_range: tuple[float, float] | None = None
     notes: tuple[str, ...] = ()
 
     @property
     def trusted(self) -> bool:
         return not self.doubts
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The calibrated 90 % interval, bpm; None without one, or with an infinite one."""
+        if self.half_width_bpm is None or not np.isfinite(self.half_width_bpm):
+            return None
+        return interval_around(self.hr_bpm, self.half_width_bpm, self.hr_range)
 
     def describe(self) -> str:
         """A few lines for a person."""
@@ -115,11 +124,9 @@ class PulseReading:
         return "\n".join(lines)
 
     def _interval(self) -> str:
-        half = self.half_width_bpm
-        assert half is not None
-        if not np.isfinite(half):
+        if self.interval is None:
             return "unknown (too few subjects in the calibrator)"
-        return f"{max(0.0, self.hr_bpm - half):.1f}-{self.hr_bpm + half:.1f} bpm"
+        return "{:.1f}-{:.1f} bpm".format(*self.interval)
 
 
 def predict(
@@ -209,6 +216,7 @@ def predict(
         doubts=_doubts(evidence, signs),
         spread_bpm=signs.spread_bpm,
         half_width_bpm=calibrated.half_width(signs.spread_bpm, INTERVAL) if calibrated else None,
+        hr_range=convention.hr_range,
         notes=(*face.notes, *calibrated_on),
         t=np.arange(len(bvp)) / face.fs,
         bvp=bvp / bvp.std(),

@@ -12,7 +12,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from streamnet_plugin.comparison import BenchmarkRun, Scoring, check_calibrator, report_pairs
+from streamnet_plugin.comparison import (
+    BenchmarkRun,
+    Scoring,
+    check_calibrator,
+    nothing_usable,
+    report_pairs,
+)
 from streamnet_plugin.data.pure import NAME as PURE
 from streamnet_plugin.data.pure import SETUP as PURE_SETUP
 from streamnet_plugin.data.pure import people_of
@@ -22,6 +28,7 @@ from streamnet_plugin.evaluation.windows import HrMethod
 from streamnet_plugin.paths import distinguishing
 from streamnet_plugin.progress import Reporter
 from streamnet_plugin.report.provenance import provenance
+from streamnet_plugin.report.results import FailureRow
 from streamnet_plugin.report.writer import check_writable
 from streamnet_plugin.scoring import WaveformPair, load_pairs
 from streamnet_plugin.signal.filters import min_samples
@@ -29,7 +36,8 @@ from streamnet_plugin.uncertainty.calibration import Wanted
 from streamnet_plugin.wording import count
 
 GROUP = "rppg.outputs"
-"""Entry points: file ending without its dot -> reader (path) -> iterable of WaveformPair."""
+"""Entry points: file ending without its dot -> reader (path) -> iterable of WaveformPair, and of
+FailureRow where a video cannot be used."""
 DEFAULT_FS = 30.0
 CSV = ".csv"
 CSV_DATASET = "CSV"
@@ -88,7 +96,12 @@ def rescore(
     _check_given(paths, fs, differential)
     if output is not None:
         check_writable(output)
-    read = [(path.resolve(), read_pairs(path, fs, differential)) for path in paths]
+    failures: list[FailureRow] = []
+    read = []
+    for path in paths:
+        usable, failed = read_source(path, fs, differential)
+        read.append((path.resolve(), usable))
+        failures += failed
     _check_window(window_s, [pair for _, pairs in read for pair in pairs])
     once, copies = _each_once(read)
     pairs = _distinct(once)
@@ -96,7 +109,7 @@ def rescore(
         pairs,
         title=", ".join(dict.fromkeys(p.dataset for p in pairs)) or "nothing",
         scoring=scoring,
-        failures=(),
+        failures=tuple(dict.fromkeys(failures)),
         provenance=provenance(
             {"sources": [str(s) for s in sources]}, 0, pairs_fingerprint(pairs), {}
         ),
@@ -238,16 +251,22 @@ def _notes(pairs: Sequence[WaveformPair]) -> tuple[str, ...]:
     )
 
 
-def read_pairs(source: Path, fs: float | None, differential: bool) -> list[WaveformPair]:
-    """Waveforms from whatever `source` is, at least one; see `rescore`."""
-    pairs = _read_pairs(source, fs, differential)
+def read_source(
+    source: Path, fs: float | None, differential: bool
+) -> tuple[list[WaveformPair], list[FailureRow]]:
+    """Waveforms from whatever `source` is, at least one, and its other videos; see `rescore`."""
+    found = _read_source(source, fs, differential)
+    pairs = [item for item in found if isinstance(item, WaveformPair)]
+    failures = [item for item in found if isinstance(item, FailureRow)]
     if not source.is_dir():
         pairs = _by_person(pairs)
+    if not pairs and failures:
+        raise nothing_usable(failures)
     if not pairs:
         raise DataError(
             "there is no video in it", path=source, remedy="leave it out, or predict again."
         )
-    return pairs
+    return pairs, failures
 
 
 def _by_person(pairs: list[WaveformPair]) -> list[WaveformPair]:
@@ -264,7 +283,9 @@ def _by_person(pairs: list[WaveformPair]) -> list[WaveformPair]:
     )
 
 
-def _read_pairs(source: Path, fs: float | None, differential: bool) -> list[WaveformPair]:
+def _read_source(
+    source: Path, fs: float | None, differential: bool
+) -> Sequence[WaveformPair | FailureRow]:
     if not source.exists():
         raise DataError("there is no such file or folder", path=source, remedy="correct the path.")
     if source.is_dir():

@@ -83,13 +83,13 @@ def score_pair(
         prediction, pair.label, pair.fs, convention, window_s=window_s, hr_method=hr_method
     )
     return [
-        (_row(pair, number, part, result, convention.band), result)
+        (_row(pair, number, part, result, convention), result)
         for number, (part, result) in enumerate(scored)
     ]
 
 
 def _row(
-    pair: WaveformPair, number: int, part: slice, r: WindowResult, band: tuple[float, float]
+    pair: WaveformPair, number: int, part: slice, r: WindowResult, convention: Convention
 ) -> WindowRow:
     row = WindowRow(
         method=pair.method,
@@ -113,9 +113,9 @@ def _row(
         status=r.status,
         reason=r.reason or "",
         groups=dict(pair.groups),
-        hr_range=(60 * band[0], 60 * band[1]),
+        hr_range=convention.hr_range,
     )
-    return _unsure(row, pair, part, r, band) if r.ok else row
+    return _unsure(row, pair, part, r, convention.band) if r.ok else row
 
 
 def _unsure(
@@ -219,7 +219,9 @@ def plot_waveform(pair: WaveformPair, convention: Convention) -> Waveform | None
         low, high = np.quantile(clean, [0.05, 0.95], axis=0)
         band = (low / scale, high / scale)
     t = np.arange(len(pred)) / pair.fs
-    return Waveform(pair.method, pair.recording, t, pred / scale, label / label.std(), band)
+    return Waveform(
+        pair.method, pair.dataset, pair.recording, t, pred / scale, label / label.std(), band
+    )
 
 
 def save_pairs(folder: Path, pairs: Sequence[WaveformPair]) -> None:

@@ -20,6 +20,11 @@ class Convention:
     def band(self) -> tuple[float, float]:
         return self.low_hz, self.high_hz
 
+    @property
+    def hr_range(self) -> tuple[float, float]:
+        """The band in bpm, beyond which no HR is sought."""
+        return 60 * self.low_hz, 60 * self.high_hz
+
     def __str__(self) -> str:
         return f"{self.name} ({self.low_hz:g}-{self.high_hz:g} Hz)"
 

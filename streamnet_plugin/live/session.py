@@ -25,7 +25,7 @@ from streamnet_plugin.live.tracker import AtOnce, FaceTracker
 from streamnet_plugin.signal.heart_rate import refined_hr
 from streamnet_plugin.types import FloatArray, FrameArray, Prediction
 from streamnet_plugin.uncertainty.abstention import MIN_WINDOW_S
-from streamnet_plugin.uncertainty.conformal import Calibrator
+from streamnet_plugin.uncertainty.conformal import Calibrator, interval_around
 from streamnet_plugin.uncertainty.window import window_signs
 
 UPDATE_S = 1.0
@@ -74,6 +74,7 @@ class Update:
         hr_bpm, spread_bpm: None where nothing could be read.
         half_width_bpm: of the interval; infinite where too few subjects calibrate it, None without
             a calibrator, without HR, and before the window is full: it was calibrated on full ones.
+        hr_range: the HR band that is looked at, bpm, with which the interval ends.
         bvp: (T,) waveform of the window at the methods' rate, empty without HR.
         notes: what else to know.
         latency_s: from the newest frame's arrival to this update, NaN where nobody measures it.
@@ -90,6 +91,7 @@ class Update:
     bvp: FloatArray = field(default_factory=lambda: np.empty(0), repr=False, compare=False)
     notes: tuple[str, ...] = ()
     latency_s: float = float("nan")
+    hr_range: tuple[float, float] | None = None
 
     @property
     def trusted(self) -> bool:
@@ -102,7 +104,7 @@ class Update:
             return None
         if not np.isfinite(self.half_width_bpm):
             return None
-        return max(0.0, self.hr_bpm - self.half_width_bpm), self.hr_bpm + self.half_width_bpm
+        return interval_around(self.hr_bpm, self.half_width_bpm, self.hr_range)
 
 
 def measure(prediction: Prediction, rgb: FloatArray, fs: float, convention: Convention) -> Reading:
@@ -244,6 +246,7 @@ class Session:
             hr_bpm=read.hr_bpm,
             spread_bpm=read.spread_bpm,
             half_width_bpm=half,
+            hr_range=self.convention.hr_range,
             reason=read.withheld if self.tracker.seen else FACE_UNSEEN,
             bvp=read.bvp,
         )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Literal
 
 from streamnet_plugin.report.results import (
     BenchmarkResults,
     MethodSummary,
     WindowKey,
+    WindowRow,
     higher_is_better,
 )
 from streamnet_plugin.statistics.results import Coverage, Interval, MethodAnalysis
@@ -32,11 +34,19 @@ NOTHING_COMMON = (
     "Best and second are not marked: no window has a result of every method, so the methods' "
     "figures do not compare."
 )
+FEW_COMMON = (
+    "Best and second are not marked: less than half of the windows have a result of every method."
+)
 TOO_FEW_WINDOWS = (
     "Best and second are not marked: less than half of the windows have a result, so they say "
     "little of the others."
 )
-PARTLY = {"SNR": "snr_db", "MACC": "macc", "MAE (refined)": "hr_pred_refined"}
+ERROR: Callable[[WindowRow], float | None] = attrgetter("abs_error")
+PARTLY: Mapping[str, Callable[[WindowRow], float | None]] = {
+    "SNR": attrgetter("snr_db"),
+    "MACC": attrgetter("macc"),
+    "MAE (refined)": attrgetter("hr_pred_refined"),
+}
 """Metrics that a window with a result may lack -> what it lacks then."""
 
 
@@ -197,33 +207,38 @@ def mean_spread(results: BenchmarkResults, method: str) -> float | None:
 
 
 def measured_windows(
-    results: BenchmarkResults, field: str = "abs_error"
+    results: BenchmarkResults, value: Callable[[WindowRow], float | None] = ERROR
 ) -> dict[str, dict[WindowKey, float]]:
-    """One field of the rows by window, for every method of the table that has a result at all."""
+    """A value of the rows by window, for every method of the table that has one at all."""
     shown = {s.method for s in results.summaries}
     found: dict[str, dict[WindowKey, float]] = {}
     for r in results.rows:
-        if r.abs_error is not None and r.method in shown:
-            mine = found.setdefault(r.method, {})
-            if (value := getattr(r, field)) is not None:
-                mine[r.key] = value
+        if r.abs_error is not None and r.method in shown and (x := value(r)) is not None:
+            found.setdefault(r.method, {})[r.key] = x
     return found
 
 
-def same_windows(results: BenchmarkResults, field: str = "abs_error") -> bool:
-    """Whether all methods with any result have theirs in the same windows, of the same truth."""
-    keys = [set(values) for values in measured_windows(results, field).values()]
+def same_windows(
+    results: BenchmarkResults, value: Callable[[WindowRow], float | None] = ERROR
+) -> bool:
+    """Whether all methods with any value have theirs in the same windows, of the same truth."""
+    keys = [set(values) for values in measured_windows(results, value).values()]
     alike = all(other == keys[0] for other in keys[1:])
     return alike and not error_table(results.rows).other_truth()
 
 
-def comparable(results: BenchmarkResults, field: str = "abs_error") -> bool:
+def enough(results: BenchmarkResults, n: int) -> bool:
+    """Whether so many windows say something of all."""
+    return n >= ENOUGH * len({r.key for r in results.rows})
+
+
+def comparable(
+    results: BenchmarkResults, value: Callable[[WindowRow], float | None] = ERROR
+) -> bool:
     """Whether the methods' values rank: of the same windows, and of enough of all windows."""
-    if not same_windows(results, field):
+    if not same_windows(results, value):
         return False
-    windows = {r.key for r in results.rows}
-    measured = next(iter(measured_windows(results, field).values()), {})
-    return len(measured) >= ENOUGH * len(windows)
+    return enough(results, len(next(iter(measured_windows(results, value).values()), {})))
 
 
 def common_mae(results: BenchmarkResults) -> tuple[int, dict[str, float]]:
@@ -261,20 +276,40 @@ def places(values: Mapping[str, float | None], higher: bool = False) -> dict[str
     return {name: named[value] for name, value in known.items() if value in named}
 
 
-def marks(results: BenchmarkResults, metric: str) -> dict[str, Mark]:
-    """Method -> "best" or "second" by a metric, the same in every format.
+def marked(
+    results: BenchmarkResults,
+    values: Mapping[str, float | None],
+    value: Callable[[WindowRow], float | None] = ERROR,
+    *,
+    higher: bool = False,
+) -> dict[str, Mark]:
+    """Method -> "best" or "second", by the one rule of all columns.
 
-    Nobody where the methods have their values of different windows or videos, or of fewer than
-    `ENOUGH` of them: such values do not compare.
+    Marked only among methods with results in the same windows, and in at least half of them.
+
+    Args:
+        results: of all methods.
+        values: what the column says of each.
+        value: of a window, without which it does not count in the column.
+        higher: whether the highest is best.
     """
-    if not comparable(results) or not comparable(results, PARTLY.get(metric, "abs_error")):
+    if not (comparable(results) and comparable(results, value)):
         return {}
+    return places(values, higher)
+
+
+def marks(results: BenchmarkResults, metric: str) -> dict[str, Mark]:
+    """`marked` by a metric, the same in every format.
+
+    For beats and heart-rate variability, which are of whole videos, these stand for windows.
+    """
     found = {s.method: estimate(results, s, metric) for s in results.summaries}
     missing = {x.missing for x in found.values() if x.value is not None}
     videos = {(r.dataset, r.recording) for r in results.rows}
     if len(missing) > 1 or any(len(m) > (1 - ENOUGH) * len(videos) for m in missing):
         return {}
-    return places({method: x.value for method, x in found.items()}, higher_is_better(metric))
+    values = {method: x.value for method, x in found.items()}
+    return marked(results, values, PARTLY.get(metric, ERROR), higher=higher_is_better(metric))
 
 
 def ranks(results: BenchmarkResults, metric: str) -> tuple[set[str], set[str]]:
@@ -287,14 +322,15 @@ def ranks(results: BenchmarkResults, metric: str) -> tuple[set[str], set[str]]:
 def common_column(results: BenchmarkResults) -> tuple[str, list[Cell]] | None:
     """The MAE over the windows that all methods have: name and a cell for every summary.
 
-    None where all have the same windows anyway, or none in common.
+    None where all have the same windows anyway, or none in common. Marks as in `marked`: these
+    windows are the same.
     """
     if same_windows(results):
         return None
     n, mae = common_mae(results)
     if not n:
         return None
-    best = places(mae)
+    best = places(mae) if enough(results, n) else {}
     cells = [
         Cell(number(mae.get(s.method)), mae.get(s.method), best.get(s.method, ""))
         for s in results.summaries
@@ -308,7 +344,10 @@ def ranking_note(results: BenchmarkResults) -> str:
         return ""
     if same_windows(results):
         return TOO_FEW_WINDOWS
-    return NOT_RANKED if common_mae(results)[0] else NOTHING_COMMON
+    n = common_mae(results)[0]
+    if not n:
+        return NOTHING_COMMON
+    return NOT_RANKED if enough(results, n) else FEW_COMMON
 
 
 def by_error(results: BenchmarkResults) -> list[str]:

@@ -109,7 +109,10 @@ def pairs_table(results: BenchmarkResults) -> Grid | None:
     pairs = results.analysis.pairs if results.analysis else ()
     if all(pair.p is None for pair in pairs):
         return None
-    reasons = dict.fromkeys(f"{pair.a} - {pair.b}: {pair.reason}." for pair in pairs if pair.reason)
+    reasons: dict[str, list[str]] = {}
+    for pair in pairs:
+        if pair.reason:
+            reasons.setdefault(pair.reason, []).append(f"{pair.a} - {pair.b}")
     return Grid(
         name="pairs",
         caption=(
@@ -124,7 +127,10 @@ def pairs_table(results: BenchmarkResults) -> Grid | None:
         ),
         rows=tuple(_pair_row(pair) for pair in pairs),
         n_text=2,
-        notes=(*reasons, *([line] if (line := friedman(results)) else [])),
+        notes=(
+            *(f"{', '.join(of)}: {reason}." for reason, of in reasons.items()),
+            *([line] if (line := friedman(results)) else []),
+        ),
     )  # fmt: skip
 
 

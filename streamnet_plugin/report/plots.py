@@ -30,7 +30,7 @@ def _plain(axes: Axes) -> None:
     axes.grid(alpha=0.25, linewidth=0.6)
 
 
-def waveforms(items: Sequence[Waveform], path: Path, seconds: float = 10.0) -> None:
+def waveforms(items: Sequence[Waveform], title: str, path: Path, seconds: float = 10.0) -> None:
     """The first seconds of one video: the true BVP, and what each method read."""
     figure = _figure(9, 1.0 + 1.1 * len(items))
     panels = figure.subplots(len(items), 1, sharex=True, squeeze=False)[:, 0]
@@ -46,7 +46,7 @@ def waveforms(items: Sequence[Waveform], path: Path, seconds: float = 10.0) -> N
         axes.set_yticks([])
         _plain(axes)
     panels[-1].set_xlabel("time (s)")
-    figure.suptitle(items[0].recording, fontsize=10)
+    figure.suptitle(title, fontsize=10)
     figure.savefig(path, dpi=DPI)
 
 

@@ -1,4 +1,4 @@
-"""A `Grid` as Markdown, LaTeX, HTML or plain text. All text is escaped here, and only here."""
+"""A `Grid` as Markdown, HTML or plain text, its text escaped; as LaTeX: see `latex`."""
 
 from __future__ import annotations
 
@@ -6,17 +6,9 @@ import html as escaping
 import math
 from collections.abc import Sequence
 
-from streamnet_plugin.report.cells import DASH, INFINITE, Cell, Grid, Mark
+from streamnet_plugin.report.cells import Cell, Grid, Mark
 
 REPORTED = "Reported, not measured"
-
-_LATEX = str.maketrans(
-    {c: f"\\{c}" for c in "&%$#_{}"}
-    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    | {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
-    | {"±": r"$\pm$", DASH: "---", INFINITE: r"$\infty$", "→": r"$\to$"}
-    | {"[": "{[}", "]": "{]}"}  # after `\\`, a bare [ would begin its optional argument
-)
 
 
 def one_line(text: str) -> str:
@@ -26,10 +18,6 @@ def one_line(text: str) -> str:
 
 def escape_markdown(text: str) -> str:
     return one_line(text).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
-
-
-def escape_latex(text: str) -> str:
-    return one_line(text).translate(_LATEX)
 
 
 def markdown(grid: Grid) -> str:
@@ -50,40 +38,6 @@ def markdown(grid: Grid) -> str:
         lines.append(line([f"*{REPORTED}:*", *[""] * (len(grid.columns) - 1)]))
         lines += [row(cells) for cells in grid.reported]
     return "\n".join(lines)
-
-
-def latex(grid: Grid) -> str:
-    """A booktabs table, best in bold, second underlined, its notes below."""
-    marks: dict[Mark, str] = {"": "%s", "best": r"\textbf{%s}", "second": r"\underline{%s}"}
-
-    def row(cells: Sequence[Cell]) -> str:
-        return " & ".join(marks[c.mark] % escape_latex(c.text) for c in cells) + r" \\"
-
-    n = len(grid.columns)
-    reported = []
-    if grid.reported:
-        title = rf"\multicolumn{{{n}}}{{l}}{{\emph{{{REPORTED}}}}} \\"
-        reported = [r"\midrule", title, *map(row, grid.reported)]
-    notes = [rf"\par\smallskip {escape_latex(note)}" for note in grid.notes]
-    return "\n".join(
-        [
-            r"\begin{table*}",
-            r"\centering\footnotesize",
-            r"\setlength{\tabcolsep}{3pt}",
-            rf"\caption{{{escape_latex(grid.caption)}}}",
-            rf"\begin{{tabular}}{{{'l' * grid.n_text}{'r' * (n - grid.n_text)}}}",
-            r"\toprule",
-            " & ".join(escape_latex(c) for c in grid.columns) + r" \\",
-            r"\midrule",
-            *map(row, grid.rows),
-            *reported,
-            r"\bottomrule",
-            r"\end{tabular}",
-            *notes,
-            r"\end{table*}",
-            "",
-        ]
-    )
 
 
 def html(grid: Grid) -> str:

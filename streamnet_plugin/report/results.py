@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -11,12 +10,24 @@ from pydantic import TypeAdapter
 
 from streamnet_plugin.statistics.results import Analysis
 from streamnet_plugin.types import FloatArray
+from streamnet_plugin.uncertainty.conformal import interval_around
 
 SCHEMA = 2
 HIGHER_IS_BETTER = frozenset({"Pearson", "SNR", "MACC", "beat F1 (%)"})
 
 WindowKey = tuple[str, str, int]
 """(dataset, recording, number of the window)."""
+
+
+RecordingKey = tuple[str, str]
+"""(dataset, recording)."""
+
+
+def shown_names(recordings: Iterable[RecordingKey]) -> dict[RecordingKey, str]:
+    """What to call each recording, once: with its dataset where there are several of these."""
+    once = dict.fromkeys(recordings)
+    several = len({dataset for dataset, _ in once}) > 1
+    return {(d, name): f"{d}/{name}" if several else name for d, name in once}
 
 
 def higher_is_better(metric: str) -> bool:
@@ -80,19 +91,18 @@ class WindowRow:
         """Which window it is, whoever read it."""
         return self.dataset, self.recording, self.window
 
+    @property
+    def recording_key(self) -> RecordingKey:
+        return self.dataset, self.recording
+
     def interval(self, nominal: str) -> tuple[float, float] | None:
         """The calibrated interval of that coverage ("90", %), bpm; None without one.
 
-        It ends where the HR band does: no true HR lies beyond, so that nothing is lost. An infinite
-        one stays infinite, since it says that nothing is known.
+        See `interval_around`.
         """
         if self.hr_pred_refined is None or nominal not in self.half_widths:
             return None
-        half = self.half_widths[nominal]
-        if half is None:
-            return -math.inf, math.inf
-        low, high = self.hr_range or (-math.inf, math.inf)
-        return max(low, self.hr_pred_refined - half), min(high, self.hr_pred_refined + half)
+        return interval_around(self.hr_pred_refined, self.half_widths[nominal], self.hr_range)
 
 
 @dataclass(frozen=True)
@@ -135,11 +145,16 @@ class Waveform:
     """A clean BVP for plotting, all (T,): time in s, read, true, and 5-95 % of the samples."""
 
     method: str
+    dataset: str
     recording: str
     t: FloatArray
     pred: FloatArray
     label: FloatArray
     band: tuple[FloatArray, FloatArray] | None = None
+
+    @property
+    def recording_key(self) -> RecordingKey:
+        return self.dataset, self.recording
 
 
 @dataclass(frozen=True)

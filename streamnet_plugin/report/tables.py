@@ -6,10 +6,12 @@ error.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from rich import box
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -35,9 +37,10 @@ from streamnet_plugin.report.cells import (
     withheld_share,
 )
 from streamnet_plugin.report.csvs import to_csv
+from streamnet_plugin.report.latex import document
 from streamnet_plugin.report.pairs import conclusions, pairs_table, verdict
 from streamnet_plugin.report.reference import NO_REFERENCES, ReferenceRow, References
-from streamnet_plugin.report.render import html, latex, markdown, one_line
+from streamnet_plugin.report.render import html, markdown, one_line
 from streamnet_plugin.report.results import BenchmarkResults
 from streamnet_plugin.report.uncertainty import picp_cell, uncertainty_table, width_cell
 from streamnet_plugin.wording import count
@@ -54,6 +57,7 @@ NO_RESULT = "No result / windows"
 MAE = "MAE (bpm)"
 GLANCE = {"MAE in": "MAE in\ncommon", "Pearson": "r", "Within 5": "Within\n5 bpm (%)"}
 """Beginnings of the columns that the terminal shows too -> what it calls them."""
+NAMES = frozenset({"Method", "Variant"})
 NAME_WIDTH = 12
 """So many letters of a method's name the terminal shows in one line, whatever else must go."""
 
@@ -136,6 +140,8 @@ def main_table(results: BenchmarkResults, references: References = NO_REFERENCES
         notes=(
             *filter(None, [*conclusions(results), ranking_note(results)]),
             *sources,
+            *filter(None, [references.why_not]),
+            *footnotes(results),
         ),
     )
 
@@ -183,13 +189,11 @@ def _reported(row: ReferenceRow, columns: Sequence[str]) -> tuple[Cell, ...]:
 
 def to_markdown(results: BenchmarkResults, references: References = NO_REFERENCES) -> str:
     """Best in bold, second in italics."""
-    main, *others = grids(results, references)
-    notes = [*main.notes, *filter(None, [references.why_not]), *footnotes(results)]
-    parts = [f"{main.caption}\n\n{markdown(main)}\n", *(f"\n- {one_line(n)}" for n in notes), "\n"]
-    for grid in others:
-        parts += [f"\n{grid.caption}\n\n{markdown(grid)}\n"]
-        parts += [*(f"\n- {one_line(n)}" for n in grid.notes), "\n"]
-    return "".join(parts)
+    parts = []
+    for grid in grids(results, references):
+        notes = "".join(f"\n- {one_line(note)}" for note in grid.notes)
+        parts.append(f"{grid.caption}\n\n{markdown(grid)}\n{notes}\n")
+    return "\n".join(parts)
 
 
 def to_html(results: BenchmarkResults, references: References = NO_REFERENCES) -> str:
@@ -198,36 +202,71 @@ def to_html(results: BenchmarkResults, references: References = NO_REFERENCES) -
 
 
 def to_latex(results: BenchmarkResults, references: References = NO_REFERENCES) -> str:
-    """booktabs tables, best in bold, second underlined."""
-    tables = [latex(grid) for grid in grids(results, references)]
-    return "\n".join(["% needs \\usepackage{booktabs}", *tables])
+    """booktabs tables as wide as the text at most, best in bold, second underlined."""
+    return document(grids(results, references))
 
 
-def to_rich(results: BenchmarkResults) -> Table:
-    """For the terminal: what fits a line of 80 characters; the rest is in the files."""
+def to_rich(results: BenchmarkResults) -> TerminalTable:
+    """For the terminal: what one needs to choose a method; the rest is in the files."""
     columns = _plain_columns(results) if results.analysis is None else _glance(results)
-    table = Table(
-        title=Text(caption(results)),
-        caption=Text("\n".join(_terminal_notes(results))),
-        title_justify="left",
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 0, 0, 0),
-    )
-    for name in columns:
-        words = name in ("Method", "Variant")
-        longest = max((len(cell.text) for cell in columns[name]), default=0)
-        table.add_column(
-            Text(name),
-            justify="left" if words else "right",
-            no_wrap=not words,
-            overflow="fold",
-            min_width=min(longest, NAME_WIDTH) if words else None,
-        )
-    styles: dict[Mark, str] = {"": "", "best": "bold green", "second": "underline"}
-    for cells in zip(*columns.values(), strict=True):
-        table.add_row(*(Text(c.text, styles[c.mark]) for c in cells))
-    return table
+    return TerminalTable(caption(results), columns, tuple(_terminal_notes(results)))
+
+
+@dataclass(frozen=True)
+class TerminalTable:
+    """A table of which every terminal shows all columns: what does not fit beside the others
+    stands below them, behind the methods' names again.
+
+    Attributes:
+        title: above it.
+        columns: heading -> cells; `NAMES` are words, which may be folded, the others numbers.
+        notes: below it.
+    """
+
+    title: str
+    columns: Mapping[str, Sequence[Cell]]
+    notes: tuple[str, ...]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Text(self.title, "table.title")
+        for part in self._parts(options.max_width):
+            yield self._table(part)
+        yield Text("\n".join(self.notes), "table.caption")
+
+    def _parts(self, width: int) -> list[list[str]]:
+        """The columns that fit beside each other in so many characters."""
+        parts = [[name for name in self.columns if name in NAMES]]
+        for name in self.columns:
+            if name in NAMES:
+                continue
+            used = [self._width(other) for other in (*parts[-1], name)]
+            if sum(used) + len(used) + 1 > width and set(parts[-1]) - NAMES:  # a blank around each
+                parts.append(["Method"])
+            parts[-1].append(name)
+        return parts
+
+    def _width(self, name: str) -> int:
+        """The least that a column needs."""
+        cells = max((cell_len(cell.text) for cell in self.columns[name]), default=0)
+        if name in NAMES:
+            cells = min(cells, NAME_WIDTH)
+        return max(cells, *(cell_len(line) for line in name.splitlines()))
+
+    def _table(self, names: Sequence[str]) -> Table:
+        table = Table(box=box.SIMPLE_HEAD, padding=0)
+        for name in names:
+            words = name in NAMES
+            table.add_column(
+                Text(name),
+                justify="left" if words else "right",
+                no_wrap=not words,
+                overflow="fold",
+                min_width=self._width(name) if words else None,
+            )
+        styles: dict[Mark, str] = {"": "", "best": "bold green", "second": "underline"}
+        for cells in zip(*(self.columns[name] for name in names), strict=True):
+            table.add_row(*(Text(c.text, styles[c.mark]) for c in cells))
+        return table
 
 
 def _terminal_notes(results: BenchmarkResults) -> list[str]:

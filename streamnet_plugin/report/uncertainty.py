@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from streamnet_plugin.report.cells import (
@@ -9,29 +10,34 @@ from streamnet_plugin.report.cells import (
     Cell,
     Grid,
     analysis_of,
-    comparable,
     coverage_at,
     interval_cell,
     kinds_told,
+    marked,
     mean_spread,
     number_cell,
-    places,
     withheld_share,
 )
-from streamnet_plugin.report.results import BenchmarkResults, MethodSummary
+from streamnet_plugin.report.results import BenchmarkResults, MethodSummary, WindowRow
 from streamnet_plugin.statistics.results import Coverage, Interval, UncertaintyQuality
 from streamnet_plugin.uncertainty.subjects import FEW_SUBJECTS
 from streamnet_plugin.wording import count
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 """Nominal coverages of which the table shows the PICP; widths and scores are those of 90 %."""
-SCORES = ("Winkler 90 (bpm)", "CRPS (bpm)", "AURC (bpm)", "Excess AURC (bpm)")
-"""The columns in which the smallest is best; a coverage or a width alone is neither, and in a few
-windows a calibration error may be 0 by luck."""
+SCORES: Mapping[str, Callable[[WindowRow], float | None]] = {
+    "Winkler 90 (bpm)": lambda row: row.half_widths.get("90"),
+    "CRPS (bpm)": lambda row: row.hr_mc_crps,
+    "AURC (bpm)": lambda row: row.spread,
+    "Excess AURC (bpm)": lambda row: row.spread,
+}
+"""The columns in which the smallest is best, and what a window must have to count in them; a
+coverage or a width alone is neither, and in a few windows a calibration error may be 0 by luck."""
 COLUMNS = (
     "Method", "Mean spread (bpm)", "HR SD, MC (bpm)",
     *(f"PICP {100 * level:g} (%)" for level in LEVELS), "PICP 90, by subject (%)",
-    "Mean width 90 (bpm)", SCORES[0], "Calibration error (%)", "Spearman", *SCORES[1:],
+    "Mean width 90 (bpm)", "Winkler 90 (bpm)", "Calibration error (%)", "Spearman", "CRPS (bpm)",
+    "AURC (bpm)", "Excess AURC (bpm)",
     "Withheld (%)", "MAE of the kept (bpm)",
 )  # fmt: skip
 CAPTION = (
@@ -48,9 +54,8 @@ def uncertainty_table(results: BenchmarkResults) -> Grid | None:
     if not any(a.uncertainty for a in (results.analysis.methods if results.analysis else ())):
         return None
     rows = [_row(results, s) for s in results.summaries]
-    if comparable(results):
-        for name in SCORES:
-            _mark(rows, COLUMNS.index(name))
+    for name in SCORES:
+        _mark(results, rows, name)
     return Grid(
         name="uncertainty",
         caption=" ".join(filter(None, [CAPTION, kinds_told(results), _intervals(results)])),
@@ -92,10 +97,12 @@ def _row(results: BenchmarkResults, s: MethodSummary) -> list[Cell]:
     ]
 
 
-def _mark(rows: list[list[Cell]], column: int) -> None:
-    marks = places({str(i): row[column].value for i, row in enumerate(rows)})
-    for i, row in enumerate(rows):
-        row[column] = replace(row[column], mark=marks.get(str(i), ""))
+def _mark(results: BenchmarkResults, rows: list[list[Cell]], name: str) -> None:
+    column = COLUMNS.index(name)
+    values = {row[0].text: row[column].value for row in rows}
+    found = marked(results, values, SCORES[name])
+    for row in rows:
+        row[column] = replace(row[column], mark=found.get(row[0].text, ""))
 
 
 def picp_cell(found: Coverage | None) -> Cell:

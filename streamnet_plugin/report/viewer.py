@@ -13,7 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from streamnet_plugin.report.results import BenchmarkResults, Waveform, WindowRow
+from streamnet_plugin.report.results import (
+    BenchmarkResults,
+    RecordingKey,
+    Waveform,
+    WindowRow,
+    shown_names,
+)
 from streamnet_plugin.types import FloatArray
 
 MISSING = -32768
@@ -39,44 +45,45 @@ def index(
         shown: those to show at first.
         band: of the spectrum, Hz.
     """
-    about: dict[str, WindowRow] = {}
+    about: dict[RecordingKey, WindowRow] = {}
     for row in results.rows:
-        about.setdefault(row.recording, row)
+        about.setdefault(row.recording_key, row)
     return {
         "methods": list(methods),
         "shown": [methods.index(m) for m in shown],
         "band": list(band),
         "by": results.hr_method,
         "recordings": [
-            _about(name, about.get(name)) for name in _names(results, waveforms)
+            _about(name, key[0], about.get(key))
+            for key, name in _names(results, waveforms).items()
         ],
     }  # fmt: skip
 
 
-def _names(results: BenchmarkResults, waveforms: Sequence[Waveform]) -> list[str]:
-    names = [*(r.recording for r in results.rows), *(w.recording for w in waveforms)]
-    return list(dict.fromkeys(names))
+def _names(results: BenchmarkResults, waveforms: Sequence[Waveform]) -> dict[RecordingKey, str]:
+    keys = [*(r.recording_key for r in results.rows), *(w.recording_key for w in waveforms)]
+    return shown_names(keys)
 
 
-def _about(name: str, row: WindowRow | None) -> dict[str, Any]:
+def _about(name: str, dataset: str, row: WindowRow | None) -> dict[str, Any]:
     if row is None:
-        return {"id": name, "subject": "", "groups": ""}
+        return {"id": name, "subject": "", "dataset": dataset, "groups": ""}
     groups = ", ".join(f"{key}: {value}" for key, value in row.groups.items())
-    return {"id": name, "subject": row.subject, "dataset": row.dataset, "groups": groups}
+    return {"id": name, "subject": row.subject, "dataset": dataset, "groups": groups}
 
 
 def recordings(
     results: BenchmarkResults, waveforms: Sequence[Waveform], methods: Sequence[str]
 ) -> Iterator[str]:
     """JSON of every recording, in the order of the index; safe inside a script element."""
-    rows: dict[str, list[WindowRow]] = {}
+    rows: dict[RecordingKey, list[WindowRow]] = {}
     for row in results.rows:
-        rows.setdefault(row.recording, []).append(row)
-    waves: dict[str, list[Waveform]] = {}
+        rows.setdefault(row.recording_key, []).append(row)
+    waves: dict[RecordingKey, list[Waveform]] = {}
     for wave in waveforms:
-        waves.setdefault(wave.recording, []).append(wave)
-    for name in _names(results, waveforms):
-        yield script_json(_recording(rows.get(name, []), waves.get(name, []), methods))
+        waves.setdefault(wave.recording_key, []).append(wave)
+    for key in _names(results, waveforms):
+        yield script_json(_recording(rows.get(key, []), waves.get(key, []), methods))
 
 
 def _recording(

@@ -17,7 +17,13 @@ from streamnet_plugin.errors import DataError
 from streamnet_plugin.report import csvs, tables
 from streamnet_plugin.report.html import write_report
 from streamnet_plugin.report.reference import References, references_of
-from streamnet_plugin.report.results import BenchmarkResults, Waveform, WindowRow
+from streamnet_plugin.report.results import (
+    BenchmarkResults,
+    RecordingKey,
+    Waveform,
+    WindowRow,
+    shown_names,
+)
 
 if TYPE_CHECKING:
     from streamnet_plugin.report.figures import Picture
@@ -168,19 +174,19 @@ def _write_plots(
 
     pictures = figures.save_figures(results, folder)
     progress(FIGURES)
-    by_video: dict[str, list[Waveform]] = defaultdict(list)
+    by_video: dict[RecordingKey, list[Waveform]] = defaultdict(list)
     for waveform in waveforms:
-        by_video[waveform.recording].append(waveform)
-    for recording, items in by_video.items():
-        name = f"waveforms-{file_name(recording)}.png"
-        plots.waveforms(items, folder / name)
+        by_video[waveform.recording_key].append(waveform)
+    for recording, shown in shown_names(by_video).items():
+        name = f"waveforms-{file_name(shown)}.png"
+        plots.waveforms(by_video[recording], shown, folder / name)
         progress(name)
     return pictures
 
 
 def n_files(results: BenchmarkResults, plots: bool, report: bool = False) -> int:
     """How often `write_results` will call `progress`."""
-    drawn = 1 + len({r.recording for r in results.rows})
+    drawn = 1 + len({r.recording_key for r in results.rows})
     texts = 6 + (len(ANALYSED) if results.analysis is not None else 0)
     return texts + (drawn if plots else 0) + report
 

@@ -107,6 +107,20 @@ class Calibrator:
         return cls(scores, masses, n)
 
 
+def interval_around(
+    hr_bpm: float, half_width_bpm: float | None, hr_range: tuple[float, float] | None
+) -> tuple[float, float]:
+    """The calibrated interval of a HR, bpm.
+
+    It ends where the HR band does: no true HR lies beyond, so that nothing is lost. An infinite one
+    (None or inf) stays infinite, since it says that nothing is known.
+    """
+    if half_width_bpm is None or math.isinf(half_width_bpm):
+        return -math.inf, math.inf
+    low, high = hr_range or (-math.inf, math.inf)
+    return max(low, hr_bpm - half_width_bpm), min(high, hr_bpm + half_width_bpm)
+
+
 def percent(level: float) -> str:
     """`percent(0.9)` is "90"."""
     return f"{100 * level:g}"

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from streamnet_plugin.errors import DataError
+from streamnet_plugin.statistics.bootstrap import bootstrap_intervals
 from streamnet_plugin.statistics.results import Interval
 from streamnet_plugin.types import FloatArray
 from streamnet_plugin.uncertainty.subjects import (
     FEW_SUBJECTS,
-    bootstrap_interval,
     jackknife_interval,
     subject_codes,
 )
@@ -258,7 +258,11 @@ def spread_error_correlation(
         return float(np.arctanh(r)) if abs(r) < 1 else float("nan")
 
     if k >= FEW_SUBJECTS:
-        return bootstrap_interval(correlation, k, seed)
+
+        def correlations(times: FloatArray) -> FloatArray:
+            return np.apply_along_axis(correlation, -1, times)[None]
+
+        return bootstrap_intervals(correlations, k, seed=seed)[0]
     return jackknife_interval(correlation(np.ones(k)), fisher_z, k, lambda z: float(np.tanh(z)))
 
 

@@ -1,11 +1,10 @@
 """Confidence intervals of what is measured over windows, by whole subjects.
 
-Windows of one subject resemble each other, so subjects are resampled (or counted), never windows.
+Windows of one subject resemble each other, so subjects are left out (or counted), never windows;
+the bootstrap by subjects is in `statistics.bootstrap`.
 
-Efron, Tibshirani: An Introduction to the Bootstrap, 1993, chapter 14 (BCa). Davison, Hinkley:
-Bootstrap Methods and their Application, 1997 (clusters). Korn, Graubard: Confidence
-intervals for proportions with small expected number of positive counts estimated from survey data,
-Survey Methodology 24(2), 1998.
+Korn, Graubard: Confidence intervals for proportions with small expected number of positive counts
+estimated from survey data, Survey Methodology 24(2), 1998.
 """
 
 from __future__ import annotations
@@ -20,9 +19,7 @@ from streamnet_plugin.types import FloatArray
 
 CONFIDENCE = 0.95
 TAILS = np.array([(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-N_RESAMPLES = 2000
-MIN_DEFINED = 0.9  # of the resamples; with fewer the interval would be one of the lucky ones
-DECIMALS = 12  # replicates that differ by rounding are equal
+DECIMALS = 12  # what differs by rounding is equal
 # Below, other intervals are more reliable: of 5 simulated subjects with 6 windows each the 95 %
 # intervals of the bootstrap contain the truth in 83-87 % of cases (shares of 0.5, Spearman), those
 # used instead in 96-98 %.
@@ -38,55 +35,6 @@ def subject_codes(subjects: Sequence[str] | NDArray[np.str_]) -> tuple[NDArray[n
     """(n,) a number 0..k-1 for the subject of each window, and k."""
     names, codes = np.unique(np.asarray(subjects, dtype=str), return_inverse=True)
     return codes.reshape(-1), len(names)
-
-
-def bootstrap_interval(statistic: Statistic, n_subjects: int, seed: int = 0) -> Interval:
-    """95 % cluster-bootstrap interval: BCa, or percentile where BCa is not defined.
-
-    Args:
-        statistic: of how often each subject counts, (k,): once each is the estimate, a resample
-            counts some several times and some never. It must be defined for once each.
-        n_subjects: k.
-        seed: of the resampling.
-
-    Returns:
-        Without ends, but with a reason, if the resamples do not vary, or too few of them define the
-        quantity.
-    """
-    value = statistic(np.ones(n_subjects))
-    rng = np.random.default_rng(seed)
-    counts = rng.multinomial(n_subjects, np.full(n_subjects, 1 / n_subjects), N_RESAMPLES)
-    replicates = np.array([statistic(c.astype(np.float64)) for c in counts])
-    replicates = np.round(replicates[np.isfinite(replicates)], DECIMALS)
-    if len(replicates) < MIN_DEFINED * N_RESAMPLES:
-        share = 100 * (1 - len(replicates) / N_RESAMPLES)
-        return Interval(value, reason=f"not defined in {share:.0f} % of the resamples of subjects")
-    if np.ptp(replicates) == 0:
-        return Interval(value, reason="the same in every resample of subjects")
-    without = np.array([statistic(1.0 - one) for one in np.eye(n_subjects)])
-    tails = _bca_tails(round(value, DECIMALS), replicates, without)
-    low, high = np.quantile(replicates, TAILS if tails is None else tails)
-    name = "percentile" if tails is None else "BCa"
-    return Interval(value, float(low), float(high), method=f"{name}, subjects resampled")
-
-
-def _bca_tails(value: float, replicates: FloatArray, without: FloatArray) -> FloatArray | None:
-    """Which quantiles of the replicates are the ends; Efron, Tibshirani 1993, chapter 14."""
-    from scipy.stats import norm
-
-    below = np.mean(replicates < value) + np.mean(replicates == value) / 2
-    away = without.mean() - without
-    if not 0 < below < 1 or not np.isfinite(away).all():
-        return None
-    square = float((away**2).sum())
-    acceleration = float((away**3).sum()) / (6 * square**1.5) if square > 0 else 0.0
-    z0 = norm.ppf(below)
-    z = z0 + norm.ppf(TAILS)
-    shrink = 1 - acceleration * z
-    if (shrink <= 0).any():
-        return None
-    tails: FloatArray = norm.cdf(z0 + z / shrink)
-    return tails
 
 
 def jackknife_interval(

@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from streamnet_plugin import cli
 from streamnet_plugin.errors import DataError
 from streamnet_plugin.rescoring import rescore
 from toolbox_adapters.rppg_toolbox.outputs import read_outputs
@@ -121,15 +123,58 @@ def test_a_video_without_a_prediction_is_a_failure_by_name(tmp_path):
     assert (results.summaries[0].n_windows, results.summaries[0].n_no_result) == (1, 1)
 
 
-@pytest.mark.parametrize("keys", [(0, 2), (1, 2), (0, 1)])
+def chunked(bpm, **chunks):
+    """Five chunks of 60 samples; `c2=None` leaves one out, another value stands in its place."""
+    made = {i: wave(bpm)[60 * i : 60 * i + 60] for i in range(5)}
+    made |= {int(name[1:]): chunk for name, chunk in chunks.items()}
+    return {i: chunk for i, chunk in made.items() if chunk is not None}
+
+
+NAN = np.full(60, np.nan)
+
+
 @pytest.mark.parametrize("what", ["predictions", "labels"])
-def test_a_missing_chunk_is_told_by_video_and_number(tmp_path, what, keys):
-    whole = {"a": {i: wave(90) for i in range(3)}}
-    part = {"a": {i: wave(90) for i in keys}}
-    both = {"predictions": whole, "labels": whole} | {what: part}
-    (missing,) = {0, 1, 2} - set(keys)
-    with pytest.raises(DataError, match=f"{what[:-1]} of a lacks the chunk {missing}"):
-        list(read_outputs(save(tmp_path / "a.pickle", **both)))
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        ({"c2": None}, "lacks the chunk 2"),
+        ({"c0": None}, "lacks the chunk 0"),
+        ({"c4": None}, "lacks the chunk 4"),
+        ({"c2": wave(90)[:50]}, "the chunk 2 has"),
+        ({"c2": np.array(["a"] * 60)}, "instead of numbers"),
+        ({"c2": torch.zeros(60, requires_grad=True)}, "no waveforms"),
+        ({"c2": NAN}, "60 of 300 values that are not finite"),
+    ],
+)
+def test_a_bad_chunk_fails_its_video_alone(tmp_path, what, bad, says):
+    good = {"a": chunked(90), "b": chunked(70), "c": chunked(80)}
+    both = {"predictions": good, "labels": good} | {what: {**good, "b": chunked(70, **bad)}}
+    path = save(tmp_path / "net_outputs.pickle", **both)
+    other = save(tmp_path / "other_outputs.pickle", predictions=good, labels=good)
+    results = rescore(path, other).results
+    (failure,) = results.failures
+    assert (failure.recording, failure.path, failure.method) == ("b", str(path), "net")
+    assert says in failure.reason
+    assert failure.remedy
+    if "lacks" in says:
+        assert failure.reason.startswith(f"the {what[:-1]} lacks")
+    read = {(r.method, r.recording) for r in results.rows if r.status == "ok"}
+    assert read == {("net", "a"), ("net", "c"), *(("other", name) for name in good)}
+    assert all(r.abs_error == 0 for r in results.rows if r.status == "ok")
+    done = CliRunner().invoke(
+        cli.app, ["compare", str(path), str(other), "--no-plots", "-o", str(tmp_path / "r")]
+    )
+    assert done.exit_code == 1
+    assert f"FAILED b [net] ({path}): {failure.reason} Remedy: {failure.remedy}" in done.stderr
+    assert (tmp_path / "r" / "results.json").is_file()
+
+
+def test_a_pickle_of_bad_videos_alone_is_an_error(tmp_path):
+    path = save(tmp_path / "net_outputs.pickle", predictions={"a": chunked(90, c2=None)},
+                labels={"a": chunked(90)})  # fmt: skip
+    with pytest.raises(DataError, match="none of 1 recording could be used") as error:
+        rescore(path)
+    assert error.value.path == path
 
 
 def toolbox_numbers(pred, label, fs, differential, monkeypatch):

@@ -77,9 +77,10 @@ def test_remedies_are_those_of_predict(tmp_path):
     assert "DO_" not in str(error.value)
 
 
-def calibrator_of(path, method="POS", n=12, **changes):
-    """A file of `n` subjects with scores 1, 2, ..., n: at 90 %, q of 12 of them is 12."""
+def calibrator_of(path, method="POS", n=12, largest=None, **changes):
+    """A file of `n` subjects, scores 1, 2, ..., n or `largest`: at 90 %, q of 12 is the last."""
     scores = np.arange(1.0, n + 1)
+    scores[-1] = largest or n
     made = CalibratorFile(
         {method: calibrate(3 * scores, np.full(n, 2.0), [f"s{i}" for i in range(n)])},
         "toolbox-2025 (0.6-3.3 Hz)",
@@ -103,8 +104,9 @@ def test_a_calibrator_gives_an_interval_around_the_reading(
     reading = predict(own_video, method, calibrator=calibrator_of(tmp_path / "c.json", method))
     assert (reading.hr_std_bpm is None) == (method == "POS")
     assert reading.half_width_bpm == pytest.approx(12 * (reading.spread_bpm + 1))
-    low, high = (reading.hr_bpm + sign * reading.half_width_bpm for sign in (-1, 1))
-    assert low > 0
+    low, high = reading.interval
+    assert low == pytest.approx(max(36, reading.hr_bpm - reading.half_width_bpm))
+    assert high == pytest.approx(min(198, reading.hr_bpm + reading.half_width_bpm))
     assert f"90 % interval {low:.1f}-{high:.1f} bpm" in reading.describe()
     assert "Note: the interval was calibrated on whole videos" in reading.describe()
 
@@ -117,6 +119,14 @@ def test_a_calibrator_of_other_spreads_is_refused(own_video, tmp_path, method, s
     file = calibrator_of(tmp_path / "c.json", method, sampled=frozenset(sampled))
     with pytest.raises(ConfigError, match=f"{said} Monte Carlo samples of {method}"):
         predict(own_video, method, calibrator=file)
+
+
+def test_the_interval_ends_with_the_band_of_heart_rates(own_video, tmp_path):
+    huge = calibrator_of(tmp_path / "c.json", largest=1000)
+    reading = predict(own_video, "POS", calibrator=huge)
+    assert reading.half_width_bpm > 198
+    assert reading.interval == pytest.approx((36.0, 198.0))
+    assert "90 % interval 36.0-198.0 bpm" in reading.describe()
 
 
 def test_without_a_calibrator_there_is_no_interval(own_video):

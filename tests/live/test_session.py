@@ -157,6 +157,13 @@ def test_the_interval_comes_from_the_calibrator_when_the_window_is_full(scene):
     assert run(session(), scene, times(12))[-1].interval is None
 
 
+def test_the_interval_ends_with_the_band_of_heart_rates(scene):
+    wide = calibrate(np.full(12, 3000.0), np.full(12, 2.0), [f"s{i}" for i in range(12)])
+    last = run(session(calibrator=wide), scene, times(12))[-1]
+    assert last.half_width_bpm > 198
+    assert last.interval == pytest.approx((36.0, 198.0))
+
+
 def test_a_frozen_picture_has_no_heart_rate(scene):
     frame = scene.frame(0.0)
     engine = session()

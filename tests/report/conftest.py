@@ -33,6 +33,7 @@ def window(method, subject, number, error, dataset="PURE", **changes):
         snr_db=1.0 if known else None, macc=0.5 if known else None, hr_mc_mean=None,
         hr_mc_std=None, hr_mc_q05=None, hr_mc_q95=None, status="ok" if known else "no result",
         reason="" if known else "constant", spread=2.0 if known else None,
+        half_widths={"90": 6.0} if known else {},
     )  # fmt: skip
     return replace(row, **changes)
 

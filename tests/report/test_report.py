@@ -76,8 +76,8 @@ def waves():
     t = np.arange(300) / 30
     x = np.sin(8 * t)
     return [
-        Waveform("A_net", "s1", t, x, x, (x - 0.1, x + 0.1)),
-        Waveform("B", "s1", t, -x, x),
+        Waveform("A_net", "UBFC-rPPG", "s1", t, x, x, (x - 0.1, x + 0.1)),
+        Waveform("B", "UBFC-rPPG", "s1", t, -x, x),
     ]
 
 
@@ -110,6 +110,17 @@ def test_all_files_are_there_and_pictures_are_pictures(results, tmp_path):
         assert cv2.imread(str(path)).std() > 5
     one_video_less = replace(results, rows=tuple(r for r in results.rows if r.recording == "s1"))
     assert len(seen) == n_files(one_video_less, plots=True, report=True)
+
+
+def test_equal_recordings_of_two_datasets_have_pictures_of_their_own(results, tmp_path):
+    other = tuple(replace(r, dataset="PURE") for r in results.rows)
+    both = replace(results, rows=(*results.rows, *other))
+    shown = [*waves(), *(replace(w, dataset="PURE") for w in waves())]
+    seen = []
+    folder = write_results(both, tmp_path / "r", shown, progress=seen.append)
+    names = {path.name for path in folder.glob("plots/waveforms-*")}
+    assert names == {"waveforms-UBFC-rPPG_s1.png", "waveforms-PURE_s1.png"}
+    assert n_files(both, plots=True) == len(seen) + 2  # no waveform of s2
 
 
 def test_windows_csv_has_every_window_also_those_without_result(results, tmp_path):

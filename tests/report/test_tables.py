@@ -25,9 +25,11 @@ from streamnet_plugin.report.cells import (
     places,
     same_windows,
 )
+from streamnet_plugin.report.latex import LETTERS, escape_latex, latex
 from streamnet_plugin.report.pairs import friedman, pair_of, verdict
-from streamnet_plugin.report.reference import references_for
-from streamnet_plugin.report.render import html, latex, markdown
+from streamnet_plugin.report.reference import References, references_for
+from streamnet_plugin.report.render import html, markdown
+from streamnet_plugin.report.results import FailureRow
 from streamnet_plugin.report.writer import n_files, read_results, write_results
 from streamnet_plugin.statistics.results import Interval, PairTest, RankTest
 
@@ -226,6 +228,57 @@ def test_the_snr_of_other_windows_ranks_nobody(build):
     assert marks(replace(results, rows=rows), "MAE") == {"a": "best", "b": "second"}
 
 
+def test_few_common_windows_mark_nobody(build):
+    subjects = {f"s{i}": (1.0, 9.0) for i in range(3)}
+    few = {"s0": (2.0, 3.0), "s1": (None, None), "s2": (None, None)}
+    results = build({"all": subjects, "some": few})
+    grid = tables.main_table(results)
+    assert "MAE in 2 common windows (bpm)" in grid.columns
+    assert not any(cell.mark for row in grid.rows for cell in row)
+    assert any("less than half of the windows have a result of every" in n for n in grid.notes)
+
+
+@pytest.mark.parametrize(
+    ("lacking", "columns"),
+    [
+        ("half_widths", {"Winkler 90 (bpm)"}),
+        ("spread", {"AURC (bpm)", "Excess AURC (bpm)"}),
+    ],
+)
+def test_scores_of_other_windows_rank_nobody(analysed, lacking, columns):
+    """The scores of uncertainty follow the rule of the main table, each in its own windows."""
+
+    def marked_columns(results):
+        grid = tables.uncertainty_table(results)
+        return {grid.columns[i] for row in grid.rows for i, cell in enumerate(row) if cell.mark}
+
+    before = marked_columns(analysed)
+    assert columns < before
+    first, *others = analysed.rows
+    without = replace(first, **{lacking: {} if lacking == "half_widths" else None})
+    assert marked_columns(replace(analysed, rows=(without, *others))) == before - columns
+
+
+def test_the_methods_without_samples_do_not_hinder_those_with_some(analysed, conclude):
+    quality = analysed.analysis.methods[0].uncertainty
+    made = (
+        conclude("A_net", 1.0, 0.5, 1.75, uncertainty=replace(quality, crps=1.0)),
+        conclude("B", 3.0, 2.0, 4.5),
+        conclude("C", 2.0, 1.0, 4.5, uncertainty=replace(quality, crps=2.0)),
+    )
+    more = [replace(r, method="C") for r in analysed.rows if r.method == "B"]
+    rows = [r if r.method == "B" else replace(r, hr_mc_crps=1.0) for r in (*analysed.rows, *more)]
+    results = replace(
+        analysed,
+        summaries=(*analysed.summaries, replace(analysed.summaries[1], method="C")),
+        rows=tuple(rows),
+        analysis=replace(analysed.analysis, methods=made),
+    )
+    grid = tables.uncertainty_table(results)
+    column = grid.columns.index("CRPS (bpm)")
+    assert [row[column].mark for row in grid.rows] == ["best", "", "second"]
+
+
 def test_a_method_without_any_result_does_not_empty_the_common_windows(build):
     results = build({"a": {"s": (1.0, 2.0)}, "b": {"s": (3.0, 2.0)}, "c": {"s": (None, None)}})
     assert tables.ranks(results, "MAE") == ({"a"}, {"b"})
@@ -371,6 +424,40 @@ def test_the_terminal_shows_what_one_needs_in_100_columns(analysed):
     assert "significant at 5 %" in " ".join(console.export_text().split())
 
 
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 200])
+@pytest.mark.parametrize("concluded", [True, False])
+def test_no_terminal_is_too_narrow_for_a_column(analysed, width, concluded):
+    long = "PURE_PURE_UBFC_deepphys_with_a_long_name"
+    values = {
+        m: (100.25 + i, 10.5 + i)
+        for i, m in enumerate(("MAE", "RMSE", "MAPE", "Pearson", "SNR", "MACC", "MAE (refined)"))
+    }
+    results = replace(
+        analysed,
+        summaries=tuple(
+            replace(s, method=s.method.replace("B", long), values=values)
+            for s in analysed.summaries
+        ),
+        rows=tuple(replace(r, method=r.method.replace("B", long)) for r in analysed.rows[:-1]),
+        analysis=replace(analysed.analysis, pairs=()) if concluded else None,
+    )
+    shown = tables.to_rich(results)
+    assert any(name.startswith("MAE in") for name in shown.columns)
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(shown)
+    lines = console.export_text().splitlines()
+    assert max(map(len, lines)) <= width
+    words = " ".join(lines).split()
+    for name, cells in shown.columns.items():
+        numbers = [] if name in ("Method", "Variant") else [cell.text for cell in cells]
+        for text in (*name.split(), *" ".join(numbers).split()):
+            assert text in words
+    folded = [line.split()[0] for line in lines if line.strip() and line[1] != " "]
+    assert long in "".join(folded)
+    if width == 200:
+        assert sum("Method" in line for line in lines) == 1
+
+
 def test_markup_in_names_is_not_obeyed_by_the_terminal(build):
     console = Console(width=100, record=True, file=io.StringIO())
     console.print(tables.to_rich(build({"[red]a[/]": {"s": (1.0,)}}, title="[bold]x[/bold]")))
@@ -389,9 +476,6 @@ def test_reported_rows_stand_below_and_are_never_ranked(analysed):
     assert "| POS | reported, not measured | 3.67 |" in text
     assert "NeurIPS 2023" in text
     assert "reported" not in tables.to_markdown(analysed)
-    assert r"\multicolumn{8}{l}{\emph{Reported, not measured}}" in tables.to_latex(
-        analysed, PURE_REFERENCES
-    )
 
 
 def test_reported_values_stand_in_their_own_columns(analysed):
@@ -424,7 +508,7 @@ def test_all_files_of_an_analysis_are_written_and_counted(analysed, tmp_path):
 # Markup, whatever the words are
 
 WORDS = st.text(
-    st.sampled_from("ab &%$#_{}~^\\|<>[]*\"'\n\t±—∞é0"), max_size=8
+    st.sampled_from("ab &%$#_{}~^\\|<>[]*\"'\n\t±—∞é中–×0"), max_size=8
 ) | st.text(max_size=4)  # fmt: skip
 
 
@@ -441,15 +525,30 @@ def any_grid(draw):
     )  # fmt: skip
 
 
+ACCENT = re.compile(r"\\[`'^~=\".uHvrc]\{[a-zA-Z]\}")
+
+
 def unescaped(text):
     """LaTeX without its escaped characters, so that what is left has a meaning."""
-    return re.sub(r"\\[&%$#_{}]", "", text)
+    return re.sub(r"\\[&%$#_{}]|\$\^(\\circ|[23])\$", "", ACCENT.sub("", text))
+
+
+def tabulars(text):
+    """(alignment, [[cell, ...], ...]) of every table in the text, those in headings left out."""
+    inner = re.sub(r"\\begin\{tabular\}\[b\]\{@\{\}[lr]@\{\}\}(.*?)\\end\{tabular\}", r"\1", text)
+    for spec, body in re.findall(
+        r"\\begin\{tabular\}\{([lr]*)\}\n(.*?)\n\\end\{tabular\}", inner, re.DOTALL
+    ):
+        rows = [line for line in body.splitlines() if not line.endswith("rule")]
+        assert all(row.endswith(r" \\") for row in rows)
+        yield spec, [re.sub(r"\\&", "", row).split(" & ") for row in rows]
 
 
 @settings(max_examples=50)
 @given(any_grid())
 def test_latex_is_well_formed(grid):
     text = latex(grid)
+    assert text.isascii()
     meaning = unescaped(text)
     assert "%" not in meaning  # would comment out the rest of its line
     assert not set(meaning) & set("#~^<>|")
@@ -466,19 +565,108 @@ def test_latex_is_well_formed(grid):
         else:
             assert opened.pop() == name
     assert opened == []
-    spec = re.search(r"\\begin\{tabular\}\{([lr]*)\}", text).group(1)
-    assert len(spec) == len(grid.columns)
-    table = meaning[meaning.index("\\toprule") : meaning.index("\\bottomrule")]
-    ends = [line for line in table.splitlines() if line.endswith(r"\\")]
-    counts = [line.count("&") for line in ends if "multicolumn" not in line]
-    assert counts == [len(grid.columns) - 1] * (1 + len(grid.rows) + len(grid.reported))
-    for line in table.splitlines():  # \\ and \midrule must not swallow a [ as an option
-        assert not line.lstrip().startswith("[")
-    known = {"begin", "end", "centering", "footnotesize", "setlength", "tabcolsep", "caption",
-             "toprule", "midrule", "bottomrule", "textbf", "underline", "emph", "multicolumn",
-             "par", "smallskip", "pm", "infty", "to", "textbackslash", "textasciitilde",
-             "textasciicircum", "textless", "textgreater", "textbar"}  # fmt: skip
-    assert set(re.findall(r"\\([a-zA-Z]+)", meaning)) <= known
+    for spec, rows in tabulars(text):
+        expected = [len(spec)] * (1 + len(grid.rows))
+        assert [len(row) for row in rows][: len(expected)] == expected
+        for row in rows[len(expected) :]:
+            assert len(row) == (1 if "multicolumn" in row[0] else len(spec))
+    for line in text.splitlines():  # \\ and \midrule must not swallow a [ or * as an option
+        assert not line.lstrip().startswith(("[", "*"))
+    assert text.count(r"\par" + "\n") >= len(grid.notes)
+
+
+def test_a_bracket_behind_a_row_end_is_no_option_of_it():
+    grid = Grid("g", "c", ("a", "b"), ((Cell("x"), Cell("1")), (Cell("[2cm]"), Cell("2"))), 1)
+    assert "\n{[}2cm{]} & 2 \\\\" in latex(grid)
+    grid = Grid("g", "c", ("a", "b"), ((Cell("x"), Cell("1")), (Cell("*"), Cell("2"))), 1)
+    assert "\n{*} & 2 \\\\" in latex(grid)
+
+
+@pytest.mark.parametrize(
+    ("text", "latex_text"),
+    [
+        ("a_b & 50%", r"a\_b \& 50\%"),
+        ("#1 ~x^ \\ {y} $", r"\#1 \textasciitilde{}x\textasciicircum{} \textbackslash{} \{y\} \$"),
+        ("1.0 ± 0.5 × ≥ – —", r"1.0 $\pm$ 0.5 $\times$ $\geq$ -- ---"),
+        ("Zoë Ångström", r"Zo\"{e} \r{A}ngstr\"{o}m"),
+        ("中", "U+4E2D"),
+        ("-2.02 [-3.10, -0.50]", "$-$2.02 {[}$-$3.10, $-$0.50{]}"),
+        ("-∞", r"$-$$\infty$"),
+        ("0.6-3.3 Hz, TS-CAN, a--b", "0.6-3.3 Hz, TS-CAN, a-{}-b"),
+    ],
+)
+def test_what_latex_reads_is_what_was_meant(text, latex_text):
+    assert escape_latex(text) == latex_text
+
+
+def test_a_hyphen_in_a_name_is_no_minus():
+    grid = Grid("g", "c", ("a", "b"), ((Cell("net -5"), Cell("-5.00", -5.0)),), 1)
+    assert r"net -5 & $-$5.00 \\" in latex(grid)
+
+
+def test_latex_has_the_notes_and_says_what_it_needs(analysed):
+    failed = FailureRow("s_9", "p", "truncated at 50 %", "copy it again", dataset="PURE")
+    results = replace(analysed, notes=("Trained on A & B.",), failures=(failed,))
+    results = replace(results, convention="neurips-2023 (0.75-2.5 Hz)")
+    text = tables.to_latex(results, PURE_REFERENCES)
+    assert text.startswith(r"% needs \usepackage{booktabs}\usepackage{adjustbox}" + "\n")
+    first, *_ = text.split(r"\end{table*}")
+    for note in (
+        "cluster bootstrap over subjects", r"Trained on A \& B.", r"truncated at 50 \%",
+        "what could not be done", "Reported by: rPPG-Toolbox paper", "significant at 5",
+    ):  # fmt: skip
+        assert note in first
+    assert first.index(r"\end{adjustbox}") < first.index("truncated at")
+    why_not = tables.to_latex(analysed, References((), "Published results do not compare."))
+    assert "Published results do not compare." in why_not
+    for name in ("main", "uncertainty", "pairs"):
+        assert rf"\label{{tab:streamnet-{name}}}" in text
+    assert text.count(r"\caption{") == 3
+    assert text.count(r"\begin{adjustbox}{max width=\linewidth}") == text.count("{tabular}{")
+
+
+@pytest.mark.parametrize("fragment", [tables.to_markdown, tables.to_html])
+def test_every_format_has_the_same_notes(analysed, fragment):
+    failed = FailureRow("s_9", "p", "cut short", "copy it again", dataset="PURE")
+    results = replace(analysed, notes=("Trained on A.",), failures=(failed,))
+    text = fragment(results, References((), "Published results do not compare."))
+    for note in tables.main_table(results).notes:
+        assert note in text
+    assert "No result for s_9: cut short" in text
+    assert "Published results do not compare." in text
+
+
+def test_what_is_too_high_for_a_page_goes_on_in_another_float():
+    rows = tuple((Cell(f"name {i}"), Cell(f"{i}.00", float(i))) for i in range(100))
+    published = ((Cell("theirs"), Cell("9.00", 9.0)),)
+    notes = tuple(f"note {i}: " + 30 * "words " for i in range(60))
+    text = latex(Grid("g", "What it is.", ("a", "b"), rows, 1, published, notes))
+    floats = text.split(r"\end{table*}")[:-1]
+    assert len(floats) > 3
+    assert max(part.count(r" \\") for part in floats) <= 45
+    assert max(part.count(r"words \par") for part in floats) <= 30
+    names = [row[0] for _, table in tabulars(text) for row in table[1:]]
+    wanted = [f"name {i}" for i in range(100)]
+    assert names == [*wanted, r"\multicolumn{2}{l}{\emph{Reported, not measured}} \\", "theirs"]
+    assert re.findall(r"note (\d+):", text) == [str(i) for i in range(60)]
+    assert text.count(r"\label{tab:streamnet-g}") == text.count("What it is.") == 1
+    assert text.count(r"\addtocounter{table}{-1}") == len(floats) - 1
+
+
+def test_wide_tables_continue_below_with_the_methods_again(analysed):
+    columns = ("Method", *(f"Column number {i}" for i in range(12)))
+    row = (Cell("a_b & 50%"), *(Cell(f"1{i}.00 [0.00, 20.00]", 1.0) for i in range(12)))
+    published = (Cell("theirs"), Cell("9.00", 9.0), *[Cell("—")] * 11)
+    grid = Grid("g", "c", columns, (row,), 1, (published,))
+    parts = list(tabulars(latex(grid)))
+    assert len(parts) > 1
+    for _, rows in parts:
+        assert rows[0][0] == "Method"
+        assert rows[1][0] == r"a\_b  50\%"  # `tabulars` drops an escaped &
+        assert sum(len("10.00 [0.00, 20.00]") for _ in rows[1][1:]) <= LETTERS
+    assert sum(len(rows[1]) - 1 for _, rows in parts) == 12
+    assert "theirs" in str(parts[0])
+    assert "theirs" not in str(parts[1:])  # has no number there
 
 
 @given(any_grid())
@@ -534,11 +722,6 @@ def test_html_reads_back_as_the_same_words(grid):
         [["Reported, not measured"], *reported] if reported else []
     )
     assert not {"nan", "inf", "-inf"} & set(page.values)
-
-
-def test_a_bracket_behind_a_row_end_is_no_option_of_it():
-    grid = Grid("g", "c", ("a", "b"), ((Cell("x"), Cell("1")), (Cell("[2cm]"), Cell("2"))), 1)
-    assert "\n{[}2cm{]} & 2 \\\\" in latex(grid)
 
 
 def test_windows_of_another_truth_are_not_in_the_common_mae(build):

@@ -9,10 +9,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from streamnet_plugin.uncertainty import subjects as subjects_module
 from streamnet_plugin.uncertainty.subjects import (
     FEW_SUBJECTS,
-    bootstrap_interval,
     jackknife_interval,
     share_interval,
 )
@@ -20,59 +18,6 @@ from streamnet_plugin.uncertainty.subjects import (
 
 def weighted_mean(x):
     return lambda w: float(w @ x / w.sum())
-
-
-def test_bca_is_that_of_scipy(monkeypatch):
-    monkeypatch.setattr(subjects_module, "N_RESAMPLES", 20_000)
-    x = np.random.default_rng(0).gamma(1.0, size=30)  # skewed, so that BCa is not the percentile
-    found = bootstrap_interval(weighted_mean(x), len(x), seed=1)
-    kwargs = {"n_resamples": 20_000, "rng": np.random.default_rng(2)}
-    bca = stats.bootstrap((x,), np.mean, method="BCa", **kwargs).confidence_interval
-    percentile = stats.bootstrap((x,), np.mean, method="percentile", **kwargs).confidence_interval
-    assert found.value == pytest.approx(x.mean())
-    assert found.method.startswith("BCa")
-    assert (found.low, found.high) == pytest.approx((bca.low, bca.high), abs=0.015)
-    assert abs(found.low - percentile.low) > 0.03
-
-
-def test_bca_of_a_discrete_quantity_is_that_of_scipy(monkeypatch):
-    """A quarter of the replicates are equal to the estimate: they count half as below it."""
-    monkeypatch.setattr(subjects_module, "N_RESAMPLES", 20_000)
-    x = np.repeat([0.0, 1.0], [2, 23])
-    found = bootstrap_interval(weighted_mean(x), len(x))
-    bca = stats.bootstrap(
-        (x,), np.mean, method="BCa", n_resamples=20_000, rng=np.random.default_rng(2)
-    ).confidence_interval
-    assert (found.low, found.high) == pytest.approx((bca.low, bca.high), abs=1e-9)
-
-
-def test_the_bootstrap_is_seeded():
-    x = np.random.default_rng(0).normal(size=25)
-    first, again, other = (bootstrap_interval(weighted_mean(x), 25, seed) for seed in (3, 3, 4))
-    assert first == again != other
-
-
-def test_a_constant_has_no_bootstrap_interval():
-    found = bootstrap_interval(weighted_mean(np.full(25, 0.1)), 25)
-    assert found.value == pytest.approx(0.1)
-    assert (found.low, found.high) == (None, None)
-    assert "same in every resample" in found.reason
-
-
-def test_a_quantity_that_few_resamples_define_has_no_interval():
-    found = bootstrap_interval(lambda w: 1.0 if w[0] else float("nan"), 25)
-    assert found.low is None
-    assert "not defined in 3" in found.reason  # (1 - 1 / 25)^25 = 36 %
-
-
-def test_a_bootstrap_at_its_limit_is_the_percentile():
-    # The largest value: no replicate is above the estimate, most are equal to it or below.
-    x = np.arange(25.0)
-    found = bootstrap_interval(lambda w: float(x[w > 0].max()), 25)
-    assert found.value == found.high == 24
-    never = bootstrap_interval(lambda w: -float(w.max()), 25)  # -1 once each, below -1 in resamples
-    assert never.value == -1
-    assert never.method.startswith("percentile")
 
 
 def test_jackknife_of_a_mean_is_the_t_interval():

@@ -17,8 +17,12 @@ from typing import Any
 import numpy as np
 
 from streamnet_plugin.errors import DataError
+from streamnet_plugin.report.results import FailureRow
 from streamnet_plugin.scoring import WaveformPair
 from streamnet_plugin.types import FloatArray
+from streamnet_plugin.wording import count
+
+DATASET = "toolbox outputs"
 
 # (module, name) pairs that tensors, arrays and containers need, and that run nothing else.
 _ALLOWED = {
@@ -55,11 +59,14 @@ class _AllowListUnpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not allowed")
 
 
-def read_outputs(path: str | Path) -> Iterator[WaveformPair]:
+def read_outputs(path: str | Path) -> Iterator[WaveformPair | FailureRow]:
     """The waveforms of a toolbox output pickle, chunks joined in chunk order, videos sorted.
 
     Args:
         path: a `*_outputs.pickle`.
+
+    Yields:
+        One pair per video; a failure in its place where its chunks do not fit together.
 
     Raises:
         DataError: not such a pickle, or one that holds anything but tensors, arrays and builtins.
@@ -72,22 +79,11 @@ def read_outputs(path: str | Path) -> Iterator[WaveformPair]:
         predictions, labels = content["predictions"], content["labels"]
         _check_rate(fs, path)
         videos = {str(key): key for key in (*labels, *predictions)}
-        for name in sorted(videos):
-            # A video that has only one of them has no result, by name.
-            read, true = predictions.get(videos[name], {}), labels.get(videos[name], {})
-            _check_chunks(read, true, name, path)
-            yield WaveformPair(
-                method=path.name.removesuffix(path.suffix).removesuffix("_outputs"),
-                dataset="toolbox outputs",
-                recording=name,
-                subject=name,
-                fs=fs,
-                pred=join_chunks(read),
-                label=join_chunks(true),
-                differential=label_type == "DiffNormalized",
-                variant="rPPG-Toolbox",
-                path=str(path),
-            )
+        # A video that has only one of them has no result, by name.
+        chunks = {
+            name: (predictions.get(videos[name], {}), labels.get(videos[name], {}))
+            for name in sorted(videos)
+        }
     except (pickle.UnpicklingError, EOFError, AttributeError, ValueError, TypeError) as error:
         raise DataError(
             f"this is no rPPG-Toolbox output that can be read safely: {error}",
@@ -100,6 +96,28 @@ def read_outputs(path: str | Path) -> Iterator[WaveformPair]:
             path=path,
             remedy="it must hold predictions, labels, label_type and fs, as the toolbox saves.",
         ) from error
+    method = path.name.removesuffix(path.suffix).removesuffix("_outputs")
+    for name, (read, true) in chunks.items():
+        try:
+            _check_chunks(read, true)
+            pred, label = join_chunks(read), join_chunks(true)
+        except (DataError, AttributeError, ValueError, TypeError, RuntimeError) as error:
+            reason = error.what if isinstance(error, DataError) else f"no waveforms: {error}"
+            remedy = f"run the toolbox on {name} again, or leave it out of the pickle."
+            yield FailureRow(name, str(path), reason, remedy, method, DATASET)
+            continue
+        yield WaveformPair(
+            method=method,
+            dataset=DATASET,
+            recording=name,
+            subject=name,
+            fs=fs,
+            pred=pred,
+            label=label,
+            differential=label_type == "DiffNormalized",
+            variant="rPPG-Toolbox",
+            path=str(path),
+        )
 
 
 def _check_rate(fs: float, path: Path) -> None:
@@ -111,26 +129,32 @@ def _check_rate(fs: float, path: Path) -> None:
         )
 
 
-def _check_chunks(
-    prediction: Mapping[Any, Any], label: Mapping[Any, Any], video: str, path: Path
-) -> None:
-    """`DataError` where a chunk is missing: what follows would move up unseen."""
+def _check_chunks(prediction: Mapping[Any, Any], label: Mapping[Any, Any]) -> None:
+    """`DataError` where a chunk is missing or of another length: what follows would move unseen."""
     for what, chunks, other in (("prediction", prediction, label), ("label", label, prediction)):
         if not chunks:
             continue
         keys = {int(key) for key in (*chunks, *other)}
         missing = sorted({*range(min(keys), max(keys) + 1)} - {int(key) for key in chunks})
         if missing:
+            raise DataError(f"the {what} lacks the chunk {', '.join(map(str, missing))}")
+    if not (prediction and label):
+        return
+    for key in sorted(prediction, key=int):
+        read, true = (np.asarray(chunks[key]).size for chunks in (prediction, label))
+        if read != true:
             raise DataError(
-                f"the {what} of {video} lacks the chunk {', '.join(map(str, missing))}",
-                path=path,
-                remedy=f"run the toolbox on {video} again, or leave it out of the pickle.",
+                f"the chunk {key} has {count(read, 'sample')} of the prediction and {true} of the "
+                "label"
             )
 
 
 def join_chunks(chunks: Mapping[Any, Any]) -> FloatArray:
     """One waveform (T,), in the precision it was saved in: scoring integrates in that."""
-    ordered = [chunks[key] for key in sorted(chunks, key=int)]
+    ordered = [np.asarray(chunks[key]).reshape(-1) for key in sorted(chunks, key=int)]
     if not ordered:
         return np.empty(0)
-    return np.concatenate([np.asarray(chunk).reshape(-1) for chunk in ordered])
+    joined = np.concatenate(ordered)
+    if joined.dtype.kind not in "fiu":
+        raise TypeError(f"they hold {joined.dtype} instead of numbers")
+    return joined

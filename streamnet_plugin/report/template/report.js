@@ -181,7 +181,7 @@ function path(values, time, place, backwards = false) {
       .map((r, i) => [r, i, [r.id, r.subject, r.dataset, r.groups].join(" ").toLowerCase()])
       .filter(([, , text]) => words.every((word) => text.includes(word)));
     chooser.replaceChildren(...fits.map(([r, i]) => {
-      const about = [r.subject && r.subject !== r.id ? `subject ${r.subject}` : "", r.groups].filter(Boolean).join(", ");
+      const about = [r.subject && r.subject !== r.id && `${r.dataset}/${r.subject}` !== r.id ? `subject ${r.subject}` : "", r.groups].filter(Boolean).join(", ");
       const option = new Option(about ? `${r.id} (${about})` : r.id, String(i));
       option.selected = i === state.recording;
       return option;

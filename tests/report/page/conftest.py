@@ -204,10 +204,10 @@ def made_up_waveforms(results, fs=30.0):
     last = max(r.end_s for r in results.rows)
     t = np.arange(round(last * fs)) / fs
     for r in results.rows:
-        if (r.method, r.recording) in seen or r.hr_pred is None:
+        if (r.method, *r.recording_key) in seen or r.hr_pred is None:
             continue
-        seen.add((r.method, r.recording))
+        seen.add((r.method, *r.recording_key))
         pred, label = (1.4 * np.sin(2 * np.pi * hr / 60 * t) for hr in (r.hr_pred, r.hr_label))
         band = (pred - 0.3, pred + 0.3) if r.method == first else None
-        waveforms.append(Waveform(r.method, r.recording, t, pred, label, band))
+        waveforms.append(Waveform(r.method, r.dataset, r.recording, t, pred, label, band))
     return waveforms

@@ -153,6 +153,21 @@ def test_search_narrows_the_recordings_and_enter_takes_the_first(visit, report):
     assert page.locator("#recording").input_value() == "3"
 
 
+def test_equal_recordings_of_two_datasets_are_two_entries(visit, analysed, tmp_path):
+    row = analysed.rows[0]
+    rows = [replace(row, dataset="PURE", subject=row.recording), *analysed.rows]
+    path = write_report(replace(analysed, rows=tuple(rows)), tmp_path / "r.html", pictures={})
+    page = visit(path.as_uri())
+    page.fill("#search", "subject1")
+    assert page.locator("#recording option").all_inner_texts() == [
+        "PURE/subject1 (setup: steady)", "UBFC-rPPG/subject1 (subject s1, setup: steady)",
+    ]  # fmt: skip
+    page.press("#search", "Enter")
+    assert page.locator("#viewer h3").inner_text().startswith("PURE/subject1, 0 to ")
+    page.select_option("#recording", index=1)
+    assert page.locator("#viewer h3").inner_text().startswith("UBFC-rPPG/subject1, 0 to ")
+
+
 def test_the_viewer_draws_what_is_chosen(visit, report, analysed):
     page = visit(report)
     page.select_option("#recording", label="subject2 (subject s2, setup: talking)")

@@ -72,6 +72,37 @@ def test_every_recording_has_its_windows_and_waveforms(analysed, waves):
     assert abs(tree["dt"] - 1 / 30) < 1e-9
 
 
+def of_two_datasets(results, waves):
+    """The same recordings in another dataset, too, where 120 bpm are read."""
+    rows = [replace(r, dataset="PURE", hr_pred_refined=120.0) for r in results.rows]
+    more = [replace(w, dataset="PURE", pred=2 * w.pred) for w in waves]
+    return replace(results, rows=(*results.rows, *rows)), [*waves, *more]
+
+
+def test_equal_recordings_of_two_datasets_are_told_apart(analysed, waves):
+    both, shown = of_two_datasets(analysed, waves)
+    methods = ["STREAMNet", "POS", "GREEN"]
+    found = index(both, shown, methods, ["POS"], (0.6, 3.3))["recordings"]
+    assert [r["id"] for r in found] == [
+        f"{dataset}/subject{i}" for dataset in ("UBFC-rPPG", "PURE") for i in range(1, 7)
+    ]
+    assert [r["dataset"] for r in found] == ["UBFC-rPPG"] * 6 + ["PURE"] * 6
+    apart, alone = trees(both, shown), trees(analysed, waves)
+    assert apart[:6] == alone
+    assert {r["read"] for r in apart[6]["rows"]} == {120.0}
+    assert len(apart[6]["rows"]) == len(alone[0]["rows"])
+    assert len(apart[6]["waves"]) == len(alone[0]["waves"]) > 0
+
+
+def test_a_waveform_without_windows_is_of_its_dataset(analysed, waves):
+    (wave,) = [w for w in waves if (w.method, w.recording) == ("POS", "subject1")]
+    other = replace(wave, dataset="PURE")
+    found = index(analysed, [other], ["POS"], ["POS"], (0.6, 3.3))["recordings"]
+    assert found[-1] == {"id": "PURE/subject1", "subject": "", "dataset": "PURE", "groups": ""}
+    tree = trees(analysed, [other])[-1]
+    assert (tree["rows"], len(tree["waves"])) == ([], 1)
+
+
 def test_a_shared_truth_is_kept_once(analysed, waves):
     assert all(len(tree["labels"]) == 1 for tree in trees(analysed, waves))
 
