@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from streamnet_plugin.analysis import analyse_run
 from streamnet_plugin.comparison import BenchmarkRun
@@ -70,6 +71,7 @@ def report(
             convention,
             "Peak" if merged.hr_method == "Peak" else "FFT",
             baseline=baseline,
+            seed=_seed_of([results for _, results in sources]),
         ),
         notes=(*merged.notes, *(f"{path} {NO_WAVEFORMS}" for path in without)),
     )
@@ -90,6 +92,19 @@ def report(
 def convention_of(results: BenchmarkResults) -> Convention:
     """The convention that results name, e.g. "toolbox-2025 (0.6-3.3 Hz)"."""
     return get_convention(results.convention.partition(" ")[0])
+
+
+def _seed_of(runs: Sequence[BenchmarkResults]) -> int:
+    """The seed that all runs were analysed with, so that the same intervals come out; else 0."""
+    seeds = {_analysed_with(results.provenance) for results in runs}
+    return seeds.pop() if len(seeds) == 1 else 0
+
+
+def _analysed_with(provenance: Mapping[str, Any]) -> int:
+    config = provenance.get("config")
+    keys = config.get("UNCERTAINTY") if isinstance(config, Mapping) else None
+    seed = keys.get("SEED") if isinstance(keys, Mapping) else provenance.get("seed")
+    return seed if isinstance(seed, int) else 0
 
 
 def _pairs(

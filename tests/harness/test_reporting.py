@@ -42,14 +42,14 @@ def pairs(method, error, n=6, seed=0, dataset="PURE", samples=None):
     return made
 
 
-def save(folder, made, convention="toolbox-2025", window_s=None, hr_method="FFT"):
+def save(folder, made, convention="toolbox-2025", window_s=None, hr_method="FFT", seed=0):
     """A results folder as `streamnet benchmark` writes it, without figures."""
     return report_pairs(
         made,
         title="twin",
-        scoring=Scoring(get_convention(convention), hr_method, window_s),
+        scoring=Scoring(get_convention(convention), hr_method, window_s, Wanted(seed=seed)),
         failures=(),
-        provenance={"data_fingerprint": "f", "git_commit": "c"},
+        provenance={"data_fingerprint": "f", "git_commit": "c", "seed": seed},
         notes=(f"said of {folder.name}",),
         output=folder,
         plots=False,
@@ -96,6 +96,13 @@ def test_one_folder_again_says_the_same_and_never_overwrites(runs, tmp_path):
         assert (new.rows, new.summaries, new.analysis) == (old.rows, old.summaries, old.analysis)
         assert new.notes == old.notes
         assert len(load_pairs(done.folder)) == 12
+
+
+def test_the_intervals_of_a_run_are_drawn_again_with_its_own_seed(tmp_path, no_page):
+    seven, zero = (save(tmp_path / str(s), pairs("POS", 6), seed=s) for s in (7, 0))
+    again = report(seven, output=tmp_path / "again", plots=False).results
+    assert again.analysis == read_results(seven).analysis
+    assert again.analysis != read_results(zero).analysis
 
 
 def test_several_folders_are_concluded_from_together(runs, tmp_path, no_page):
