@@ -86,7 +86,12 @@ class Job:
         return float(self.side.ask("run", self.key, repeat))
 
     def result(self) -> Any:
+        """Of a call of its own."""
         return self.side.ask("result", self.key)
+
+    def last_result(self) -> Any:
+        """Of the side's last call, which must have been this job's."""
+        return self.side.ask("last_result")
 
     def memory_mb(self) -> float:
         """How much more a call holds at most than before it."""

@@ -32,6 +32,7 @@ class Tasks:
     def __init__(self, jobs: Any) -> None:
         self.jobs = jobs
         self.prepared: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {}
+        self.last: Any = None
 
     def prepare(self, key: str, job: str, options: dict[str, Any]) -> None:
         """A job is a function that returns what to time, or that and what to do before."""
@@ -46,13 +47,17 @@ class Tasks:
         gc.collect()
         start = time.perf_counter()
         for _ in range(repeat):
-            run()
+            self.last = run()
         return (time.perf_counter() - start) / repeat
 
     def result(self, key: str) -> Any:
-        run, before = self.prepared[key]
-        before()
-        return run()
+        """What a call returns."""
+        self.run(key, 1)
+        return self.last
+
+    def last_result(self) -> Any:
+        """What the last call returned that was timed."""
+        return self.last
 
     def memory(self, key: str) -> tuple[int, int]:
         """Kilobytes resident before a call, and the most during it."""

@@ -31,15 +31,15 @@ def test_speed(benchmark, dataset, seconds, quick, recordings, ours, maybe_toolb
     if maybe_toolbox is not None:
         theirs = maybe_toolbox.job("preprocess", **options, cache=str(tmp_path / "theirs"))
         others["the toolbox"] = theirs.seconds
-    times = alternate(benchmark, mine.seconds, others, 2 if quick else 3)
+    times = alternate(benchmark, mine.seconds, others, 2 if quick else 3, warm=not quick)
     put_times(
         benchmark, times, per=VIDEOS * seconds * 30, unit="frames/s",
         targets={"the toolbox": "preprocessing"} if dataset == DATASETS[0] else None,
     )  # fmt: skip
-    frames, size = mine.result()
+    frames, size = mine.last_result()
     put(benchmark, **{"ours, cached bytes per frame": size / frames})
     if others:
-        their_frames, their_size = theirs.result()
+        their_frames, their_size = theirs.last_result()
         assert_same(dataset, options["data"], tmp_path)
         put_ratio(
             benchmark, "cached bytes per frame", [their_size / their_frames * frames / size],

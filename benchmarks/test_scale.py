@@ -31,11 +31,19 @@ def test_scale(benchmark, request, tmp_path):
         for n in range(times):
             for i, folder in enumerate(subjects):
                 (data / f"subject{n * len(subjects) + i + 1}").symlink_to(folder)
-        options = ["--data-root", data, "--no-plots", "--no-report", "-o", tmp_path / f"out-{times}"]
+        options = [
+            "--data-root",
+            data,
+            "--no-plots",
+            "--no-report",
+            "-o",
+            tmp_path / f"out-{times}",
+        ]
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         start = time.perf_counter()
+        command = [sys.executable, "-c", MAIN, "benchmark", "UNCERTAINTY.MC_SAMPLES=2"]
         process = subprocess.Popen(
-            [sys.executable, "-c", MAIN, "benchmark", "UNCERTAINTY.MC_SAMPLES=2", *map(str, options)],
+            [*command, *map(str, options)],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
             env={**os.environ, "STREAMNET_CACHE": str(tmp_path / f"cache-{times}")},
         )  # fmt: skip

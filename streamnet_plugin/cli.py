@@ -21,6 +21,7 @@ from streamnet_plugin.wording import count
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 EXIT_FAILED_VIDEOS = 1  # some videos gave no result; the others are in the results folder
+EXIT_SLOWER = 1  # bench: a benchmark failed, or became slower
 EXIT_ERROR = 2  # wrong usage, configuration or input: nothing was computed
 EXIT_UNTRUSTED = 3  # predict, live: a waveform was read, but its pulse is not to be trusted
 EXIT_INTERRUPTED = 130
@@ -849,6 +850,72 @@ def uncertainty(
     typer.echo(f"{grid.caption}\n\n{text(grid)}")
     typer.echo(f"Results: {done.folder}")
     report_failures(list(done.failures), allow_failures)
+
+
+@app.command()
+def bench(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Fewer rounds, shorter videos: about 4 minutes.")
+    ] = False,
+    slow: Annotated[
+        bool, typer.Option("--slow", help="Also torch.compile, and the scale of whole runs.")
+    ] = False,
+    keyword: Annotated[
+        str | None, typer.Option("-k", metavar="EXPR", help="Only these, as pytest's -k.")
+    ] = None,
+    toolbox: Annotated[
+        Path | None,
+        typer.Option("--toolbox", help="Checkout to measure beside; default: $RPPG_TOOLBOX."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Page to write; default: benchmarks/RESULTS.md, none with -k."
+        ),
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option("--save", help="JSON file, for --against later.")
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option("--against", help="An earlier --save: exit 1 if anything became slower."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Compare even with another machine's.")
+    ] = False,
+    collect_only: Annotated[
+        bool, typer.Option("--collect-only", help="Only name what would run.")
+    ] = False,
+) -> None:
+    """Measure speed and memory, beside the rPPG-Toolbox if there is one (source checkout only).
+
+    Examples:
+
+        streamnet bench --toolbox rPPG-Toolbox
+
+        streamnet bench --quick -k "network and not training" --save before.json
+
+        streamnet bench --quick -k "network and not training" --against before.json
+    """
+    from streamnet_plugin.speed.run import bench as run
+
+    done = run(
+        quick=quick,
+        slow=slow,
+        keyword=keyword,
+        toolbox=toolbox,
+        output=output,
+        save=save,
+        against=against,
+        force=force,
+        collect_only=collect_only,
+    )
+    for path in done.written:
+        typer.echo(f"Written: {path}")
+    for line in done.guard.lines() if done.guard else ():
+        typer.echo(line)
+    if not done.passed or (done.guard and done.guard.slower):
+        raise typer.Exit(EXIT_SLOWER)
 
 
 @app.command()

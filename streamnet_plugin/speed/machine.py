@@ -12,6 +12,7 @@ from typing import Any
 
 from streamnet_plugin import __version__
 from streamnet_plugin.checks import TOOLBOX_CHECKOUT
+from streamnet_plugin.report.provenance import git_commit
 
 PACKAGES = ("torch", "numpy", "scipy", "opencv-python")
 INSTRUCTIONS = ("avx2", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16", "asimd", "sve")
@@ -29,7 +30,7 @@ def describe() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
         "streamnet": __version__,
-        "commit": _commit(Path(__file__).parents[2]),
+        "commit": git_commit(),
         "toolbox_commit": _toolbox_commit(),
         "date": datetime.now(timezone.utc).isoformat(timespec="minutes"),
         "load": [round(x, 2) for x in os.getloadavg()] if hasattr(os, "getloadavg") else [],
@@ -66,19 +67,17 @@ def _memory_gb() -> float | None:
     return round(pages / 2**30, 1)
 
 
-def _commit(root: Path) -> str:
-    """Of a working tree, "+" if it has changes; "unknown" outside a repository."""
+def _toolbox_commit() -> str | None:
+    """Of the checkout that the environment names, "+" if it has changes; None if it names none."""
+    named = os.environ.get(TOOLBOX_CHECKOUT)
+    if not named:
+        return None
     try:
         done = subprocess.run(
-            ["git", "-C", str(root), "describe", "--always", "--dirty=+", "--abbrev=10"],
+            ["git", "-C", named, "describe", "--always", "--dirty=+", "--abbrev=10"],
             capture_output=True,
             text=True,
         )
     except FileNotFoundError:
         return "unknown"
     return done.stdout.strip() if done.returncode == 0 else "unknown"
-
-
-def _toolbox_commit() -> str | None:
-    named = os.environ.get(TOOLBOX_CHECKOUT)
-    return None if not named else _commit(Path(named))

@@ -31,7 +31,7 @@ def run(*arguments):
     [
         ["benchmark"], ["predict"], ["preprocess"], ["evaluate"], ["compare"], ["methods"],
         ["config", "show"], ["config", "check"], ["synth", "ubfc"], ["synth", "pure"],
-        ["report"], ["diff"], ["calibrate"], ["uncertainty"], ["live"],
+        ["report"], ["diff"], ["calibrate"], ["uncertainty"], ["live"], ["bench"],
     ],
 )  # fmt: skip
 def test_every_help_teaches_by_example(command):
