@@ -59,7 +59,7 @@ class Side:
             raise RuntimeError(f"{answer} (STREAMNET_BENCH_VERBOSE=1 shows more)")
         return answer
 
-    def job(self, name: str, **options: Any) -> Job:
+    def job(self, name: str, /, **options: Any) -> Job:
         """Prepare something to time."""
         key = f"{name} {options}"
         self.ask("prepare", key, name, options)

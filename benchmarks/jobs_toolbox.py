@@ -5,6 +5,7 @@ The checkout is imported as `streamnet toolbox` imports it, on a current Python.
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 from collections.abc import Callable
@@ -26,6 +27,7 @@ WORKERS = 16
 """Of its DataLoaders, as its main.py has it."""
 ENVIRONMENT = toolbox_environment(ROOT)
 ENVIRONMENT.__enter__()  # as long as this process lives
+atexit.register(ENVIRONMENT.__exit__, None, None, None)
 LOST: list[Any] = []
 """Videos that its preprocessing could not use."""
 watch_preprocessing(import_module("dataset.data_loader.BaseLoader"), ROOT, LOST)
