@@ -94,11 +94,16 @@ class Job:
         return self.side.ask("last_result")
 
     def memory_mb(self) -> float:
-        """How much more a call holds at most than before it."""
-        start, most = self.side.ask("memory", self.key)
-        return float(most - start) / 1024
+        """How much more a call holds at most than before it; makes one of its own."""
+        self.seconds()
+        return self.last_memory_mb()
+
+    def last_memory_mb(self) -> float:
+        """The same of the side's last call, which must have been this job's."""
+        return float(self.side.ask("last_memory")) / 1024
 
     def forget(self) -> None:
+        """Free what was prepared."""
         self.side.ask("forget", self.key)
 
 

@@ -13,7 +13,7 @@ Prepared = Any
 """What to time, or that and what to do before each time."""
 
 
-def preprocess(dataset: str, data: str, cache: str, size: int = 72, jobs: int = 2) -> Prepared:
+def preprocess(dataset: str, data: str, cache: str, size: int = 72, at_a_time: int = 2) -> Prepared:
     """As `streamnet preprocess` does it, labels and frames by number as the toolbox takes them."""
     from streamnet_plugin.data.datasets import find_recordings
     from streamnet_plugin.data.preprocess import PreprocessSettings, preprocess_all
@@ -21,7 +21,7 @@ def preprocess(dataset: str, data: str, cache: str, size: int = 72, jobs: int = 
     settings = PreprocessSettings(width=size, height=size, align="index")
 
     def run() -> tuple[int, int]:
-        report = preprocess_all(find_recordings(dataset, data), settings, Path(cache), jobs)
+        report = preprocess_all(find_recordings(dataset, data), settings, Path(cache), at_a_time)
         assert not report.failures, report.failures
         files = (f for f in Path(cache).rglob("*") if f.is_file())
         return sum(len(v.frames) for v in report.videos), sum(f.stat().st_size for f in files)

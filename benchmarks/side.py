@@ -33,6 +33,7 @@ class Tasks:
         self.jobs = jobs
         self.prepared: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {}
         self.last: Any = None
+        self.most_kb = 0
 
     def prepare(self, key: str, job: str, options: dict[str, Any]) -> None:
         """A job is a function that returns what to time, or that and what to do before."""
@@ -45,10 +46,14 @@ class Tasks:
         run, before = self.prepared[key]
         before()
         gc.collect()
+        Path("/proc/self/clear_refs").write_text("5")  # begins VmHWM anew
+        held = resident_kb("VmRSS:")
         start = time.perf_counter()
         for _ in range(repeat):
             self.last = run()
-        return (time.perf_counter() - start) / repeat
+        taken = (time.perf_counter() - start) / repeat
+        self.most_kb = resident_kb("VmHWM:") - held
+        return taken
 
     def result(self, key: str) -> Any:
         """What a call returns."""
@@ -59,15 +64,9 @@ class Tasks:
         """What the last call returned that was timed."""
         return self.last
 
-    def memory(self, key: str) -> tuple[int, int]:
-        """Kilobytes resident before a call, and the most during it."""
-        run, before = self.prepared[key]
-        before()
-        gc.collect()
-        Path("/proc/self/clear_refs").write_text("5")  # begins VmHWM anew
-        start = resident_kb("VmRSS:")
-        run()
-        return start, resident_kb("VmHWM:")
+    def last_memory(self) -> int:
+        """By how many kilobytes the last timed call went beyond what was held before it."""
+        return self.most_kb
 
     def forget(self, key: str) -> None:
         del self.prepared[key]

@@ -10,13 +10,14 @@ DATASET = "UBFC-rPPG"
 VIDEOS = 2
 
 
-@pytest.fixture
-def given(quick, recordings, tmp_path):
+@pytest.fixture(scope="module")
+def given(quick, recordings, tmp_path_factory):
     """side -> options of its jobs, with a cache of its own; and the number of clips."""
+    folder = tmp_path_factory.mktemp("clips")
     seconds = 12.0 if quick else 30.0
     data = str(recordings(DATASET, VIDEOS, seconds))
     options = {
-        side: {"dataset": DATASET, "data": data, "cache": str(tmp_path / side)}
+        side: {"dataset": DATASET, "data": data, "cache": str(folder / side)}
         for side in ("ours", "theirs")
     }
     return options, VIDEOS * int(seconds * 30 // 180)

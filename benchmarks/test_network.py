@@ -23,8 +23,15 @@ def fast_bfloat16():
         pytest.skip(NO_BFLOAT16)
 
 
-def rounds_for(quick, size):
-    return (2 if size == 72 else 3) if quick else (3 if size == 72 else 5)
+def rounds_for(quick, size, clips=1):
+    if quick or clips > 1:
+        return 2
+    return 3 if size == 72 else 5
+
+
+def only_in_full(quick, size):
+    if quick and size == 72:
+        pytest.skip("left out by --quick")
 
 
 @pytest.mark.benchmark(group="network, inference")
@@ -32,13 +39,15 @@ def rounds_for(quick, size):
 @pytest.mark.parametrize("size", [36, 72])
 def test_float32(benchmark, quick, size, clips, ours, maybe_toolbox):
     """With one clip beside all of the toolbox's networks, with four beside TS-CAN."""
+    if clips > 1:
+        only_in_full(quick, size)
     mine, others = ours.job("network", size=size, clips=clips), {}
     assert_close(mine.result(), ours.job("network", size=size, clips=clips, plain=True).result())
     if maybe_toolbox is not None:
         names = PEERS if clips == 1 else PEERS[:1]
         jobs = {n: maybe_toolbox.job("network", name=n, size=size, clips=clips) for n in names}
         others = {n: job.seconds for n, job in jobs.items()}
-    times = alternate(benchmark, mine.seconds, others, rounds_for(quick, size))
+    times = alternate(benchmark, mine.seconds, others, rounds_for(quick, size, clips))
     target = {"TS-CAN": "network-float32"} if (size, clips) == (72, 1) else None
     put_times(benchmark, times, per=FRAMES * clips, unit="frames/s", targets=target)
     if clips == 1:
@@ -104,33 +113,32 @@ def test_cost(benchmark, size, ours, maybe_toolbox):
 @pytest.mark.parametrize("size", [36, 72])
 def test_training_step(benchmark, quick, size, precision, ours, maybe_toolbox):
     """4 clips of 180 frames: input in memory, to weights changed."""
+    only_in_full(quick, size)
     if precision == "bfloat16":
         fast_bfloat16()
     mine, others = ours.job("training_step", size=size, precision=precision), {}
     if maybe_toolbox is not None:
         theirs = maybe_toolbox.job("training_step", size=size)
         others["TS-CAN"] = theirs.seconds
-    times = alternate(benchmark, mine.seconds, others, 2 if quick or size == 72 else 3)
+    times = alternate(benchmark, mine.seconds, others, 2, warm=size == 36)
     best = precision == fast_precision(torch.device("cpu"))
     target = {"TS-CAN": "training"} if size == 72 and best else None
     put_times(benchmark, times, per=1, unit="steps/s", targets=target)
-    put(benchmark, **{"ours, memory, MB": mine.memory_mb()})
+    put(benchmark, **{"ours, memory, MB": mine.last_memory_mb()})
     if others:
-        put(benchmark, **{"TS-CAN, memory, MB": theirs.memory_mb()})
+        put(benchmark, **{"TS-CAN, memory, MB": theirs.last_memory_mb()})
 
 
 @pytest.mark.benchmark(group="Monte Carlo dropout")
-@pytest.mark.parametrize("size", [36, 72])
+@pytest.mark.parametrize("size", [36, pytest.param(72, marks=pytest.mark.slow)])
 def test_mc_dropout(benchmark, quick, size, ours):
     """30 samples of one clip beside one pass, and beside 30 passes of the whole network."""
-    if quick and size == 72:
-        pytest.skip("left out by --quick")
     mine = ours.job("sampled", size=size)
     others = {
         "one pass": ours.job("network", size=size, clips=1).seconds,
         "30 naive passes": ours.job("naively_sampled", size=size).seconds,
     }
-    times = alternate(benchmark, mine.seconds, others, 3 if size == 36 else 2, warm=size == 36)
+    times = alternate(benchmark, mine.seconds, others, 2 if quick else 3, warm=size == 36)
     seconds = {name: float(np.median(t)) for name, t in times.items()}
     put_ratio(
         benchmark, "30 samples over one pass", times["ours"] / times["one pass"],
