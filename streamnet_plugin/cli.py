@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from streamnet_plugin import __version__
 from streamnet_plugin.errors import ConfigError, StreamnetError
@@ -32,11 +33,27 @@ EPILOG = (
     "130 interrupted."
 )
 
+SUMMARY_LENGTH = 200
+
+
+class Group(TyperGroup):
+    """Help as plain text, which rich's takes twice the time to show; summaries are not cut off."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        names = self.list_commands(ctx)
+        found = [(name, self.get_command(ctx, name)) for name in names]
+        rows = [(n, c.get_short_help_str(SUMMARY_LENGTH)) for n, c in found if c is not None]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+PLAIN: dict[str, Any] = {"cls": Group, "no_args_is_help": True, "rich_markup_mode": None}
+
 app = typer.Typer(
+    **PLAIN,
     name="streamnet",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+    context_settings={"max_content_width": 100},
     epilog=EPILOG,
     help=(
         "Heart rate and blood volume pulse from face video: STREAM-Net and the classical methods "
@@ -45,13 +62,12 @@ app = typer.Typer(
         "`streamnet predict me.mp4`."
     ),
 )
-config_app = typer.Typer(no_args_is_help=True, help="Look at protocol files, or check them.")
-synth_app = typer.Typer(
-    no_args_is_help=True, help="Write synthetic recordings in the datasets' real formats."
-)
+config_app = typer.Typer(**PLAIN, help="Look at protocol files, or check them.")
+synth_app = typer.Typer(**PLAIN, help="Write synthetic recordings in the datasets' real formats.")
 app.add_typer(config_app, name="config")
 protocol_app = typer.Typer(
-    no_args_is_help=True, help="Train and test by a protocol, from recordings to one table."
+    **PLAIN,
+    help="Train and test by a protocol, from recordings to one table.",
 )
 app.add_typer(synth_app, name="synth")
 app.add_typer(protocol_app, name="protocol")
@@ -1161,7 +1177,7 @@ def main() -> None:
 def run_app(command: typer.Typer | Callable[..., None]) -> None:
     """Run an app, or a single command; known errors become one line and an exit code."""
     if not isinstance(command, typer.Typer):
-        single = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode="markdown")
+        single = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
         single.command()(command)
         command = single
     try:

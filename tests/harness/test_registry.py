@@ -144,7 +144,7 @@ def test_something_that_is_no_family_is_refused(families):
         get_method("colour:Red.one")
 
 
-HEAVY = "torch cv2 matplotlib numpy pandas scipy neurokit2 sklearn yaml joblib pytest"
+HEAVY = "torch cv2 matplotlib numpy pandas scipy neurokit2 sklearn yaml joblib pytest rich"
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["benchmark", "--help"], ["--version"]])
