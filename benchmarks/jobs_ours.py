@@ -43,9 +43,11 @@ def _batches(n: int) -> list[list[int]]:
 
 def clips(dataset: str, data: str, cache: str) -> Prepared:
     """All clips in batches of 4, loaded and normalised as the trainer does it; one epoch."""
+    from streamnet_plugin.memory import keep_freed_memory
     from streamnet_plugin.training.clips import VideoClips
     from streamnet_plugin.training.loop import load_with
 
+    keep_freed_memory()  # as the training loop does
     dataset_ = VideoClips(_videos(dataset, data, cache), 180)
     loader = load_with(0)(dataset_, _batches(len(dataset_)))
 
