@@ -14,6 +14,7 @@ from beside import exponent, put, watched
 from streamnet_plugin.data.synthetic.writers import write_demo
 
 MAIN = "from streamnet_plugin.cli import main; main()"
+PROTOCOL = "benchmark/demo"
 TIMES = [1, 2, 4, 8]
 
 
@@ -41,7 +42,7 @@ def test_scale(benchmark, request, tmp_path):
         ]
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         start = time.perf_counter()
-        command = [sys.executable, "-c", MAIN, "benchmark", "UNCERTAINTY.MC_SAMPLES=2"]
+        command = [sys.executable, "-c", MAIN, "benchmark", PROTOCOL, "UNCERTAINTY.MC_SAMPLES=2"]
         process = subprocess.Popen(
             [*command, *map(str, options)],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
