@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -105,7 +106,7 @@ def bench(
         written.append(Path(save))
     page = Path(output) if output is not None else None if keyword else suites / RESULTS
     if page is not None:
-        command = " ".join(["streamnet bench", *options])
+        command = shlex.join(["streamnet", "bench", *options])
         write_text(page, results_page(saved, command), "the results")
         written.append(page)
     guard = None if before is None else compare(saved, before)
