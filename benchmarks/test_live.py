@@ -13,6 +13,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from beside import put
 
 from streamnet_plugin.data.synthetic import easy
 from streamnet_plugin.data.synthetic.writers import write_video
@@ -23,6 +24,7 @@ from streamnet_plugin.live.source import open_file
 from streamnet_plugin.prediction import CROP_PX, FS
 from streamnet_plugin.registry import get_method
 
+pytestmark = pytest.mark.benchmark(group="live")
 SECONDS = 25.0
 HR_BPM = 75.0
 MAIN = "from streamnet_plugin.cli import main; main()"
@@ -60,7 +62,7 @@ def test_latency_at_real_pace(benchmark, video, tmp_path, method, samples):
     info["frames lost"] = updates["frames_lost"].iloc[-1]
     info["HR error, bpm"] = (trusted["hr_bpm"] - HR_BPM).abs().median()
     info["cores used"] = (after.ru_utime - before.ru_utime) / SECONDS  # start-up included
-    benchmark.extra_info.update({k: float(v) for k, v in info.items()})
+    put(benchmark, **info)
     say(f"{method}, {samples} samples", info)
 
 
@@ -86,5 +88,5 @@ def test_time_of_every_frame(benchmark, video, method, samples):
     info = {f"frame {k}, ms": v for k, v in quantiles(1000 * np.array(took)).items()}
     info["mean, ms"] = 1000 * np.mean(took)
     info["frames/s"] = 1 / np.mean(took)
-    benchmark.extra_info.update({k: float(v) for k, v in info.items()})
+    put(benchmark, **info)
     say(f"{method}, {samples} samples", info)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from streamnet_plugin import __version__
 from streamnet_plugin.errors import ConfigError, StreamnetError
@@ -21,6 +22,7 @@ from streamnet_plugin.wording import count
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 EXIT_FAILED_VIDEOS = 1  # some videos gave no result; the others are in the results folder
+EXIT_SLOWER = 1  # bench: a benchmark failed, or became slower
 EXIT_ERROR = 2  # wrong usage, configuration or input: nothing was computed
 EXIT_UNTRUSTED = 3  # predict, live: a waveform was read, but its pulse is not to be trusted
 EXIT_INTERRUPTED = 130
@@ -31,11 +33,27 @@ EPILOG = (
     "130 interrupted."
 )
 
+SUMMARY_LENGTH = 200
+
+
+class Group(TyperGroup):
+    """Help as plain text, which rich's takes twice the time to show; summaries are not cut off."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        names = self.list_commands(ctx)
+        found = [(name, self.get_command(ctx, name)) for name in names]
+        rows = [(n, c.get_short_help_str(SUMMARY_LENGTH)) for n, c in found if c is not None]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+PLAIN: dict[str, Any] = {"cls": Group, "no_args_is_help": True, "rich_markup_mode": None}
+
 app = typer.Typer(
+    **PLAIN,
     name="streamnet",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+    context_settings={"max_content_width": 100},
     epilog=EPILOG,
     help=(
         "Heart rate and blood volume pulse from face video: STREAM-Net and the classical methods "
@@ -44,13 +62,12 @@ app = typer.Typer(
         "`streamnet predict me.mp4`."
     ),
 )
-config_app = typer.Typer(no_args_is_help=True, help="Look at protocol files, or check them.")
-synth_app = typer.Typer(
-    no_args_is_help=True, help="Write synthetic recordings in the datasets' real formats."
-)
+config_app = typer.Typer(**PLAIN, help="Look at protocol files, or check them.")
+synth_app = typer.Typer(**PLAIN, help="Write synthetic recordings in the datasets' real formats.")
 app.add_typer(config_app, name="config")
 protocol_app = typer.Typer(
-    no_args_is_help=True, help="Train and test by a protocol, from recordings to one table."
+    **PLAIN,
+    help="Train and test by a protocol, from recordings to one table.",
 )
 app.add_typer(synth_app, name="synth")
 app.add_typer(protocol_app, name="protocol")
@@ -854,6 +871,72 @@ def uncertainty(
 
 
 @app.command()
+def bench(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Fewer rounds, shorter videos: about 4 minutes.")
+    ] = False,
+    slow: Annotated[
+        bool, typer.Option("--slow", help="Also torch.compile, and the scale of whole runs.")
+    ] = False,
+    keyword: Annotated[
+        str | None, typer.Option("-k", metavar="EXPR", help="Only these, as pytest's -k.")
+    ] = None,
+    toolbox: Annotated[
+        Path | None,
+        typer.Option("--toolbox", help="Checkout to measure beside; default: $RPPG_TOOLBOX."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Page to write; default: benchmarks/RESULTS.md, none with -k."
+        ),
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option("--save", help="JSON file, for --against later.")
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option("--against", help="An earlier --save: exit 1 if anything became slower."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Compare even with another machine's.")
+    ] = False,
+    collect_only: Annotated[
+        bool, typer.Option("--collect-only", help="Only name what would run.")
+    ] = False,
+) -> None:
+    """Measure speed and memory, beside the rPPG-Toolbox if there is one (source checkout only).
+
+    Examples:
+
+        streamnet bench --toolbox rPPG-Toolbox
+
+        streamnet bench --quick -k "network and not training" --save before.json
+
+        streamnet bench --quick -k "network and not training" --against before.json
+    """
+    from streamnet_plugin.speed.run import bench as run
+
+    done = run(
+        quick=quick,
+        slow=slow,
+        keyword=keyword,
+        toolbox=toolbox,
+        output=output,
+        save=save,
+        against=against,
+        force=force,
+        collect_only=collect_only,
+    )
+    for path in done.written:
+        typer.echo(f"Written: {path}")
+    for line in done.guard.lines() if done.guard else ():
+        typer.echo(line)
+    if not done.passed or (done.guard and done.guard.slower):
+        raise typer.Exit(EXIT_SLOWER)
+
+
+@app.command()
 def methods() -> None:
     """List the registered methods and the package each comes from.
 
@@ -1096,7 +1179,7 @@ def main() -> None:
 def run_app(command: typer.Typer | Callable[..., None]) -> None:
     """Run an app, or a single command; known errors become one line and an exit code."""
     if not isinstance(command, typer.Typer):
-        single = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode="markdown")
+        single = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
         single.command()(command)
         command = single
     try:

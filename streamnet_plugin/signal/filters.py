@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from scipy.signal import butter, filtfilt
 
@@ -32,9 +34,17 @@ def bandpass(x: FloatArray, fs: float, low: float, high: float, order: int = 1) 
             f"the filter needs at least {min_samples(order)} samples, found {len(x)}",
             remedy="use a longer waveform.",
         )
-    b, a = butter(order, [low / fs * 2, high / fs * 2], btype="bandpass")
+    b, a = _butterworth(order, low / fs * 2, high / fs * 2)
     filtered: FloatArray = filtfilt(b, a, np.asarray(x, dtype=np.float64), axis=0)
     return filtered
+
+
+@lru_cache(maxsize=64)
+def _butterworth(order: int, low: float, high: float) -> tuple[FloatArray, FloatArray]:
+    """Coefficients of a band-pass; designing one takes longer than filtering a video's waveform."""
+    b, a = butter(order, [low, high], btype="bandpass")
+    b.flags.writeable = a.flags.writeable = False  # shared by all callers
+    return b, a
 
 
 def min_samples(order: int = 1) -> int:

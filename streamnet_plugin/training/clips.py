@@ -159,7 +159,7 @@ class VideoClips(Dataset[Clip]):
             for number, kind in enumerate(self._data_types):
                 part = out[:, 3 * number : 3 * number + 3]
                 if kind == "DiffNormalized":
-                    pairs = LEVELS * whole[:-1] + whole[1:]
+                    pairs = torch.add(whole[1:], whole[:-1], alpha=LEVELS)
                     torch.div(_looked_up(relative, pairs), divisor, out=part)
                 elif kind == "Standardized":
                     part.copy_(_looked_up(table, whole[:-1]))

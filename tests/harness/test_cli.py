@@ -26,12 +26,22 @@ def run(*arguments):
     return result.exit_code, result.output
 
 
+def test_the_list_of_commands_says_what_each_does_in_full():
+    """Whatever the terminal's width; also of commands that bring others."""
+    code, text = run("--help")
+    assert code == 0
+    said = " ".join(text.split())
+    assert "predict Read the heart rate of your own video, with its spread; write the BVP" in said
+    assert "synth Write synthetic recordings in the datasets' real formats." in said
+    assert "..." not in said.partition("Commands:")[2]
+
+
 @pytest.mark.parametrize(
     "command",
     [
         ["benchmark"], ["predict"], ["preprocess"], ["evaluate"], ["compare"], ["methods"],
         ["config", "show"], ["config", "check"], ["synth", "ubfc"], ["synth", "pure"],
-        ["report"], ["diff"], ["calibrate"], ["uncertainty"], ["live"],
+        ["report"], ["diff"], ["calibrate"], ["uncertainty"], ["live"], ["bench"],
     ],
 )  # fmt: skip
 def test_every_help_teaches_by_example(command):

@@ -144,11 +144,26 @@ def test_something_that_is_no_family_is_refused(families):
         get_method("colour:Red.one")
 
 
+HEAVY = "torch cv2 matplotlib numpy pandas scipy neurokit2 sklearn yaml joblib pytest rich"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["benchmark", "--help"], ["--version"]])
+def test_asking_what_it_can_do_is_light(arguments):
+    code = (
+        f"import sys; sys.argv[1:] = {arguments!r}\n"
+        "from streamnet_plugin.cli import main\n"
+        "try: main()\n"
+        f"finally: print([m for m in '{HEAVY}'.split() if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert len(done.stdout.splitlines()) > 1
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 def test_importing_the_package_is_light():
-    heavy = "torch cv2 matplotlib pandas scipy neurokit2 sklearn"
     code = (
         "import sys, streamnet_plugin, streamnet_plugin.cli;"
-        f"print([m for m in '{heavy}'.split() if m in sys.modules])"
+        f"print([m for m in '{HEAVY}'.split() if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

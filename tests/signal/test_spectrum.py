@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
+from scipy.signal import periodogram
 
-from streamnet_plugin.signal.spectrum import next_power_of_two, power_spectrum, refined_spectrum
+from streamnet_plugin.signal.spectrum import (
+    ZERO_PADDING,
+    next_power_of_two,
+    power_spectrum,
+    refined_spectrum,
+)
 
 
 @pytest.mark.parametrize(
@@ -36,3 +42,19 @@ def test_refined_grid_is_finer_and_without_mean():
     assert fine[1] == pytest.approx(coarse[1] / 8)
     assert p.shape == (2, len(fine))
     np.testing.assert_allclose(refined_spectrum(x + 50, 30.0)[1], p, atol=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(1,), (2,), (300,), (449,), (1800,), (4, 900)])
+@pytest.mark.parametrize("fs", [30.0, 29.97])
+def test_both_are_scipys_periodogram(shape, fs):
+    x = np.random.default_rng(0).normal(3, 1, shape)
+    grid = next_power_of_two(shape[-1])
+    for ours, theirs in (
+        (power_spectrum(x, fs), periodogram(x, fs, nfft=grid, detrend=False)),
+        (
+            refined_spectrum(x, fs),
+            periodogram(x, fs, window="hann", nfft=ZERO_PADDING * grid, detrend="constant"),
+        ),
+    ):
+        for a, b in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12 * np.max(np.abs(b)))

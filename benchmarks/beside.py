@@ -1,0 +1,242 @@
+"""Two sides measured in turns, in one run on one machine, and the ratio of their times."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from streamnet_plugin.speed.targets import TARGETS
+
+HERE = Path(__file__).parent
+INTERVAL_S = 0.1
+
+
+def _ci_measure() -> Any:
+    """`.ci/measure.py`, which knows how to read /proc."""
+    spec = importlib.util.spec_from_file_location("measure", HERE.parent / ".ci" / "measure.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Side:
+    """The process of one side: "jobs_ours" or "jobs_toolbox"; see `side.py`."""
+
+    def __init__(self, jobs: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, str(HERE / "side.py"), jobs],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=None if os.environ.get("STREAMNET_BENCH_VERBOSE") else subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE)])},
+            start_new_session=True,
+        )
+
+    def ask(self, name: str, *arguments: Any) -> Any:
+        """The answer of `side.Tasks.name(*arguments)`; `RuntimeError` with what failed there."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        try:
+            pickle.dump((name, arguments), self.process.stdin)
+            self.process.stdin.flush()
+            good, answer = pickle.load(self.process.stdout)
+        except (EOFError, BrokenPipeError) as error:
+            raise RuntimeError(f"the process died with {self.process.wait()}") from error
+        if not good:
+            raise RuntimeError(f"{answer} (STREAMNET_BENCH_VERBOSE=1 shows more)")
+        return answer
+
+    def job(self, name: str, /, **options: Any) -> Job:
+        """Prepare something to time."""
+        key = f"{name} {options}"
+        self.ask("prepare", key, name, options)
+        return Job(self, key)
+
+    def close(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+
+
+@dataclass(frozen=True)
+class Job:
+    """Something prepared in a side's process."""
+
+    side: Side
+    key: str
+
+    def seconds(self, repeat: int = 1) -> float:
+        """Per call."""
+        return float(self.side.ask("run", self.key, repeat))
+
+    def result(self) -> Any:
+        """Of a call of its own."""
+        return self.side.ask("result", self.key)
+
+    def last_result(self) -> Any:
+        """Of the side's last call, which must have been this job's."""
+        return self.side.ask("last_result")
+
+    def memory_mb(self) -> float:
+        """How much more a call holds at most than before it; makes one of its own."""
+        self.seconds()
+        return self.last_memory_mb()
+
+    def last_memory_mb(self) -> float:
+        """The same of the side's last call, which must have been this job's."""
+        return float(self.side.ask("last_memory")) / 1024
+
+    def forget(self) -> None:
+        """Free what was prepared."""
+        self.side.ask("forget", self.key)
+
+
+@dataclass
+class Memory:
+    """The most memory (PSS, MB) that the processes of a session held, together and one of them."""
+
+    together: float = 0.0
+    one: float = 0.0
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def watch(self, session: int) -> None:
+        measure = _ci_measure()
+        while not self.stop.wait(INTERVAL_S):
+            mine = [p for p in Path("/proc").glob("[0-9]*") if measure.session(p) == session]
+            sizes = [measure.kilobytes(p) / 1024 for p in mine]
+            self.together = max(self.together, sum(sizes))
+            self.one = max(self.one, max(sizes, default=0.0))
+
+
+@contextmanager
+def watched(session: int) -> Any:
+    """Memory of all processes of a session while the block runs."""
+    memory = Memory()
+    thread = threading.Thread(target=memory.watch, args=(session,))
+    thread.start()
+    try:
+        yield memory
+    finally:
+        memory.stop.set()
+        thread.join()
+
+
+def alternate(
+    benchmark: Any,
+    ours: Callable[[], float],
+    others: Mapping[str, Callable[[], float]],
+    rounds: int,
+    *,
+    warm: bool = True,
+) -> dict[str, np.ndarray]:
+    """Time all sides in turns: seconds (rounds,) by name, ours under "ours".
+
+    Args:
+        benchmark: pytest-benchmark's fixture; its own statistics are of our side.
+        ours, others: do it once and return how long it took, s.
+        rounds: how often each is timed.
+        warm: all run once before.
+    """
+    times: dict[str, list[float]] = {name: [] for name in ("ours", *others)}
+
+    def theirs() -> None:
+        for name, other in others.items():
+            times[name].append(other())
+
+    def mine() -> None:
+        times["ours"].append(ours())
+
+    if warm:
+        theirs()
+        mine()
+        times = {name: [] for name in times}
+    benchmark.pedantic(mine, setup=theirs, rounds=rounds)
+    return {name: np.array(values) for name, values in times.items()}
+
+
+def put(benchmark: Any, **figures: float) -> None:
+    """Keep figures beside a benchmark's times, named with their units."""
+    kept = benchmark.extra_info.setdefault("figures", {})
+    kept.update({name: float(value) for name, value in figures.items()})
+
+
+def put_ratio(
+    benchmark: Any,
+    what: str,
+    values: Any,
+    *,
+    ours: float,
+    theirs: float,
+    unit: str,
+    target: str | None = None,
+) -> None:
+    """Keep a ratio with its spread.
+
+    Args:
+        what: is compared, and with what, e.g. "beside TS-CAN".
+        values: of every round; their median and quartiles are kept.
+        ours, theirs, unit: what the ratio is of, e.g. median seconds.
+        target: key in `streamnet_plugin.speed.targets`, of the target that this measures.
+    """
+    assert target is None or target in TARGETS
+    low, middle, high = (float(v) for v in np.quantile(values, [0.25, 0.5, 0.75]))
+    benchmark.extra_info.setdefault("ratios", []).append(
+        {
+            "what": what,
+            "median": middle,
+            "low": low,
+            "high": high,
+            "rounds": int(np.size(values)),
+            "ours": float(ours),
+            "theirs": float(theirs),
+            "unit": unit,
+            "target": target,
+        }
+    )
+
+
+def put_times(
+    benchmark: Any,
+    times: Mapping[str, np.ndarray],
+    *,
+    per: float = 0.0,
+    unit: str = "s",
+    targets: Mapping[str, str] | None = None,
+) -> None:
+    """The ratio of every other side's time to ours.
+
+    Args:
+        times: of `alternate`.
+        per: with so many frames (steps, ...) in a call, rates are shown instead of times.
+        unit: of what is shown, e.g. "frames/s".
+        targets: name of a side -> key of the target that its ratio measures.
+    """
+    shown = {n: per / np.median(t) if per else float(np.median(t)) for n, t in times.items()}
+    put(benchmark, **{f"ours, {unit}": shown["ours"]})
+    for name in times:
+        if name != "ours":
+            put_ratio(
+                benchmark, f"beside {name}", times[name] / times["ours"], ours=shown["ours"],
+                theirs=shown[name], unit=unit, target=(targets or {}).get(name),
+            )  # fmt: skip
+
+
+def exponent(lengths: Any, seconds: Any) -> float:
+    """Of the growth of time with length, from a straight line through the logarithms."""
+    return float(np.polyfit(np.log(lengths), np.log(seconds), 1)[0])

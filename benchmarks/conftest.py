@@ -1,0 +1,121 @@
+"""Options, the two sides' processes, and a summary of all ratios at the end.
+
+Makes the modules beside it importable.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from beside import Side
+
+from streamnet_plugin.data.synthetic.writers import write_pure_set, write_ubfc_set
+from streamnet_plugin.speed.machine import describe
+from streamnet_plugin.speed.targets import TARGETS
+
+SKIPPED: dict[str, str] = {}
+"""Test -> why it was skipped."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("streamnet")
+    group.addoption("--quick", action="store_true", help="Fewer rounds and shorter videos.")
+    group.addoption("--slow", action="store_true", help="Also what takes minutes: compile, scale.")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow: takes minutes; runs with --slow only")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--slow"):
+        return
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.skip(reason="takes minutes: give --slow"))
+
+
+@pytest.fixture(scope="session")
+def quick(request) -> bool:
+    return bool(request.config.getoption("--quick"))
+
+
+@pytest.fixture(scope="module")
+def ours() -> Iterator[Side]:
+    """A process that does our side's work."""
+    side = Side("jobs_ours")
+    yield side
+    side.close()
+
+
+@pytest.fixture(scope="module")
+def toolbox() -> Iterator[Side]:
+    """A process that does the toolbox's side's work."""
+    if not os.environ.get("RPPG_TOOLBOX"):
+        pytest.skip("set RPPG_TOOLBOX to a checkout of the rPPG-Toolbox to compare with it")
+    side = Side("jobs_toolbox")
+    yield side
+    side.close()
+
+
+@pytest.fixture(scope="module")
+def maybe_toolbox(request) -> Side | None:
+    """The same, or None where there is no toolbox."""
+    return request.getfixturevalue("toolbox") if os.environ.get("RPPG_TOOLBOX") else None
+
+
+@pytest.fixture(scope="session")
+def recordings(request) -> Callable[..., Path]:
+    """(dataset, videos, seconds) -> a folder of synthetic 640 x 480 recordings, kept for later."""
+    root = request.config.cache.mkdir("streamnet-recordings")
+
+    def made(dataset: str, videos: int, seconds: float) -> Path:
+        folder = Path(root) / f"{dataset}-{videos}-{seconds:g}"
+        if dataset == "UBFC-rPPG":
+            write_ubfc_set(folder, videos, 300, duration_s=seconds, hr_bpm=72.0)
+        else:
+            write_pure_set(folder, videos, 300, (1,), duration_s=seconds, hr_bpm=72.0)
+        return folder
+
+    return made
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.skipped and isinstance(report.longrepr, tuple):
+        SKIPPED[report.nodeid] = report.longrepr[2].removeprefix("Skipped: ")
+
+
+def pytest_benchmark_update_json(config: Any, benchmarks: Any, output_json: dict[str, Any]) -> None:
+    """Everything a results page needs travels in pytest-benchmark's own file."""
+    output_json["streamnet"] = {
+        "machine": MACHINE,
+        "skipped": SKIPPED,
+        "quick": bool(config.getoption("--quick")),
+    }
+
+
+MACHINE = describe()
+"""At the start: the load is that of the machine before we add to it."""
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    session = getattr(config, "_benchmarksession", None)
+    done = [b for b in getattr(session, "benchmarks", ()) if b.extra_info.get("ratios")]
+    if not done:
+        return
+    terminalreporter.section("ratios: median [quartiles]")
+    for bench in done:
+        for r in bench.extra_info["ratios"]:
+            line = f"{bench.name}, {r['what']}: {r['median']:.3g} [{r['low']:.3g}, {r['high']:.3g}]"
+            if r["target"]:
+                target = TARGETS[r["target"]]
+                line += f" ({target.wanted}: {'met' if target.met(r['median']) else 'NOT met'})"
+            terminalreporter.write_line(line)

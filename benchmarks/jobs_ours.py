@@ -1,0 +1,193 @@
+"""What our side does, see `side.py`: each function prepares, and returns what is timed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from inputs import FS, clip_batch, clip_labels, traces, waveforms
+
+Prepared = Any
+"""What to time, or that and what to do before each time."""
+
+
+def preprocess(dataset: str, data: str, cache: str, size: int = 72, at_a_time: int = 2) -> Prepared:
+    """As `streamnet preprocess` does it, labels and frames by number as the toolbox takes them."""
+    from streamnet_plugin.data.datasets import find_recordings
+    from streamnet_plugin.data.preprocess import PreprocessSettings, preprocess_all
+
+    settings = PreprocessSettings(width=size, height=size, align="index")
+
+    def run() -> tuple[int, int]:
+        report = preprocess_all(find_recordings(dataset, data), settings, Path(cache), at_a_time)
+        assert not report.failures, report.failures
+        files = (f for f in Path(cache).rglob("*") if f.is_file())
+        return sum(len(v.frames) for v in report.videos), sum(f.stat().st_size for f in files)
+
+    return run, lambda: shutil.rmtree(cache, ignore_errors=True)
+
+
+def _videos(dataset: str, data: str, cache: str) -> Any:
+    from streamnet_plugin.data.datasets import find_recordings
+    from streamnet_plugin.data.preprocess import PreprocessSettings, preprocess_all
+
+    settings = PreprocessSettings(align="index")
+    return preprocess_all(find_recordings(dataset, data), settings, Path(cache), 2).videos
+
+
+def _batches(n: int) -> list[list[int]]:
+    return [list(range(start, min(start + 4, n))) for start in range(0, n, 4)]
+
+
+def clips(dataset: str, data: str, cache: str) -> Prepared:
+    """All clips in batches of 4, loaded and normalised as the trainer does it; one epoch."""
+    from streamnet_plugin.memory import keep_freed_memory
+    from streamnet_plugin.training.clips import VideoClips
+    from streamnet_plugin.training.loop import load_with
+
+    keep_freed_memory()  # as the training loop does
+    dataset_ = VideoClips(_videos(dataset, data, cache), 180)
+    loader = load_with(0)(dataset_, _batches(len(dataset_)))
+
+    def run() -> int:
+        return sum(len(dataset_.prepare(batch, "cpu")[0]) for batch in loader)
+
+    return run
+
+
+def first_batch(dataset: str, data: str, cache: str) -> Prepared:
+    """From asking for the first epoch's first batch to having it, normalised.
+
+    The videos' statistics are measured in that time too, which later epochs need not do.
+    """
+    from streamnet_plugin.training.clips import VideoClips
+    from streamnet_plugin.training.loop import load_with
+
+    videos = _videos(dataset, data, cache)
+    fresh: list[Any] = []
+
+    def before() -> None:
+        fresh[:] = [VideoClips(videos, 180)]
+
+    def run() -> tuple[Any, Any]:
+        loader = load_with(0)(fresh[0], _batches(len(fresh[0])))
+        x, label = fresh[0].prepare(next(iter(loader)), "cpu")
+        return x.numpy(), label.numpy()
+
+    return run, before
+
+
+def classical(method: str, frames: int) -> Prepared:
+    """A method from colour traces (T, 3)."""
+    from streamnet_plugin.classical import METHODS
+
+    rgb, chosen = traces(frames), METHODS[method]
+
+    def run() -> Any:
+        prediction = chosen.from_rgb(rgb, FS)
+        bvp = prediction.bvp[: prediction.covered]
+        return -bvp if prediction.inverted else bvp
+
+    return run
+
+
+def evaluate(frames: int) -> Prepared:
+    """HR of both waveforms, SNR and MACC of a video."""
+    from streamnet_plugin.evaluation.conventions import get_convention
+    from streamnet_plugin.evaluation.windows import evaluate_window
+
+    pred, label = waveforms(frames)
+    convention = get_convention("toolbox-2025")
+
+    def run() -> tuple[float, ...]:
+        r = evaluate_window(pred, label, FS, convention, differential=True)
+        return r.hr_label, r.hr_pred, r.snr_db, r.macc
+
+    return run
+
+
+def _network(size: int) -> Any:
+    import torch
+
+    from streamnet_plugin.model import STREAMNet, STREAMNetConfig
+
+    torch.manual_seed(0)
+    return STREAMNet(STREAMNetConfig(size, size)).eval().to(memory_format=torch.channels_last)
+
+
+def network(
+    size: int, clips: int, precision: str = "float32", engine: str = "torch", plain: bool = False
+) -> Prepared:
+    """Inference on clips of 180 frames; `plain` without the fused kernels."""
+    import torch
+
+    from streamnet_plugin.model.engines import make_engine
+
+    model = _network(size)
+    compute = make_engine(engine, model, precision)  # type: ignore[arg-type]
+    x = torch.from_numpy(clip_batch(clips, size)).flatten(0, 1)
+
+    def run() -> Any:
+        # The fused kernels have no gradient: with one, torch's own layers compute.
+        with torch.set_grad_enabled(plain):
+            return compute(x).detach().numpy()
+
+    return run
+
+
+def cost(size: int) -> Callable[[], tuple[int, int]]:
+    """Parameters, and multiply-accumulates per frame."""
+    return lambda: counted(_network(size), clip_batch(1, size)[0])
+
+
+def counted(model: Any, x: Any) -> tuple[int, int]:
+    """Of a network: parameters, and multiply-accumulates per frame of `x`, 180 frames of it."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:  # with gradients: fused kernels go uncounted
+        model(torch.from_numpy(x))
+    return sum(p.numel() for p in model.parameters()), counter.get_total_flops() // 2 // 180
+
+
+def training_step(size: int, clips: int = 4, precision: str = "float32") -> Prepared:
+    """One step of the training loop, its loss, gradients and optimizer included."""
+    import torch
+
+    from streamnet_plugin.training.loop import fit
+    from streamnet_plugin.training.recipe import TrainSettings
+
+    model = _network(size)
+    x = [torch.from_numpy(clip) for clip in clip_batch(clips, size)]
+    items = list(zip(x, torch.from_numpy(clip_labels(clips)), strict=True))
+    settings = TrainSettings(epochs=1, batch_clips=clips, precision=precision)  # type: ignore[arg-type]
+    return lambda: fit(model, items, settings)[0].train_loss
+
+
+def sampled(size: int, samples: int = 30) -> Prepared:
+    """Monte Carlo samples of a clip."""
+    import torch
+
+    from streamnet_plugin.uncertainty.mc_dropout import sample_clip
+
+    model, x = _network(size), torch.from_numpy(clip_batch(1, size)[0])
+    return lambda: sample_clip(model, x, samples).numpy()
+
+
+def naively_sampled(size: int, samples: int = 30) -> Prepared:
+    """The textbook's way: dropout layers in training mode, the whole network for every sample."""
+    import torch
+
+    from streamnet_plugin.uncertainty.mc_dropout import dropout_layers
+
+    model, x = _network(size), torch.from_numpy(clip_batch(1, size)[0])
+    for layer in dropout_layers(model):
+        layer.train()
+
+    @torch.no_grad()
+    def run() -> Any:
+        return torch.stack([model(x) for _ in range(samples)]).numpy()
+
+    return run

@@ -1,0 +1,101 @@
+"""From raw 640 x 480 videos to cached 72 px crops, beside the toolbox's loaders (Haar detection).
+
+Both are timed from the call to the files' being there, their own worker processes' start included,
+that of the first process not. Labels and frames are taken by number, as the toolbox takes them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from beside import Side, alternate, put, put_ratio, put_times, watched
+
+from streamnet_plugin.data.clips import make_input, split_clips
+
+VIDEOS = 2
+DATASETS = ["UBFC-rPPG", "PURE"]
+
+
+@pytest.fixture
+def seconds(quick):
+    """Of each video."""
+    return 12.0 if quick else 30.0
+
+
+@pytest.mark.benchmark(group="preprocessing")
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_speed(benchmark, dataset, seconds, quick, recordings, ours, maybe_toolbox, tmp_path):
+    """The target is about UBFC-rPPG; PURE's images are timed once."""
+    main = dataset == DATASETS[0]
+    if quick and not main:
+        pytest.skip("left out by --quick")
+    options = {"dataset": dataset, "data": str(recordings(dataset, VIDEOS, seconds))}
+    mine = ours.job("preprocess", **options, cache=str(tmp_path / "ours"))
+    others = {}
+    if maybe_toolbox is not None:
+        theirs = maybe_toolbox.job("preprocess", **options, cache=str(tmp_path / "theirs"))
+        others["the toolbox"] = theirs.seconds
+    times = alternate(benchmark, mine.seconds, others, 2 if main else 1, warm=not quick)
+    put_times(
+        benchmark, times, per=VIDEOS * seconds * 30, unit="frames/s",
+        targets={"the toolbox": "preprocessing"} if main else None,
+    )  # fmt: skip
+    frames, size = mine.last_result()
+    put(benchmark, **{"ours, cached bytes per frame": size / frames})
+    if others:
+        their_frames, their_size = theirs.last_result()
+        assert_same(dataset, options["data"], tmp_path)
+        put_ratio(
+            benchmark, "cached bytes per frame", [their_size / their_frames * frames / size],
+            ours=size / frames, theirs=their_size / their_frames, unit="bytes/frame",
+            target="cache" if main else None,
+        )  # fmt: skip
+
+
+def assert_same(dataset, data, folder):
+    """The toolbox's float64 clips are what our crops are normalised to."""
+    from jobs_ours import _videos
+
+    for video in _videos(dataset, data, str(folder / "ours")):
+        name = video.recording.id
+        name = name if dataset == "UBFC-rPPG" else str(int(name.replace("-", "")))
+        made = make_input(video.frames, ("DiffNormalized", "Standardized"))
+        for number, part in enumerate(split_clips(len(made), 180)):
+            theirs = np.load(folder / "theirs" / f"{name}_input{number}.npy")
+            np.testing.assert_allclose(made[part], theirs, rtol=0, atol=1e-5)
+
+
+@pytest.mark.benchmark(group="preprocessing, memory")
+def test_memory(benchmark, seconds, recordings, maybe_toolbox, tmp_path):
+    """The most that all processes held (proportional set size), and the largest of them."""
+    # One video, by one worker: what a process holds is that of the longest video.
+    once, twice = (recordings("UBFC-rPPG", 1, n * seconds) for n in (1, 2))
+    held = {}
+
+    def measure(name, jobs, data, **options):
+        cache = str(tmp_path / name)
+        side = Side(jobs)  # fresh: nothing is left of other work, and no idle worker shares pages
+        job = side.job("preprocess", dataset="UBFC-rPPG", data=str(data), cache=cache, **options)
+        with watched(side.process.pid) as memory:
+            job.seconds()
+        side.close()
+        held[name] = memory
+        put(benchmark, **{f"{name}, MB": memory.together, f"{name}, one process, MB": memory.one})
+
+    measure("ours twice as long", "jobs_ours", twice, at_a_time=1)
+    benchmark.pedantic(measure, ("ours", "jobs_ours", once), {"at_a_time": 1}, rounds=1)
+    mine = held["ours"].one
+    put_ratio(
+        benchmark, "ours, a video twice as long", [held["ours twice as long"].one / mine],
+        ours=mine, theirs=held["ours twice as long"].one, unit="MB",
+        target="preprocessing-constant",
+    )  # fmt: skip
+    if maybe_toolbox is None:
+        return
+    for name, data in (("toolbox", once), ("toolbox twice as long", twice)):
+        measure(name, "jobs_toolbox", data)
+        put_ratio(
+            benchmark, f"{name}, largest process", [held[name].one / mine], ours=mine,
+            theirs=held[name].one, unit="MB",
+            target="preprocessing-memory" if data is once else None,
+        )  # fmt: skip

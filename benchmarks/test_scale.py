@@ -1,0 +1,66 @@
+"""`streamnet benchmark` on more and more recordings: the demo set under other subjects' names."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import time
+
+import pytest
+from beside import exponent, put, watched
+
+from streamnet_plugin.data.synthetic.writers import write_demo
+
+MAIN = "from streamnet_plugin.cli import main; main()"
+PROTOCOL = "benchmark/demo"
+TIMES = [1, 2, 4, 8]
+
+
+@pytest.mark.slow
+@pytest.mark.benchmark(group="scale")
+def test_scale(benchmark, request, tmp_path):
+    """Classical methods and STREAM-Net with 2 samples, no figures; preprocessing included."""
+    demo = write_demo(request.config.cache.mkdir("streamnet-recordings") / "demo", jobs=2)
+    subjects = sorted(folder for folder in demo.iterdir() if folder.is_dir())
+    rows = []
+
+    def run(times):
+        data = tmp_path / f"data-{times}"
+        data.mkdir()
+        for n in range(times):
+            for i, folder in enumerate(subjects):
+                (data / f"subject{n * len(subjects) + i + 1}").symlink_to(folder)
+        options = [
+            "--data-root",
+            data,
+            "--no-plots",
+            "--no-report",
+            "-o",
+            tmp_path / f"out-{times}",
+        ]
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        start = time.perf_counter()
+        command = [sys.executable, "-c", MAIN, "benchmark", PROTOCOL, "UNCERTAINTY.MC_SAMPLES=2"]
+        process = subprocess.Popen(
+            [*command, *map(str, options)],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+            env={**os.environ, "STREAMNET_CACHE": str(tmp_path / f"cache-{times}")},
+        )  # fmt: skip
+        with watched(process.pid) as memory:
+            code = process.wait()
+        assert code == 0
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        rows.append((times * len(subjects), time.perf_counter() - start, cpu, memory.together))
+
+    benchmark.pedantic(lambda: [run(times) for times in TIMES], rounds=1)
+    for recordings, wall, cpu, memory in rows:
+        name = f"{recordings} recordings"
+        put(benchmark, **{f"{name}, s": wall, f"{name}, CPU s": cpu, f"{name}, MB": memory})
+    n, walls, _, memories = zip(*rows, strict=True)
+    put(
+        benchmark,
+        **{"exponent of time": exponent(n, walls), "exponent of memory": exponent(n, memories)},
+    )

@@ -1,0 +1,1 @@
+"""`streamnet bench`: runs the suites in `benchmarks/`, reads and compares what they measured."""

@@ -1,0 +1,83 @@
+"""What was measured on, and with which versions."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from streamnet_plugin import __version__
+from streamnet_plugin.checks import TOOLBOX_CHECKOUT
+from streamnet_plugin.report.provenance import git_commit
+
+PACKAGES = ("torch", "numpy", "scipy", "opencv-python")
+INSTRUCTIONS = ("avx2", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16", "asimd", "sve")
+"""Sets that decide how fast a network is."""
+
+
+def describe() -> dict[str, Any]:
+    """Machine, versions, date and load at this moment; JSON can hold it."""
+    return {
+        "cpu": _cpu_line("model name") or platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "instructions": _instructions(),
+        "memory_gb": _memory_gb(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "streamnet": __version__,
+        "commit": git_commit(),
+        "toolbox_commit": _toolbox_commit(),
+        "date": datetime.now(timezone.utc).isoformat(timespec="minutes"),
+        "load": [round(x, 2) for x in os.getloadavg()] if hasattr(os, "getloadavg") else [],
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _cpu_line(key: str) -> str:
+    """The first line of that name in /proc/cpuinfo; "" where there is none."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return ""
+    found = (line.partition(":")[2].strip() for line in lines if line.startswith(key))
+    return next(found, "")
+
+
+def _instructions() -> list[str]:
+    flags = set((_cpu_line("flags") or _cpu_line("Features")).split())
+    return [name for name in INSTRUCTIONS if name in flags]
+
+
+def _memory_gb() -> float | None:
+    try:
+        pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
+    return round(pages / 2**30, 1)
+
+
+def _toolbox_commit() -> str | None:
+    """Of the checkout that the environment names, "+" if it has changes; None if it names none."""
+    named = os.environ.get(TOOLBOX_CHECKOUT)
+    if not named:
+        return None
+    try:
+        done = subprocess.run(
+            ["git", "-C", named, "describe", "--always", "--dirty=+", "--abbrev=10"],
+            capture_output=True,
+            text=True,
+        )
+    except FileNotFoundError:
+        return "unknown"
+    return done.stdout.strip() if done.returncode == 0 else "unknown"

@@ -1,0 +1,45 @@
+"""Made-up measurements."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+MACHINE = {
+    "cpu": "Made-up 9", "cores": 2, "instructions": ["avx2"], "memory_gb": 23.5,
+    "system": "Linux x86_64", "python": "3.11.7", "packages": {"torch": "2.13.0"},
+    "streamnet": "0.1.0", "commit": "abc", "toolbox_commit": "d807b0174d",
+    "date": "2026-01-01T00:00+00:00", "load": [0.1, 0.2, 0.3],
+}  # fmt: skip
+
+
+@pytest.fixture
+def measured():
+    """(name=median s, ...) -> what pytest-benchmark would save of our suites."""
+
+    def made(iqr=0.001, stddev=0.001, rounds=5, extra_info=None, group="suite", **medians):
+        stats = {"iqr": iqr, "stddev": stddev, "rounds": rounds}
+        return {
+            "benchmarks": [
+                {"name": name, "group": group, "extra_info": extra_info or {},
+                 "stats": {**stats, "median": median}}
+                for name, median in medians.items()
+            ],
+            "streamnet": {"machine": MACHINE, "skipped": {}, "quick": False},
+        }  # fmt: skip
+
+    return made
+
+
+@pytest.fixture
+def saved(measured, tmp_path):
+    """The same, read."""
+    from streamnet_plugin.speed.saved import read_saved
+
+    def made(**arguments):
+        path = tmp_path / "measured.json"
+        path.write_text(json.dumps(measured(**arguments)))
+        return read_saved(path)
+
+    return made

@@ -1,0 +1,162 @@
+"""`streamnet bench` from its options to its exit code; nothing is measured here."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from typer.testing import CliRunner
+
+from streamnet_plugin import cli
+from streamnet_plugin.errors import ConfigError, StreamnetError
+from streamnet_plugin.speed import run as module
+from streamnet_plugin.speed.machine import describe
+from streamnet_plugin.speed.run import ROOT, bench
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A source checkout whose suites are never run."""
+    (tmp_path / "checkout/benchmarks").mkdir(parents=True)
+    (tmp_path / "checkout/benchmarks/conftest.py").touch()
+    return tmp_path / "checkout"
+
+
+@pytest.fixture
+def pytest_that(monkeypatch):
+    """(exit code, measurements) -> pytest stands still; what it was called with is returned."""
+
+    def stands_in(code, tree=None):
+        seen = []
+
+        def fake(command, cwd, env):
+            seen.append((command, env))
+            for option in command:
+                if option.startswith("--benchmark-json=") and tree is not None:
+                    Path(option.partition("=")[2]).write_text(json.dumps(tree))
+            return SimpleNamespace(returncode=code)
+
+        monkeypatch.setattr(module.subprocess, "run", fake)
+        monkeypatch.setattr(module, "describe", lambda: tree and tree["streamnet"]["machine"])
+        return seen
+
+    return stands_in
+
+
+def write(path, tree):
+    path.write_text(json.dumps(tree))
+    return path
+
+
+def test_names_of_a_suite_are_collected(capfd):
+    """The real suites, by the real pytest."""
+    done = bench(keyword="startup", collect_only=True)
+    assert done.passed
+    assert done.saved is None
+    said = capfd.readouterr().out
+    assert "test_startup[streamnet --help]" in said
+    assert "test_live" not in said
+
+
+def test_what_matches_nothing_is_refused():
+    with pytest.raises(ConfigError, match="no benchmark matches 'nonsense'") as error:
+        bench(keyword="nonsense", collect_only=True)
+    assert error.value.path == ROOT / "benchmarks"
+
+
+def test_a_page_and_a_file_are_written(checkout, pytest_that, measured, tmp_path):
+    seen = pytest_that(0, measured(a=1.0))
+    done = bench(quick=True, save=tmp_path / "saved.json", root=checkout)
+    assert done.written == (tmp_path / "saved.json", checkout / "benchmarks/RESULTS.md")
+    assert json.loads((tmp_path / "saved.json").read_text()) == measured(a=1.0)
+    assert "`streamnet bench --quick`" in (checkout / "benchmarks/RESULTS.md").read_text()
+    command, environment = seen[0]
+    assert "--quick" in command
+    assert environment["PYTHONPATH"].startswith(str(checkout))
+
+
+def test_a_part_does_not_replace_the_page_of_the_whole(checkout, pytest_that, measured, tmp_path):
+    pytest_that(0, measured(a=1.0))
+    assert bench(keyword="a", root=checkout).written == ()
+    page = tmp_path / "part.md"
+    assert bench(keyword="a", output=page, root=checkout).written == (page,)
+
+
+def test_failed_benchmarks_are_told_and_the_others_kept(checkout, pytest_that, measured):
+    pytest_that(1, measured(a=1.0))
+    done = bench(root=checkout)
+    assert not done.passed
+    assert list(done.saved.timings) == ["a"]
+
+
+def test_all_skipped_is_no_error(checkout, pytest_that):
+    pytest_that(0)
+    assert bench(root=checkout).saved is None
+
+
+def test_an_installed_package_has_no_suites(tmp_path):
+    with pytest.raises(ConfigError, match="does not hold them") as error:
+        bench(root=tmp_path)
+    assert "source checkout" in str(error.value)
+
+
+def test_pytest_is_needed(checkout, monkeypatch):
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="pytest is not installed"):
+        bench(root=checkout)
+
+
+def test_what_is_no_toolbox_is_refused(checkout, tmp_path, pytest_that):
+    seen = pytest_that(0)
+    with pytest.raises(ConfigError, match="no rPPG-Toolbox checkout") as error:
+        bench(toolbox=tmp_path, root=checkout)
+    assert error.value.path == tmp_path
+    assert seen == []
+
+
+def test_a_toolbox_reaches_the_suites(checkout, tmp_path, pytest_that):
+    (tmp_path / "main.py").touch()
+    seen = pytest_that(0)
+    bench(toolbox=tmp_path, root=checkout)
+    assert seen[0][1]["RPPG_TOOLBOX"] == str(tmp_path)
+
+
+def test_broken_pytest_is_an_error(checkout, pytest_that):
+    pytest_that(3)
+    with pytest.raises(StreamnetError, match="ended with 3"):
+        bench(root=checkout)
+
+
+def test_another_machine_is_refused_before_anything_runs(checkout, pytest_that, measured, tmp_path):
+    seen = pytest_that(0, measured(a=1.0))
+    other = measured(a=1.0)
+    other["streamnet"]["machine"] = {**other["streamnet"]["machine"], "cores": 64}
+    before = write(tmp_path / "before.json", other)
+    with pytest.raises(ConfigError, match="cores is 2, was 64"):
+        bench(against=before, root=checkout)
+    assert seen == []
+    assert bench(against=before, force=True, root=checkout).guard.slower == ()
+
+
+@pytest.mark.parametrize(("now", "code"), [(1.0, 0), (2.0, 1)])
+def test_the_command_fails_when_something_became_slower(
+    checkout, pytest_that, measured, tmp_path, monkeypatch, now, code
+):
+    pytest_that(0, measured(a=now))
+    monkeypatch.setattr(module, "_suites", lambda root: checkout / "benchmarks")
+    before = write(tmp_path / "before.json", measured(a=1.0))
+    result = CliRunner().invoke(cli.app, ["bench", "--against", str(before)])
+    assert result.exit_code == code
+    assert ("SLOWER a: 2.00 times" in result.output) == bool(code)
+    assert f"Written: {checkout / 'benchmarks/RESULTS.md'}" in result.output
+
+
+def test_this_machine_can_be_described():
+    found = describe()
+    assert json.loads(json.dumps(found)) == found
+    assert found["cores"] >= 1
+    assert found["python"] == sys.version.split()[0]
+    assert found["packages"]["numpy"][0].isdigit()
