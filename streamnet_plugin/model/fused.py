@@ -31,10 +31,35 @@ def convolved(
         y = conv(x)
         return ACTIVATIONS[activation](y if norm is None else norm(y))
     weight, bias = _weights(conv, norm)
-    return torch.ops.mkldnn._convolution_pointwise(
+    if activation == "tanh" and dtype == torch.float32 and _slow_tanh():
+        doubled = None if bias is None else 2 * bias
+        return _fused(conv, x, 2 * weight, doubled, "sigmoid", dtype).mul_(2).sub_(1)
+    return _fused(conv, x, weight, bias, activation, dtype)
+
+
+def _fused(
+    conv: nn.Conv2d,
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    activation: str,
+    dtype: torch.dtype,
+) -> Tensor:
+    out: Tensor = torch.ops.mkldnn._convolution_pointwise(
         x.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype),
         conv.padding, conv.stride, conv.dilation, conv.groups, activation, [], "",
     )  # fmt: skip
+    return out
+
+
+@cache
+def _slow_tanh() -> bool:
+    """Whether tanh(x) = 2 sigmoid(2x) - 1 is the faster way: where a tanh gathers from a table.
+
+    With AVX2 a fused tanh takes 2.2 ns an element, the sigmoid and two passes over the map 0.9 (one
+    72 px block, two cores); the whole network is 1.2 times as fast. The difference is below 1e-6.
+    """
+    return torch.backends.cpu.get_cpu_capability() == "AVX2"
 
 
 def _weights(conv: nn.Conv2d, norm: nn.BatchNorm2d | None) -> tuple[Tensor, Tensor | None]:
