@@ -93,18 +93,27 @@ class Job:
         """Of the side's last call, which must have been this job's."""
         return self.side.ask("last_result")
 
-    def memory_mb(self) -> float:
-        """How much more a call holds at most than before it; makes one of its own."""
-        self.seconds()
-        return self.last_memory_mb()
-
     def last_memory_mb(self) -> float:
-        """The same of the side's last call, which must have been this job's."""
+        """How much more the side's last call, which must have been this job's, held than before."""
         return float(self.side.ask("last_memory")) / 1024
 
     def forget(self) -> None:
         """Free what was prepared."""
         self.side.ask("forget", self.key)
+
+
+def memory_of_a_call(jobs: str, name: str, **options: Any) -> float:
+    """How much more the first call holds at most than before it, MB, in a process of its own.
+
+    A process that has done something keeps memory, in which the next call then finds room.
+    """
+    side = Side(jobs)
+    try:
+        job = side.job(name, **options)
+        job.seconds()
+        return job.last_memory_mb()
+    finally:
+        side.close()
 
 
 @dataclass

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from beside import alternate, put, put_ratio, put_times
+from beside import alternate, memory_of_a_call, put, put_ratio, put_times
 
 from streamnet_plugin.uncertainty.mc_dropout import fast_precision
 
@@ -50,11 +50,15 @@ def test_float32(benchmark, quick, size, clips, ours, maybe_toolbox):
     times = alternate(benchmark, mine.seconds, others, rounds_for(quick, size, clips))
     target = {"TS-CAN": "network-float32"} if (size, clips) == (72, 1) else None
     put_times(benchmark, times, per=FRAMES * clips, unit="frames/s", targets=target)
+    for name in others:
+        jobs[name].forget()
     if clips == 1:
-        put(benchmark, **{"ours, memory, MB": mine.memory_mb()})
+        held = {"ours": memory_of_a_call("jobs_ours", "network", size=size, clips=clips)}
         for name in others:
-            put(benchmark, **{f"{name}, memory, MB": jobs[name].memory_mb()})
-            jobs[name].forget()
+            held[name] = memory_of_a_call(
+                "jobs_toolbox", "network", name=name, size=size, clips=clips
+            )
+        put(benchmark, **{f"{name}, memory, MB": mb for name, mb in held.items()})
 
 
 def assert_close(fast, plain):
@@ -118,15 +122,15 @@ def test_training_step(benchmark, quick, size, precision, ours, maybe_toolbox):
         fast_bfloat16()
     mine, others = ours.job("training_step", size=size, precision=precision), {}
     if maybe_toolbox is not None:
-        theirs = maybe_toolbox.job("training_step", size=size)
-        others["TS-CAN"] = theirs.seconds
-    times = alternate(benchmark, mine.seconds, others, 2, warm=size == 36)
+        others["TS-CAN"] = maybe_toolbox.job("training_step", size=size).seconds
+    times = alternate(benchmark, mine.seconds, others, 2)
     best = precision == fast_precision(torch.device("cpu"))
     target = {"TS-CAN": "training"} if size == 72 and best else None
     put_times(benchmark, times, per=1, unit="steps/s", targets=target)
-    put(benchmark, **{"ours, memory, MB": mine.last_memory_mb()})
+    held = {"ours": memory_of_a_call("jobs_ours", "training_step", size=size, precision=precision)}
     if others:
-        put(benchmark, **{"TS-CAN, memory, MB": theirs.last_memory_mb()})
+        held["TS-CAN"] = memory_of_a_call("jobs_toolbox", "training_step", size=size)
+    put(benchmark, **{f"{name}, memory, MB": mb for name, mb in held.items()})
 
 
 @pytest.mark.benchmark(group="Monte Carlo dropout")

@@ -11,8 +11,8 @@ from streamnet_plugin.speed.targets import TARGETS, Target
 SCALES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"))
 
 
-def results_page(saved: Saved, command: str) -> str:
-    """Markdown of a run; `command` is what made it."""
+def results_page(saved: Saved, command: str, notes: str = "") -> str:
+    """Markdown of a run; `command` is what made it, `notes` what the page ends with."""
     return "\n".join(
         [
             "# Measured speed and memory",
@@ -29,6 +29,7 @@ def results_page(saved: Saved, command: str) -> str:
             *_suites(saved),
             *_skipped(saved),
             "",
+            *([notes] if notes else []),
         ]
     )
 
@@ -86,7 +87,7 @@ def _suites(saved: Saved) -> list[str]:
     for group in dict.fromkeys(t.group for t in saved.timings.values()):
         timings = [t for t in saved.timings.values() if t.group == group]
         lines += ["", f"## {(group or 'others').capitalize()}", ""]
-        head = ["benchmark", "our time, median (IQR)", "rounds", "ratios", "figures"]
+        head = ["benchmark", "a round, median (IQR)", "rounds", "ratios", "figures"]
         lines += _table(head, map(_row, timings))
     return lines
 

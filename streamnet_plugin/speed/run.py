@@ -23,6 +23,8 @@ ROOT = Path(__file__).parents[2]
 PASSED, FAILED, NOTHING = 0, 1, 5
 """Exit codes of pytest."""
 RESULTS = "RESULTS.md"
+NOTES = "NOTES.md"
+"""Beside the suites: what a person concluded from the figures; the page ends with it."""
 
 
 @dataclass(frozen=True)
@@ -106,8 +108,11 @@ def bench(
         written.append(Path(save))
     page = Path(output) if output is not None else None if keyword else suites / RESULTS
     if page is not None:
-        command = shlex.join(["streamnet", "bench", *options])
-        write_text(page, results_page(saved, command), "the results")
+        beside = ["--toolbox", "rPPG-Toolbox"] if saved.machine["toolbox_commit"] else []
+        command = shlex.join(["streamnet", "bench", *beside, *options])
+        notes = suites / NOTES
+        said = notes.read_text(encoding="utf-8") if notes.is_file() else ""
+        write_text(page, results_page(saved, command, said), "the results")
         written.append(page)
     guard = None if before is None else compare(saved, before)
     return BenchRun(saved, code == PASSED, tuple(written), guard)

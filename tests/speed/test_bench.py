@@ -72,10 +72,20 @@ def test_a_page_and_a_file_are_written(checkout, pytest_that, measured, tmp_path
     done = bench(quick=True, save=tmp_path / "saved.json", root=checkout)
     assert done.written == (tmp_path / "saved.json", checkout / "benchmarks/RESULTS.md")
     assert json.loads((tmp_path / "saved.json").read_text()) == measured(a=1.0)
-    assert "`streamnet bench --quick`" in (checkout / "benchmarks/RESULTS.md").read_text()
+    page = (checkout / "benchmarks/RESULTS.md").read_text()
+    assert "`streamnet bench --toolbox rPPG-Toolbox --quick`" in page
     command, environment = seen[0]
     assert "--quick" in command
     assert environment["PYTHONPATH"].startswith(str(checkout))
+
+
+def test_the_page_ends_with_what_a_person_concluded(checkout, pytest_that, measured):
+    (checkout / "benchmarks/NOTES.md").write_text("## Limits\n\nMemory.\n")
+    pytest_that(0, measured(a=1.0))
+    bench(root=checkout)
+    page = (checkout / "benchmarks/RESULTS.md").read_text()
+    assert page.startswith("# Measured")
+    assert page.endswith("## Limits\n\nMemory.\n")
 
 
 def test_a_part_does_not_replace_the_page_of_the_whole(checkout, pytest_that, measured, tmp_path):
