@@ -102,7 +102,7 @@ class Job:
         self.side.ask("forget", self.key)
 
 
-def memory_of_a_call(jobs: str, name: str, **options: Any) -> float:
+def memory_of_a_call(jobs: str, name: str, /, **options: Any) -> float:
     """How much more the first call holds at most than before it, MB, in a process of its own.
 
     A process that has done something keeps memory, in which the next call then finds room.
