@@ -22,4 +22,4 @@ def keep_freed_memory() -> bool:
         return False
     mallopt = ctypes.CDLL(None).mallopt
     settings = {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: KEEP_ALL, M_ARENA_MAX: 1}
-    return all([bool(mallopt(name, value)) for name, value in settings.items()])
+    return all(bool(mallopt(name, value)) for name, value in settings.items())
