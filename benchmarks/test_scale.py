@@ -13,7 +13,7 @@ from beside import exponent, put, watched
 
 from streamnet_plugin.data.synthetic.writers import write_demo
 
-MAIN = "from streamnet_plugin.cli import main; main()"
+COMMAND = [sys.executable, "-m", "streamnet_plugin", "benchmark"]
 PROTOCOL = "benchmark/demo"
 TIMES = [1, 2, 4, 8]
 
@@ -32,19 +32,12 @@ def test_scale(benchmark, request, tmp_path):
         for n in range(times):
             for i, folder in enumerate(subjects):
                 (data / f"subject{n * len(subjects) + i + 1}").symlink_to(folder)
-        options = [
-            "--data-root",
-            data,
-            "--no-plots",
-            "--no-report",
-            "-o",
-            tmp_path / f"out-{times}",
-        ]
+        folders = {"--data-root": data, "-o": tmp_path / f"out-{times}"}
+        options = [str(part) for item in folders.items() for part in item]
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         start = time.perf_counter()
-        command = [sys.executable, "-c", MAIN, "benchmark", PROTOCOL, "UNCERTAINTY.MC_SAMPLES=2"]
         process = subprocess.Popen(
-            [*command, *map(str, options)],
+            [*COMMAND, PROTOCOL, "UNCERTAINTY.MC_SAMPLES=2", "--no-plots", "--no-report", *options],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
             env={**os.environ, "STREAMNET_CACHE": str(tmp_path / f"cache-{times}")},
         )  # fmt: skip
