@@ -89,14 +89,22 @@ def check_config(config: Config, backend: Backend = "both") -> Iterator[str]:
 
 
 def findings(
-    config: Config, backend: Backend = "both", *, weights: bool = True
+    config: Config, backend: Backend = "both", *, weights: bool = True, data: bool = True
 ) -> Iterator[Finding]:
-    """Problems and notes of a configuration that parses; of its weights only if `weights`."""
+    """Problems and notes of a configuration that parses; of what it names on disk only if wanted.
+
+    Args:
+        weights: look at the weights, too.
+        data: look at the datasets' folders, too.
+    """
     # The toolbox's own models leave VALID unread with USE_LAST_EPOCH; many of its YAMLs leave
     # there what happens to be. A protocol of STREAM-Net is held to be sound as it is written.
     unread = config.TEST.USE_LAST_EPOCH and not _uses_streamnet(config)
-    for section, data in config.sections.items():
-        for finding in _section(section, data, backend):
+    for section, keys in config.sections.items():
+        found = list(_section(section, keys, backend))
+        if data:
+            found += _on_disk(f"{section}.DATA", keys)
+        for finding in found:
             yield _as_note(finding) if unread and section == "VALID" else finding
     yield from _names(config, backend)
     if _uses_streamnet(config):
@@ -126,7 +134,7 @@ def _uses_streamnet(config: Config) -> bool:
 
 
 def _section(section: str, data: Data, backend: Backend) -> Iterator[Finding]:
-    """Frame rate, dataset, folder and range of one section."""
+    """Frame rate, dataset, detector and range of one section."""
     where = f"{section}.DATA"
     if data.FS < 1:
         yield Finding(f"{where}.FS is {data.FS}: set the frame rate in Hz, e.g. 30.")
@@ -148,6 +156,10 @@ def _section(section: str, data: Data, backend: Backend) -> Iterator[Finding]:
             + (": set HC." if backend == "builtin" else "; the builtin backend needs HC."),
             note=backend != "builtin",
         )
+
+
+def _on_disk(where: str, data: Data) -> Iterator[Finding]:
+    """Whether the recordings of a section are there."""
     if not data.DATA_PATH:
         yield Finding(f"{where}.DATA_PATH is empty: set the dataset's folder, or use --data-root.")
     elif data.DATA_PATH == DEMO:

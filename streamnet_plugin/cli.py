@@ -341,6 +341,11 @@ def predict(
         raise typer.Exit(EXIT_UNTRUSTED)
 
 
+Markdown = Annotated[bool, typer.Option("--markdown", help="Print Markdown.")]
+CropSize = Annotated[
+    int | None,
+    typer.Option("--size", min=1, help="Crops of so many px in all sections; default: the YAML's."),
+]
 Weights = Annotated[
     Path | None,
     typer.Option("--weights", help="Weights to test; default: those of the protocol's training."),
@@ -356,6 +361,7 @@ def train(
         Path | None,
         typer.Option("--output", "-o", help="Folder of the run; default: LOG.PATH/MODEL_FILE_NAME"),
     ] = None,
+    size: CropSize = None,
     jobs: Jobs = 2,
     force: Annotated[
         bool, typer.Option("--force", help="Go on even if settings or data have changed.")
@@ -372,13 +378,14 @@ def train(
 
         torchrun --nproc_per_node 2 -m streamnet_plugin train my.yaml
     """
+    from streamnet_plugin.config import size_keys
     from streamnet_plugin.data_root import parse_data_roots
     from streamnet_plugin.training.run import train as run
 
     with progress_bars() as bars:
         done = run(
             config,
-            overrides=overrides or (),
+            overrides=(*size_keys(size), *(overrides or ())),
             data_root=parse_data_roots(data_root or ()),
             output=output,
             jobs=jobs,
@@ -396,6 +403,7 @@ def run_test(
     overrides: Overrides = None,
     weights: Weights = None,
     data_root: DataRoot = None,
+    size: CropSize = None,
     output: Output = Path("streamnet-results"),
     jobs: Jobs = 2,
     plots: Annotated[bool, typer.Option(help="Draw the plots.")] = True,
@@ -410,6 +418,7 @@ def run_test(
 
         streamnet test train/ubfc-intra --weights best.safetensors --data-root /data/UBFC-rPPG
     """
+    from streamnet_plugin.config import size_keys
     from streamnet_plugin.data_root import parse_data_roots
     from streamnet_plugin.training.run import run_test as run
 
@@ -417,7 +426,7 @@ def run_test(
         done = run(
             config,
             weights=weights,
-            overrides=overrides or (),
+            overrides=(*size_keys(size), *(overrides or ())),
             data_root=parse_data_roots(data_root or ()),
             output=output,
             jobs=jobs,
@@ -453,6 +462,7 @@ def run_protocol(
         typer.Option("--network", "-n", help="What to train (repeatable); default: STREAMNet."),
     ] = None,
     data_root: DataRoot = None,
+    size: CropSize = None,
     synthetic: Annotated[
         bool, typer.Option("--synthetic", help="On synthetic twins of both datasets.")
     ] = False,
@@ -479,7 +489,7 @@ def run_protocol(
 
         streamnet protocol run pure-to-ubfc --data-root PURE=/P --data-root UBFC-rPPG=/U
 
-        streamnet protocol run ubfc-to-pure --synthetic -n STREAMNet -n TS-CAN TRAIN.EPOCHS=5
+        streamnet protocol run ubfc-to-pure --synthetic --size 36 -n STREAMNet -n TS-CAN
     """
     from streamnet_plugin.data_root import parse_data_roots
     from streamnet_plugin.protocols import Twins, summary_lines
@@ -494,6 +504,7 @@ def run_protocol(
             networks=network or ("STREAMNet",),
             twins=twins,
             data_root=parse_data_roots(data_root or ()),
+            size=size,
             overrides=overrides or (),
             output=output,
             jobs=jobs,
@@ -501,6 +512,29 @@ def run_protocol(
             progress=bars,
         )
     show_run(done.run, allow_failures, summary_lines(done.summary))
+
+
+@protocol_app.command("table")
+def protocol_table(
+    folders: Annotated[list[Path], typer.Argument(help="Of `streamnet protocol run`.")],
+    metric: Annotated[str, typer.Option("--metric", help="MAE, RMSE or MAPE.")] = "MAE",
+    markdown: Markdown = False,
+) -> None:
+    """Put protocols that were run into one table: methods by protocols.
+
+    Example:
+
+        streamnet protocol table protocols/pure-to-ubfc protocols/ubfc-to-pure --markdown
+    """
+    from streamnet_plugin.report.protocol_table import (
+        protocol_grid,
+        read_protocol,
+        to_markdown,
+        to_text,
+    )
+
+    grid = protocol_grid([read_protocol(folder) for folder in folders], metric)
+    typer.echo(to_markdown(grid) if markdown else to_text(grid))
 
 
 @app.command()
@@ -777,7 +811,7 @@ def report(
 def diff(
     a: Annotated[Path, typer.Argument(help="A results folder.")],
     b: Annotated[Path, typer.Argument(help="Another one, scored alike.")],
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+    markdown: Markdown = False,
 ) -> None:
     """Say what changed between two results, and whether by more than noise.
 

@@ -358,6 +358,14 @@ def load_config(name: str | Path, overrides: Sequence[str] = ()) -> Config:
     return parse_config(tree, path=path)
 
 
+def size_keys(px: int | None) -> tuple[str, ...]:
+    """Overrides that set the size of the crops in every section of a training; none for None."""
+    if px is None:
+        return ()
+    sections, sides = ("TRAIN", "VALID", "TEST"), ("H", "W")
+    return tuple(f"{s}.DATA.PREPROCESS.RESIZE.{side}={px}" for s in sections for side in sides)
+
+
 def read_tree(name: str | Path, overrides: Sequence[str] = ()) -> tuple[Path, dict[str, Any]]:
     """The keys of a protocol file as they are written, over those of its BASE files.
 

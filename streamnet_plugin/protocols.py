@@ -24,7 +24,7 @@ from streamnet_plugin.comparison import (
     scoring_of,
     with_weights,
 )
-from streamnet_plugin.config import Config, load_config
+from streamnet_plugin.config import Config, load_config, size_keys
 from streamnet_plugin.data.datasets import find_recordings
 from streamnet_plugin.data.splits import fold_splits, subjects_of, write_split
 from streamnet_plugin.data.synthetic.writers import write_pure_set, write_ubfc_set
@@ -61,6 +61,8 @@ TS-CAN (Liu et al. 2020) is our network with its zero-padded shift and without S
 layers and parameter names, not the original code."""
 FIRST_SEED = 100
 RESULTS, SUMMARY = "results", "protocol.json"
+SUMMARY_UNITS = {"MAE": "bpm", "RMSE": "bpm", "MAPE": "%"}
+"""The metrics that are summed up over seeds."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,7 @@ def run_protocol(
     networks: Sequence[str] = (STREAMNET,),
     twins: Twins | None = None,
     data_root: DataRoot | None = None,
+    size: int | None = None,
     overrides: Sequence[str] = (),
     output: str | Path | None = None,
     jobs: int = 2,
@@ -147,6 +150,7 @@ def run_protocol(
         networks: of `NETWORKS`.
         twins: synthetic data in place of the datasets.
         data_root: the datasets' folders, as of `train`.
+        size: px of the crops; None for the YAML's.
         overrides: `KEY=VALUE` strings, on top of the protocol's YAML.
         output: folder of everything; None for protocols/NAME. What is finished in it is kept.
         jobs: videos preprocessed at a time.
@@ -160,9 +164,11 @@ def run_protocol(
     """
     progress = progress or Silent()
     _check_names(name, networks, folds, seeds)
+    config = load_config(PROTOCOLS[name], (*size_keys(size), *overrides))
     if twins is not None:
+        check_training(config, data=False)  # before minutes of drawing
         data_root = write_twins(twins, progress)
-    config = with_data_root(load_config(PROTOCOLS[name], overrides), data_root)
+    config = with_data_root(config, data_root)
     check_training(config)
     folder = Path("protocols") / name if output is None else Path(output)
     parts = list(_parts(config, networks, folds, seeds, folder))
@@ -181,7 +187,9 @@ def run_protocol(
     once = tuple(dict.fromkeys((*failures, *lost)))  # every part meets a damaged recording
     run = _together(name, config, parts, pairs, once, folder, plots, progress, twins)
     summary = summarised(run.results, parts)
-    write_text(folder / SUMMARY, json.dumps(summary, indent=1) + "\n", "the protocol's summary")
+    assert run.folder is not None  # it was told one
+    told = {"protocol": name, "results": run.folder.name, "networks": summary}
+    write_text(folder / SUMMARY, json.dumps(told, indent=1) + "\n", "the protocol's summary")
     return ProtocolRun(name, run, summary, folder)
 
 
@@ -352,7 +360,7 @@ def summarised(results: BenchmarkResults, parts: Sequence[_Part]) -> dict[str, A
     for network in dict.fromkeys(part.network for part in parts):
         names = [network if len(seeds) == 1 else f"{network} ({seed})" for seed in seeds]
         found[network] = {"seeds": seeds}
-        for metric in ("MAE", "RMSE", "MAPE"):
+        for metric in SUMMARY_UNITS:
             values = [by_name[n].values[metric][0] for n in names if n in by_name]
             known = [v for v in values if v is not None and np.isfinite(v)]
             found[network][metric] = {

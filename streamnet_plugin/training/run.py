@@ -173,8 +173,11 @@ def run_test(
     return benchmark(parsed, data_root=data_root, output=output, **options)
 
 
-def check_training(config: Config) -> None:
-    """`ConfigError` with everything that keeps a protocol from being trained here."""
+def check_training(config: Config, *, data: bool = True) -> None:
+    """`ConfigError` with everything that keeps a protocol from being trained here.
+
+    Without `data`, all but the datasets' folders: these may be about to be made.
+    """
     if config.TOOLBOX_MODE != "train_and_test":
         raise ConfigError(
             f"TOOLBOX_MODE is {config.TOOLBOX_MODE}: there is nothing to train",
@@ -185,7 +188,8 @@ def check_training(config: Config) -> None:
             f"MODEL.NAME is {config.MODEL.NAME!r}: the builtin backend trains {STREAMNET}",
             remedy="train other networks inside the toolbox: streamnet toolbox --config_file ...",
         )
-    problems = [f.text for f in findings(config, "builtin", weights=False) if not f.note]
+    found = findings(config, "builtin", weights=False, data=data)
+    problems = [f.text for f in found if not f.note]
     if problems:
         raise ConfigError("; ".join(problems))
 

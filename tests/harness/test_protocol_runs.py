@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
 
 from streamnet_plugin import protocols
 from streamnet_plugin.cli import app
-from streamnet_plugin.config import Data, load_config
+from streamnet_plugin.config import Data, load_config, size_keys
 from streamnet_plugin.data.splits import fold_splits, read_split
-from streamnet_plugin.errors import ConfigError
-from streamnet_plugin.protocols import NETWORKS, PROTOCOLS, run_protocol, summary_lines
+from streamnet_plugin.errors import ConfigError, DataError
+from streamnet_plugin.protocols import NETWORKS, PROTOCOLS, Twins, run_protocol, summary_lines
+from streamnet_plugin.report.cells import DASH, estimate, interval
+from streamnet_plugin.report.protocol_table import protocol_grid, read_protocol
 from streamnet_plugin.sections import find_split, recordings_of
 from streamnet_plugin.training.run import new_network
 
@@ -76,6 +79,54 @@ def test_the_summary_is_over_seeds(run):
     assert line == f"STREAMNet: MAE {mae:.2f} bpm, 1 seed"
     two = {"X": {"seeds": [1, 2], "MAE": {"by_seed": [1.0, 3.0], "mean": 2.0, "sd": 2**0.5}}}
     assert summary_lines(two) == ["X: MAE 2.00 +- 1.41 (SD over seeds) bpm, 2 seeds"]
+
+
+def test_protocols_in_one_table(run, tmp_path):
+    one = read_protocol(run[1].folder)
+    told = {"seeds": [1, 2], "MAE": {"by_seed": [4.0, None], "mean": 4.0, "sd": None}}
+    other = replace(one, name="pure-intra", networks={"STREAMNet (x)": told})
+    grid = protocol_grid([one, other])
+    assert grid.columns == ("Method", "ubfc-intra", "pure-intra")
+    rows = {row[0].text: row for row in grid.rows}
+    assert list(rows)[:2] == ["STREAMNet", "GREEN"]
+    mae = run[1].summary["STREAMNet"]["MAE"]["mean"]
+    assert rows["STREAMNet"][1].text == f"{mae:.2f}"  # no interval: its spread is over seeds
+    pos = next(s for s in one.results.summaries if s.method == "POS")
+    assert rows["POS"][1].text == interval(estimate(one.results, pos, "MAE"))
+    assert rows["POS"][1].value == rows["POS"][2].value
+    assert rows["STREAMNet (x)"][1].text == DASH
+    assert rows["STREAMNet (x)"][2].text == "4.00 (1 of 2 seeds without a result)"
+    best = min((row for row in grid.rows if row[1].value is not None), key=lambda r: r[1].value)
+    assert best[1].mark == "best"
+    with pytest.raises(ConfigError, match="one protocol"):
+        protocol_grid([one, one])
+    with pytest.raises(ConfigError, match="SNR"):
+        protocol_grid([one], "SNR")
+
+
+def test_the_table_is_printed(run, tmp_path):
+    def printed(*words):
+        return CliRunner().invoke(app, ["protocol", "table", *map(str, words)])
+
+    assert "| GREEN |" in printed(run[1].folder, "--markdown").output
+    assert "RMSE in bpm" in printed(run[1].folder, "--metric", "RMSE").output
+    (tmp_path / "protocol.json").write_text("{}")
+    assert isinstance(printed(tmp_path).exception, DataError)
+
+
+def test_a_wrong_key_is_told_before_anything_is_drawn(tmp_path, monkeypatch):
+    monkeypatch.setattr(protocols, "write_twins", lambda *a: pytest.fail("drawn"))
+    with pytest.raises(ConfigError, match="CHUNK_LENGTH"):
+        run_protocol(
+            "ubfc-intra", twins=Twins(), overrides=["TRAIN.DATA.PREPROCESS.CHUNK_LENGTH=175"]
+        )
+
+
+def test_one_option_sets_the_size_of_every_section():
+    config = load_config("train/ubfc-intra", size_keys(36))
+    sizes = {(d.PREPROCESS.RESIZE.H, d.PREPROCESS.RESIZE.W) for d in config.sections.values()}
+    assert sizes == {(36, 36)}
+    assert size_keys(None) == ()
 
 
 @pytest.mark.parametrize(
