@@ -21,8 +21,7 @@ from streamnet_plugin.wording import count
 # machine, spinning doubles the time a network takes. Read when torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-EXIT_FAILED_VIDEOS = 1  # some videos gave no result; the others are in the results folder
-EXIT_SLOWER = 1  # bench: a benchmark failed, or became slower
+EXIT_FAILED = 1  # some videos gave no result, the others are in the results; bench: one got slower
 EXIT_ERROR = 2  # wrong usage, configuration or input: nothing was computed
 EXIT_UNTRUSTED = 3  # predict, live: a waveform was read, but its pulse is not to be trusted
 EXIT_INTERRUPTED = 130
@@ -110,7 +109,7 @@ def report_failures(failures: list[Any], allow: bool) -> None:
         where = f" ({failure.path})" if failure.path else ""
         typer.echo(f"FAILED {failure.recording}{who}{where}: {failure.reason}{remedy}", err=True)
     if failures and not allow:
-        raise typer.Exit(EXIT_FAILED_VIDEOS)
+        raise typer.Exit(EXIT_FAILED)
 
 
 def show_run(run: Any, allow_failures: bool, lines: Sequence[str] = ()) -> None:
@@ -967,7 +966,7 @@ def bench(
     for line in done.guard.lines() if done.guard else ():
         typer.echo(line)
     if not done.passed or (done.guard and done.guard.slower):
-        raise typer.Exit(EXIT_SLOWER)
+        raise typer.Exit(EXIT_FAILED)
 
 
 @app.command()

@@ -255,7 +255,6 @@ def _fold_files(config: Config, folds: int, folder: Path) -> Iterator[Path]:
     """A split file for each fold, written beside the results."""
     data = config.TRAIN.DATA
     subjects = subjects_of(find_recordings(data.DATASET, data.DATA_PATH))
-    (folder / "splits").mkdir(parents=True, exist_ok=True)
     for k, split in enumerate(fold_splits(subjects, folds, FIRST_SEED)):
         path = folder / "splits" / f"fold-{k}-of-{folds}.json"
         write_split(split, path)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from streamnet_plugin.atomic import write_text
 from streamnet_plugin.data.natural import natural_key
 from streamnet_plugin.errors import ConfigError
 from streamnet_plugin.types import Recording
@@ -100,12 +100,9 @@ def check_split(parts: Mapping[str, Sequence[str]]) -> None:
 
 
 def write_split(parts: Mapping[str, Sequence[str]], path: str | Path) -> None:
-    """Write a split as JSON, after checking it."""
+    """Write a split as JSON, after checking it; `ConfigError` if it leaks, or `OutputError`."""
     check_split(parts)
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(parts, indent=1) + "\n")
-    os.replace(temporary, path)
+    write_text(Path(path), json.dumps(parts, indent=1) + "\n", "the split")
 
 
 def read_split(path: str | Path) -> dict[str, list[str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from streamnet_plugin.errors import CheckpointError, ConfigError, OutputError
+from streamnet_plugin.atomic import whole_file
+from streamnet_plugin.errors import CheckpointError, ConfigError
 from streamnet_plugin.model.streamnet import CHANNELS, STREAMNet, STREAMNetConfig, pooled_twice
 
 FORMAT = "streamnet-rppg/1"
@@ -40,20 +40,12 @@ def save_checkpoint(model: STREAMNet, path: str | Path, metadata: Mapping[str, A
         "config": json.dumps(model.config.to_dict()),
         "metadata": json.dumps(dict(metadata)),
     }
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
-        save_file(tensors, temporary, metadata=header)
-        os.replace(temporary, path)
-    except (OSError, SafetensorError) as error:
-        raise OutputError(
-            f"the checkpoint cannot be written: {error}",
-            path=path,
-            remedy="free disk space or choose another folder.",
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
+    with whole_file(path, "the checkpoint", "free disk space or choose another folder.") as whole:
+        try:
+            save_file(tensors, whole, metadata=header)
+        except SafetensorError as error:  # its own name for a full disk
+            raise OSError(str(error)) from error
     return path
 
 
