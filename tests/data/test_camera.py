@@ -204,6 +204,15 @@ def test_steps_come_at_a_rate_that_a_heart_could_have():
     assert 1.1 < rates[rates > 0.6][np.argmax(power[rates > 0.6])] < 2.8
 
 
+def test_heads_look_around_and_dwell_on_what_they_see():
+    t, m = moved("looking")
+    for angle in (m.pitch, m.yaw):
+        assert 10 < np.ptp(angle) < 50
+    still = np.abs(np.gradient(m.pitch, t)) < 1e-9
+    assert 0.4 < still.mean() < 0.95
+    assert not np.array_equal(np.sign(m.pitch), np.sign(m.yaw))
+
+
 def test_heads_nod_lean_and_do_neither_in_pures_setups():
     assert 10 < np.ptp(moved("nodding")[1].pitch) < 60
     assert 0.1 < np.ptp(moved("leaning")[1].size) < 0.7

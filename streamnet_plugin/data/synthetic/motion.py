@@ -1,4 +1,4 @@
-"""How a head moves: the six setups of PURE, and three that it does not have."""
+"""How a head moves: the six setups of PURE, and four that it does not have."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ SETUPS = {
     5: "small_rotation",
     6: "medium_rotation",
 }
-OTHERS = ("bobbing", "nodding", "leaning")
+OTHERS = ("bobbing", "looking", "nodding", "leaning")
 """bobbing: up and down and to the sides in the rhythm of steps, a rate that a heart could have;
-nodding: the head turns down and up; leaning: towards the camera and back."""
+looking: at one place after the other, up, down and to the sides; nodding: the head turns down and
+up; leaning: towards the camera and back."""
 MOTIONS = (*SETUPS.values(), *OTHERS)
 
 
@@ -66,6 +67,9 @@ def motion(setup: str, t: FloatArray, scale: float, rng: np.random.Generator) ->
         steps = _steps(t, rng)
         x = x + 0.02 * scale * np.sin(np.pi * steps)  # to a side and back takes two steps
         y = y + 0.025 * scale * np.abs(np.sin(np.pi * steps))
+    elif setup == "looking":
+        pitch = 12.0 * scale * _targets(t, 2.5, rng)
+        yaw = yaw + 12.0 * scale * _targets(t, 2.5, rng)
     elif setup == "nodding":
         pitch = 12.0 * scale * _wander(t, 1.8, rng)
     elif setup == "leaning":

@@ -77,7 +77,7 @@ class SynthSettings:
         hr_bpm: mean heart rate, 40-180; None draws one from 45-150.
         head: number of the drawn head; None draws one.
         skin_tone: Fitzpatrick type 1-6; None draws one.
-        motion: one of the six setups of PURE or of three others, see `motion.MOTIONS`.
+        motion: one of the six setups of PURE or of four others, see `motion.MOTIONS`.
         motion_scale: 1 is PURE's motion, 0 none.
         pulse: strength of the pulse; 1 is normal, 0 a mannequin.
         light: 1 is good light, 0.3 weak.
