@@ -26,7 +26,7 @@ from streamnet_plugin.signal.spectrum import refined_spectrum
 from streamnet_plugin.types import FloatArray
 from streamnet_plugin.uncertainty.abstention import MAX_MC_SD_BPM, doubt, is_flicker, max_spread
 from streamnet_plugin.uncertainty.calibration import load_calibrators
-from streamnet_plugin.uncertainty.conformal import Calibrator, interval_around
+from streamnet_plugin.uncertainty.conformal import Calibrator, finite_interval
 from streamnet_plugin.uncertainty.window import WindowSigns, window_signs
 
 log = logging.getLogger(__name__)
@@ -93,9 +93,7 @@ class PulseReading:
     @property
     def interval(self) -> tuple[float, float] | None:
         """The calibrated 90 % interval, bpm; None without one, or with an infinite one."""
-        if self.half_width_bpm is None or not np.isfinite(self.half_width_bpm):
-            return None
-        return interval_around(self.hr_bpm, self.half_width_bpm, self.hr_range)
+        return finite_interval(self.hr_bpm, self.half_width_bpm, self.hr_range)
 
     def describe(self) -> str:
         """A few lines for a person."""

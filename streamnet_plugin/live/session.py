@@ -25,7 +25,7 @@ from streamnet_plugin.live.tracker import AtOnce, FaceTracker
 from streamnet_plugin.signal.heart_rate import refined_hr
 from streamnet_plugin.types import FloatArray, FrameArray, Prediction
 from streamnet_plugin.uncertainty.abstention import MIN_WINDOW_S
-from streamnet_plugin.uncertainty.conformal import Calibrator, interval_around
+from streamnet_plugin.uncertainty.conformal import Calibrator, finite_interval
 from streamnet_plugin.uncertainty.window import window_signs
 
 UPDATE_S = 1.0
@@ -100,11 +100,7 @@ class Update:
     @property
     def interval(self) -> tuple[float, float] | None:
         """bpm; None without an interval, or with an infinite one."""
-        if self.hr_bpm is None or self.half_width_bpm is None:
-            return None
-        if not np.isfinite(self.half_width_bpm):
-            return None
-        return interval_around(self.hr_bpm, self.half_width_bpm, self.hr_range)
+        return finite_interval(self.hr_bpm, self.half_width_bpm, self.hr_range)
 
 
 def measure(prediction: Prediction, rgb: FloatArray, fs: float, convention: Convention) -> Reading:

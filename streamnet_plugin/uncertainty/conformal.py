@@ -121,6 +121,15 @@ def interval_around(
     return max(low, hr_bpm - half_width_bpm), min(high, hr_bpm + half_width_bpm)
 
 
+def finite_interval(
+    hr_bpm: float | None, half_width_bpm: float | None, hr_range: tuple[float, float] | None
+) -> tuple[float, float] | None:
+    """The same where it says something: None without a HR, and for an infinite one."""
+    if hr_bpm is None or half_width_bpm is None or math.isinf(half_width_bpm):
+        return None
+    return interval_around(hr_bpm, half_width_bpm, hr_range)
+
+
 def percent(level: float) -> str:
     """`percent(0.9)` is "90"."""
     return f"{100 * level:g}"
