@@ -121,8 +121,8 @@ def model_card(metadata: dict[str, Any]) -> str:
             f"- Training data: {t['recordings']} synthetic recordings of {t['duration_s']:g} s from"
             " this package's",
             "  generator: other heads than the test's, six skin tones, glasses and beards in part,",
-            "  the six motion setups of PURE, bobbing and looking around, HR 40-180 bpm, webcams",
-            "  of several sizes, colours, tone curves, noise, JPEG quality and frame timing.",
+            "  the six motion setups of PURE, bobbing, looking around and nodding, HR 40-180 bpm,",
+            "  webcams of several sizes, colours, tone curves, noise, JPEG quality and timing.",
             f"- Training: {t['epochs']} epochs of {t['clips']} clips of {CLIP} frames, AdamW,",
             f"  one-cycle learning rate up to {t['learning_rate']:g}, mean squared error plus",
             f"  1 - Pearson, {t['precision']}, seed {t['seed']}; augmented by mirroring, shift,",
@@ -185,7 +185,7 @@ def main() -> None:
         help="bfloat16 is faster where the processor multiplies it natively",
     )
     parser.add_argument("--seed", type=int, default=100)
-    parser.add_argument("--rounds", type=int, default=2, help="of the test, 60 recordings each")
+    parser.add_argument("--rounds", type=int, default=2, help="of the test, 66 recordings each")
     parser.add_argument("--jobs", type=int, default=2)
     args = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")

@@ -224,6 +224,15 @@ def test_heads_nod_lean_and_do_neither_in_pures_setups():
         assert not any(np.ptp(x) for x in (m.x, m.y, m.yaw, m.mouth, m.pitch, m.size))
 
 
+def test_a_shaken_head_turns_to_the_sides_faster_than_any_of_pures():
+    def turns_per_minute(name):
+        t, m = moved(name)
+        return (np.diff(np.sign(np.gradient(m.yaw))) != 0).sum() / t[-1] * 60
+
+    assert 10 < np.ptp(moved("shaking")[1].yaw) < 70
+    assert turns_per_minute("shaking") > 1.3 * max(map(turns_per_minute, SETUPS.values()))
+
+
 def test_a_leaning_face_grows_in_the_picture():
     settings = SynthSettings(
         seed=1, duration_s=12, fs=1, width=320, height=240, motion="leaning", skin_tone=2,

@@ -1,4 +1,4 @@
-"""How a head moves: the six setups of PURE, and four that it does not have."""
+"""How a head moves: the six setups of PURE, and five that it does not have."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ SETUPS = {
     5: "small_rotation",
     6: "medium_rotation",
 }
-OTHERS = ("bobbing", "looking", "nodding", "leaning")
+OTHERS = ("bobbing", "looking", "nodding", "leaning", "shaking")
 """bobbing: up and down and to the sides in the rhythm of steps, a rate that a heart could have;
 looking: at one place after the other, up, down and to the sides; nodding: the head turns down and
-up; leaning: towards the camera and back."""
+up; leaning: towards the camera and back; shaking: the head turns to the sides as for a no."""
 MOTIONS = (*SETUPS.values(), *OTHERS)
 
 
@@ -72,6 +72,8 @@ def motion(setup: str, t: FloatArray, scale: float, rng: np.random.Generator) ->
         yaw = yaw + 12.0 * scale * _targets(t, 2.5, rng)
     elif setup == "nodding":
         pitch = 12.0 * scale * _wander(t, 1.8, rng)
+    elif setup == "shaking":
+        yaw = yaw + 9.0 * scale * _wander(t, 1.3, rng)
     elif setup == "leaning":
         size = 1 + 0.12 * np.clip(scale * _wander(t, 5.0, rng), -3, 3)
         y = y + 0.05 * scale * _wander(t, 5.0, rng)
