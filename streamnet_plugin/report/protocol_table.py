@@ -83,9 +83,19 @@ def protocol_grid(runs: Sequence[RunProtocol], metric: str = "MAE") -> Grid:
         notes=(
             "Networks: mean ± standard deviation over seeds of the training. "
             "Others: value and its interval over subjects.",
-            *dict.fromkeys(note for run in runs for note in run.results.notes),
+            *_notes(runs),
         ),
     )
+
+
+def _notes(runs: Sequence[RunProtocol]) -> Iterator[str]:
+    """Every note once, behind the names of the protocols that it is of, unless of all."""
+    of: dict[str, list[str]] = {}
+    for run in runs:
+        for note in run.results.notes:
+            of.setdefault(note, []).append(run.name)
+    for note, names in of.items():
+        yield note if len(names) == len(runs) else f"{', '.join(names)}: {note}"
 
 
 def _column(run: RunProtocol, metric: str) -> dict[str, Cell]:
@@ -114,7 +124,7 @@ def _cells(run: RunProtocol, metric: str) -> Iterator[tuple[str, Cell]]:
 def to_markdown(grid: Grid) -> str:
     """The table with its notes as Markdown."""
     notes = "\n".join(f"- {note}" for note in grid.notes)
-    return f"{grid.caption}\n\n{markdown(grid)}\n{notes}\n"
+    return f"{grid.caption}\n\n{markdown(grid).rstrip()}\n\n{notes}\n"
 
 
 def to_text(grid: Grid) -> str:

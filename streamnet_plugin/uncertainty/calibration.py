@@ -116,14 +116,19 @@ def with_uncertainty(
     """
     done: list[WindowRow] = []
     notes: dict[str, list[str]] = {}
-    for method, mine in by_method(rows).items():
+    methods = by_method(rows)
+    for method, mine in methods.items():
         mine, said = _calibrated(method, mine, wanted)
         for note in said:
             notes.setdefault(note, []).append(method)
         done += _withheld(mine, wanted)
     order = {id_of(row): place for place, row in enumerate(rows)}
     done.sort(key=lambda row: order[id_of(row)])
-    return tuple(done), tuple(f"{', '.join(of)}: {note}" for note, of in notes.items())
+    everywhere = "all methods" if len(methods) > 1 else ", ".join(methods)
+    return tuple(done), tuple(
+        f"{', '.join(of) if len(of) < len(methods) else everywhere}: {note}"
+        for note, of in notes.items()
+    )
 
 
 def id_of(row: WindowRow) -> tuple[str, str, str, int]:

@@ -85,7 +85,11 @@ def test_protocols_in_one_table(run, tmp_path):
     one = read_protocol(run[1].folder)
     told = {"seeds": [1, 2], "MAE": {"by_seed": [4.0, None], "mean": 4.0, "sd": None}}
     other = replace(one, name="pure-intra", networks={"STREAMNet (x)": told})
-    grid = protocol_grid([one, other])
+    shared, own = one.results.notes[0], "a note of its own"
+    noted = replace(other.results, notes=(shared, own))
+    grid = protocol_grid([one, replace(other, results=noted)])
+    assert grid.notes.count(shared) == 1
+    assert f"pure-intra: {own}" in grid.notes
     assert grid.columns == ("Method", "ubfc-intra", "pure-intra")
     rows = {row[0].text: row for row in grid.rows}
     assert list(rows)[:2] == ["STREAMNet", "GREEN"]

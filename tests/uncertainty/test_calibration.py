@@ -189,6 +189,8 @@ def test_too_few_subjects_make_infinite_intervals_and_say_so(n, lacking):
     for r in done:
         assert {k for k, v in r.half_widths.items() if v is None} == set(lacking.split(", "))
     assert with_uncertainty(simulated(n=20), Wanted())[1] == ()
+    for_all = with_uncertainty([*simulated(n=n), *simulated(n=n, method="net")], Wanted())[1]
+    assert for_all == (note.replace("POS", "all methods"),)
 
 
 def test_nothing_to_calibrate_stays_as_it_is():
