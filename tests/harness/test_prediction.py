@@ -30,12 +30,13 @@ def few_samples(monkeypatch):
 def test_light_that_flickers_is_not_trusted(tmp_path):
     doll = easy(80, pulse=0.0, flicker=0.01, flicker_hz=1.4, skin_tone=5, **SMALL)
     video = write_video(tmp_path / "doll.avi", doll)
-    reading = predict(video)
+    reading = predict(video, "GREEN")
     assert reading.hr_bpm == pytest.approx(84, abs=1)
     (doubt,) = reading.doubts  # nothing else is wrong with so clear a line
     assert "the light flickers" in doubt
     assert "not to be trusted" in reading.describe()
     assert not predict(video, "POS").trusted
+    assert not predict(video, "STREAMNet").trusted
 
 
 @pytest.mark.parametrize(
