@@ -28,13 +28,31 @@ def convolved(
     """
     dtype = None if exporting() else _type_here(x, norm)
     if dtype is None:
-        y = conv(x)
+        y = _convolution(conv, x)
         return ACTIVATIONS[activation](y if norm is None else norm(y))
     weight, bias = _weights(conv, norm)
     if activation == "tanh" and dtype == torch.float32 and _slow_tanh():
         doubled = None if bias is None else 2 * bias
         return _fused(conv, x, 2 * weight, doubled, "sigmoid", dtype).mul_(2).sub_(1)
     return _fused(conv, x, weight, bias, activation, dtype)
+
+
+def _convolution(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """conv(x), in a type whose gradients can be relied on.
+
+    oneDNN's gradient of the weight of a dilated depthwise convolution in bfloat16 is wrong, up to
+    NaN, on maps wider than 32 in channels_last (torch 2.13 on AVX-512): those are SS-FEM's at
+    72 px. They are computed in float32.
+    """
+    dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+    dilated_depthwise = conv.groups > 1 and max(conv.dilation) > 1
+    wrong = dilated_depthwise and x.device.type == "cpu" and dtype == torch.bfloat16
+    if not (wrong and torch.is_grad_enabled()):
+        out: Tensor = conv(x)
+        return out
+    with torch.autocast("cpu", enabled=False):
+        bias = None if conv.bias is None else conv.bias.float()
+        return conv._conv_forward(x.float(), conv.weight.float(), bias).to(dtype)
 
 
 def _fused(

@@ -145,3 +145,22 @@ def test_all_parameters_learn():
     net(torch.randn(1, 10, 6, 16, 16)).square().mean().backward()
     dead = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.any()]
     assert dead == []
+
+
+@pytest.mark.parametrize("width", [17, 36])  # of SS-FEM's maps, at 36 and 72 px
+def test_gradients_in_bfloat16_are_those_of_float32(width):
+    torch.manual_seed(0)
+    block = SSFEM(64).train().to(memory_format=torch.channels_last)
+    x = torch.randn(4, 64, width, width).to(memory_format=torch.channels_last)
+    weights = torch.randn(4, 64, width, width)
+
+    def gradients(mixed):
+        block.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            out = block(x)
+        (out.float() * weights).sum().backward()
+        return [conv.weight.grad.flatten() for conv in block.conv2]
+
+    for exact, fast in zip(gradients(False), gradients(True), strict=True):
+        assert torch.nn.functional.cosine_similarity(exact, fast, 0) > 0.98
+        assert fast.norm() == pytest.approx(float(exact.norm()), rel=0.1)
