@@ -120,8 +120,9 @@ def diff(
         ConfigError: they are of different conventions, HR methods or windows.
     """
     refuse_mixed(list(zip(names, (a, b), strict=True)))
-    changes = list(_changes(a.provenance, b.provenance))
     methods = [[s.method for s in results.summaries] for results in (a, b)]
+    both = set(methods[0]) & set(methods[1])
+    changes = list(_changes(_of_methods(a.provenance, both), _of_methods(b.provenance, both)))
     recordings = [_recordings(results) for results in (a, b)]
     return ResultsDiff(
         names=names,
@@ -140,6 +141,14 @@ def _only(a: Sequence[str], b: Sequence[str]) -> tuple[tuple[str, ...], tuple[st
 def _recordings(results: BenchmarkResults) -> list[str]:
     """`dataset recording`."""
     return list(dict.fromkeys(" ".join(r.key[:2]).strip() for r in results.rows))
+
+
+def _of_methods(provenance: Mapping[str, Any], wanted: set[str]) -> dict[str, Any]:
+    """Without what is told of other methods: that only one run has them is said once."""
+    told = provenance.get("methods")
+    if not isinstance(told, Mapping):
+        return dict(provenance)
+    return {**provenance, "methods": {m: v for m, v in told.items() if m in wanted}}
 
 
 def _changes(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Change]:

@@ -214,6 +214,18 @@ def test_configuration_and_origin(before):
     assert "| config.TRAIN.LR | 0.1 | 0.2 |" in to_markdown(found)
 
 
+def test_what_made_a_method_is_compared_where_both_runs_have_it(before):
+    method = before.summaries[0].method
+
+    def made(dropout, **others):
+        methods = {method: {"config": {"dropout": dropout}}, **others}
+        return replace(before, provenance={"methods": methods})
+
+    found = diff(made(0.1, Other={"config": {"height": 36}, "epoch": 7}), made(0.2))
+    assert found.config == (Change(f"methods.{method}.config.dropout", "0.1", "0.2"),)
+    assert found.origin == ()
+
+
 def test_provenance_of_merged_results_is_numbered(before):
     def merged(lr):
         entry = {"source": "x", "provenance": {"config": {"LR": lr}, "created": str(lr)}}
