@@ -44,7 +44,7 @@ def _convolution(conv: nn.Conv2d, x: Tensor) -> Tensor:
     NaN, on maps wider than 32 in channels_last (torch 2.13 on AVX-512): those are SS-FEM's at
     72 px. They are computed in float32.
     """
-    dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+    dtype = _type_on_cpu(x)
     dilated_depthwise = conv.groups > 1 and max(conv.dilation) > 1
     wrong = dilated_depthwise and x.device.type == "cpu" and dtype == torch.bfloat16
     if not (wrong and torch.is_grad_enabled()):
@@ -95,8 +95,13 @@ def _type_here(x: Tensor, norm: nn.BatchNorm2d | None) -> torch.dtype | None:
     """In which type the fused kernel can stand in; None where it cannot: it has no gradient."""
     if x.device.type != "cpu" or torch.is_grad_enabled() or (norm is not None and norm.training):
         return None
-    dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+    dtype = _type_on_cpu(x)
     return dtype if dtype in _fused_types() else None
+
+
+def _type_on_cpu(x: Tensor) -> torch.dtype:
+    """In which type a convolution of it is computed there."""
+    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
 
 
 @cache

@@ -130,7 +130,7 @@ def diff(
         origin=tuple(c for c in changes if "config" not in c.key.split(".")),
         methods_only=_only(*methods),
         recordings_only=_only(*recordings),
-        methods=tuple(_method_diff(a, b, m) for m in methods[0] if m in methods[1]),
+        methods=tuple(_method_diff(a, b, m) for m in methods[0] if m in both),
     )
 
 

@@ -74,7 +74,7 @@ def merge(
         rows=tuple(row for part in parts for row in part.rows.values()),
         failures=_failures(named, names),
         provenance={SOURCES: list(_provenances(sources, labels))},
-        notes=(*_notes(named), *_copied(copies), *_differences(parts, named)),
+        notes=(*shared_notes(named), *_copied(copies), *_differences(parts, named)),
     )
     return merged if analyse is None else replace(merged, analysis=analyse(merged))
 
@@ -204,7 +204,7 @@ def _failures(
     return tuple(found.values())
 
 
-def _notes(named: Sequence[tuple[str, BenchmarkResults]]) -> list[str]:
+def shared_notes(named: Sequence[tuple[str, BenchmarkResults]]) -> list[str]:
     """Notes of all, each once, with its sources where not all have it."""
     owners: dict[str, list[str]] = {}
     for label, results in named:

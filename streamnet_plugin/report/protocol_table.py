@@ -20,6 +20,7 @@ from streamnet_plugin.report.cells import (
     number,
     places,
 )
+from streamnet_plugin.report.merge import shared_notes
 from streamnet_plugin.report.render import markdown, text
 from streamnet_plugin.report.results import BenchmarkResults, higher_is_better
 from streamnet_plugin.report.writer import read_results
@@ -83,19 +84,9 @@ def protocol_grid(runs: Sequence[RunProtocol], metric: str = "MAE") -> Grid:
         notes=(
             "Networks: mean ± standard deviation over seeds of the training. "
             "Others: value and its interval over subjects.",
-            *_notes(runs),
+            *shared_notes([(run.name, run.results) for run in runs]),
         ),
     )
-
-
-def _notes(runs: Sequence[RunProtocol]) -> Iterator[str]:
-    """Every note once, behind the names of the protocols that it is of, unless of all."""
-    of: dict[str, list[str]] = {}
-    for run in runs:
-        for note in run.results.notes:
-            of.setdefault(note, []).append(run.name)
-    for note, names in of.items():
-        yield note if len(names) == len(runs) else f"{', '.join(names)}: {note}"
 
 
 def _column(run: RunProtocol, metric: str) -> dict[str, Cell]:

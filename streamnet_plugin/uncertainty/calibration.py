@@ -124,9 +124,8 @@ def with_uncertainty(
         done += _withheld(mine, wanted)
     order = {id_of(row): place for place, row in enumerate(rows)}
     done.sort(key=lambda row: order[id_of(row)])
-    everywhere = "all methods" if len(methods) > 1 else ", ".join(methods)
     return tuple(done), tuple(
-        f"{', '.join(of) if len(of) < len(methods) else everywhere}: {note}"
+        f"{'all methods' if 1 < len(of) == len(methods) else ', '.join(of)}: {note}"
         for note, of in notes.items()
     )
 
