@@ -133,7 +133,7 @@ def model_card(metadata: dict[str, Any]) -> str:
             f" of {len(TEST_HEADS)} heads and a camera that training never",
             f"  saw; {' and '.join(HELD_OUT_MOTIONS)} are motions that training never saw either.",
             "  (Looking around and nodding joined the training after networks without them had",
-            "  been seen to take a nod for a pulse; the test was drawn anew after that.)",
+            "  been seen to take a nod for a pulse; the test was drawn anew each time.)",
             "  The same generator drew them: expect no more than these figures anywhere else.",
             "- Known failures: what the generator does not draw, e.g. hands before the face,",
             "  outdoor light, video codecs, several people; and where the table says so.",

@@ -125,7 +125,10 @@ def test_the_shipped_weights_say_what_they_are():
     assert net.config == STREAMNetConfig()
     assert metadata["training"]["data"].startswith("synthetic")
     test = metadata["test"]
-    assert test["STREAMNet"]["all"]["recordings"] >= 100
+    overall = test["STREAMNet"]["all"]
+    assert overall["recordings"] >= 100
+    assert overall["median_bpm"] < 0.5
+    assert overall["within_5_bpm"] > 0.95
     for group, figures in test["STREAMNet"].items():
         assert figures["mae_bpm"] < min(test[m][group]["mae_bpm"] for m in ("POS", "CHROM")), group
     assert shipped_checkpoint().stat().st_size < 10e6
