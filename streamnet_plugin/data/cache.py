@@ -86,6 +86,22 @@ def load(folder: Path, recording: Recording, print_: str) -> FaceVideo | None:
     return FaceVideo(recording, frames, float(meta["fs"]), bvp, (x, y, w, h), print_, notes)
 
 
+def allow_open_files(maps: int) -> None:
+    """Let this process hold so many crops more: each map keeps its file open.
+
+    Many systems allow 1,024 unless asked for more; where they give no more, `load` says so.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows, which has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = soft + maps
+    if soft != resource.RLIM_INFINITY:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 def finish(
     folder: Path,
     shape: tuple[int, ...],

@@ -117,6 +117,7 @@ def preprocess_all(
         OutputError: the cache cannot be written; no recording could be done.
     """
     remove_leftovers(cache_dir)
+    cache.allow_open_files(len(recordings))
     task = _one if current_client() is None else _one_elsewhere
     work = (delayed(task)(r, settings, cache_dir, jobs > 1) for r in recordings)
     results: list[FaceVideo | Failure] = []

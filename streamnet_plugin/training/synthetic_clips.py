@@ -181,7 +181,7 @@ def rendered(
     Raises:
         OutputError: the folder cannot be written, or the disk is full.
     """
-    _allow_open_files(len(settings) * len(sizes))
+    cache.allow_open_files(len(settings) * len(sizes))
     remove_leftovers(folder)
     work = (delayed(_rendered)(s, folder, sizes, jobs > 1) for s in settings)
     out: dict[int, list[FaceVideo]] = {size: [] for size in sizes}
@@ -192,19 +192,6 @@ def rendered(
             for size, video in zip(sizes, videos, strict=bool(videos)):
                 out[size].append(video)
     return out
-
-
-def _allow_open_files(maps: int) -> None:
-    """Every memory map keeps its file open; many systems allow 1,024 unless asked for more."""
-    try:
-        import resource
-    except ImportError:  # Windows, which has no such limit
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = soft + maps
-    if soft != resource.RLIM_INFINITY:
-        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _rendered(

@@ -241,6 +241,20 @@ def test_one_bad_video_among_ten_costs_one(tmp_path):
     assert len(seen) == 10
 
 
+def test_more_recordings_than_files_may_be_open(tmp_path):
+    """Each one's crops stay mapped, which holds a file open; many systems allow 1,024."""
+    resource = pytest.importorskip("resource")
+    recordings = [small_video(tmp_path / f"{i}.avi", n=30) for i in range(60)]
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    few = len(os.listdir("/dev/fd")) + 30
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (few, before[1]))
+        assert len(preprocess_all(recordings, WHOLE, tmp_path / "cache").videos) == 60
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (few + 60, before[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
 @pytest.mark.parametrize("n", [1, 5])
 def test_a_few_frames_are_no_video(tmp_path, n):
     with pytest.raises(DataError, match=rf"{n} frames?, at least"):

@@ -161,15 +161,3 @@ def test_too_many_open_files_are_no_damage(tmp_path, two, monkeypatch):
             rendered(two[:1], tmp_path, (36,))
     monkeypatch.setattr(synthetic_clips, "render_crops", None)  # it is still there
     assert len(rendered(two[:1], tmp_path, (36,))[36]) == 1
-
-
-def test_more_files_may_be_open_than_usual():
-    resource = pytest.importorskip("resource")
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    hard = before[1]
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
-        synthetic_clips._allow_open_files(500)
-        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (756, hard)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)

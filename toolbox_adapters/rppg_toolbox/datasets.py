@@ -192,6 +192,7 @@ def _keep(item: Any, entry: Path, fs: float, subjects: dict[str, str]) -> dict[s
 def _load(index: Path, dataset: str, print_: str, known: GroupsOf) -> PreprocessReport:
     content = json.loads(index.read_text())
     videos: list[FaceVideo] = []
+    cache.allow_open_files(len(content["videos"]))
     for entry in content["videos"]:
         recording, subject, groups = identity(dataset, entry["name"])
         if subject == entry["name"]:  # nothing is known of it here
