@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from streamnet_plugin.report.cells import analysis_of, coverage_at, withheld_share
-from streamnet_plugin.report.merge import refuse_mixed
+from streamnet_plugin.report.merge import SOURCES, merged_sources, refuse_mixed
 from streamnet_plugin.report.results import BenchmarkResults, MethodSummary, WindowKey, WindowRow
 from streamnet_plugin.statistics.paired import ALPHA, paired_test
 from streamnet_plugin.statistics.results import Interval, PairTest
@@ -122,7 +122,8 @@ def diff(
     refuse_mixed(list(zip(names, (a, b), strict=True)))
     methods = [[s.method for s in results.summaries] for results in (a, b)]
     both = set(methods[0]) & set(methods[1])
-    changes = list(_changes(_of_methods(a.provenance, both), _of_methods(b.provenance, both)))
+    told = set(_told(a.provenance)) & set(_told(b.provenance))
+    changes = list(_changes(_of_methods(a.provenance, told), _of_methods(b.provenance, told)))
     recordings = [_recordings(results) for results in (a, b)]
     return ResultsDiff(
         names=names,
@@ -143,12 +144,24 @@ def _recordings(results: BenchmarkResults) -> list[str]:
     return list(dict.fromkeys(" ".join(r.key[:2]).strip() for r in results.rows))
 
 
+def _told(provenance: Mapping[str, Any]) -> Iterator[str]:
+    """The methods of which it says what made them, also in the parts of merged results."""
+    if isinstance(methods := provenance.get("methods"), Mapping):
+        yield from methods
+    for entry in merged_sources(provenance):
+        yield from _told(entry["provenance"])
+
+
 def _of_methods(provenance: Mapping[str, Any], wanted: set[str]) -> dict[str, Any]:
     """Without what is told of other methods: that only one run has them is said once."""
-    told = provenance.get("methods")
-    if not isinstance(told, Mapping):
-        return dict(provenance)
-    return {**provenance, "methods": {m: v for m, v in told.items() if m in wanted}}
+    found = dict(provenance)
+    if isinstance(methods := found.get("methods"), Mapping):
+        found["methods"] = {m: v for m, v in methods.items() if m in wanted}
+    if sources := merged_sources(found):
+        found[SOURCES] = [
+            {**entry, "provenance": _of_methods(entry["provenance"], wanted)} for entry in sources
+        ]
+    return found
 
 
 def _changes(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Change]:

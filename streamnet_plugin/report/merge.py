@@ -265,8 +265,7 @@ def _provenances(
 ) -> Iterator[Mapping[str, Any]]:
     """One entry per source; what was merged before keeps its own entries."""
     for (path, results), label in zip(sources, labels, strict=True):
-        own = results.provenance.get(SOURCES)
-        if isinstance(own, list) and all(isinstance(e, Mapping) and "provenance" in e for e in own):
+        if own := merged_sources(results.provenance):
             yield from own
         else:
             yield {
@@ -275,3 +274,13 @@ def _provenances(
                 "title": results.title,
                 "provenance": dict(results.provenance),
             }
+
+
+def merged_sources(provenance: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The entries of merged results' provenance; none where something else has that name."""
+    entries = provenance.get(SOURCES)
+    if isinstance(entries, list) and all(
+        isinstance(e, Mapping) and isinstance(e.get("provenance"), Mapping) for e in entries
+    ):
+        return entries
+    return []

@@ -221,15 +221,22 @@ def test_what_made_a_method_is_compared_where_both_runs_have_it(before):
         methods = {method: {"config": {"dropout": dropout}}, **others}
         return replace(before, provenance={"methods": methods})
 
-    found = diff(made(0.1, Other={"config": {"height": 36}, "epoch": 7}), made(0.2))
-    assert found.config == (Change(f"methods.{method}.config.dropout", "0.1", "0.2"),)
-    assert found.origin == ()
+    def merged(run):
+        return replace(run, provenance={"sources": [{"provenance": run.provenance}]})
+
+    a, b = made(0.1, Other={"config": {"height": 36}, "epoch": 7}), made(0.2)
+    for found, place in (
+        (diff(a, b), ""),
+        (diff(merged(a), merged(b)), "sources.0.provenance."),
+    ):
+        assert found.config == (Change(f"{place}methods.{method}.config.dropout", "0.1", "0.2"),)
+        assert found.origin == ()
 
 
 def test_provenance_of_merged_results_is_numbered(before):
     def merged(lr):
         entry = {"source": "x", "provenance": {"config": {"LR": lr}, "created": str(lr)}}
-        return replace(before, provenance={"sources": [entry, {"source": "y"}]})
+        return replace(before, provenance={"sources": [entry, {"source": "y", "provenance": {}}]})
 
     assert diff(merged(1), merged(2)).config == (
         Change("sources.0.provenance.config.LR", "1", "2"),
