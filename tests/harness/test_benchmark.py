@@ -25,6 +25,7 @@ from streamnet_plugin.errors import (
     DataError,
     NoResultError,
     OutputError,
+    StreamnetError,
 )
 from streamnet_plugin.prediction import predict
 from streamnet_plugin.report.writer import read_results
@@ -49,7 +50,7 @@ def run_cli(*arguments):
     """Exit code and everything printed, by the real entry point."""
     result = CliRunner().invoke(cli.app, [str(a) for a in arguments])
     error = result.exception
-    if isinstance(error, cli.StreamnetError):
+    if isinstance(error, StreamnetError):
         return cli.EXIT_ERROR, result.output + str(error)
     if error is not None and not isinstance(error, SystemExit):
         raise error

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from streamnet_plugin import checks, cli
 from streamnet_plugin.checks import check_config, check_file, findings
 from streamnet_plugin.config import load_config
+from streamnet_plugin.errors import StreamnetError
 from streamnet_plugin.model import STREAMNet, STREAMNetConfig
 from streamnet_plugin.model.checkpoint import save_checkpoint
 
@@ -293,7 +294,7 @@ class TestBackends:
 def run(*arguments):
     result = CliRunner().invoke(cli.app, ["config", "check", *map(str, arguments)])
     error = result.exception
-    if isinstance(error, cli.StreamnetError):
+    if isinstance(error, StreamnetError):
         return cli.EXIT_ERROR, str(error)
     return result.exit_code, result.output
 

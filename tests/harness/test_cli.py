@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from streamnet_plugin import cli, rates
+from streamnet_plugin.errors import StreamnetError
 from streamnet_plugin.report.results import FailureRow
 from streamnet_plugin.rescoring import rescore
 from streamnet_plugin.statistics.results import Interval
@@ -19,7 +20,7 @@ def run(*arguments):
     """Exit code and everything printed."""
     result = CliRunner().invoke(cli.app, [str(a) for a in arguments])
     error = result.exception
-    if isinstance(error, cli.StreamnetError):
+    if isinstance(error, StreamnetError):
         return cli.EXIT_ERROR, result.output + str(error)
     if error is not None and not isinstance(error, SystemExit):
         raise error

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from streamnet_plugin import cli, prediction
 from streamnet_plugin.data.synthetic import easy
 from streamnet_plugin.data.synthetic.writers import write_video
-from streamnet_plugin.errors import ConfigError, NoFaceError, NoResultError
+from streamnet_plugin.errors import ConfigError, NoFaceError, NoResultError, StreamnetError
 from streamnet_plugin.live.run import LIVE_SAMPLES, LiveSettings, live
 from streamnet_plugin.prediction import predict
 from streamnet_plugin.uncertainty import window
@@ -151,7 +151,7 @@ def test_a_calibrator_made_with_samples_has_the_network_sampled(settings, tmp_pa
 
 def command(*arguments):
     result = CliRunner().invoke(cli.app, ["live", *map(str, arguments)])
-    if isinstance(result.exception, cli.StreamnetError):
+    if isinstance(result.exception, StreamnetError):
         return cli.EXIT_ERROR, str(result.exception)
     return result.exit_code, result.output
 
