@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from streamnet_plugin import cli
 from streamnet_plugin.comparison import Scoring, report_pairs
-from streamnet_plugin.errors import CheckpointError, ConfigError, StreamnetError
+from streamnet_plugin.errors import CheckpointError, ConfigError, DataError, StreamnetError
 from streamnet_plugin.evaluation.conventions import get_convention
 from streamnet_plugin.scoring import WaveformPair
 from toolbox_adapters.rppg_toolbox import command, launcher, trainer
@@ -155,6 +155,16 @@ def test_weights_of_another_image_size(refused):
     assert isinstance(error, CheckpointError)
     assert "36" in str(error)
     assert "72" in str(error)
+
+
+@pytest.mark.parametrize("model", ["STREAMNet", "Tscan"])
+def test_a_folder_without_recordings(refused, tmp_path, model):
+    (tmp_path / "empty").mkdir()
+    for folder in (tmp_path / "empty", tmp_path / "gone"):
+        error = refused({"TEST": {"DATA": {"DATA_PATH": str(folder)}}}, model=model)
+        assert isinstance(error, DataError)
+        assert str(error.path) == str(folder)
+        assert "--data-root" in error.remedy
 
 
 # Things that would run

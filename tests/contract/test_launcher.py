@@ -247,7 +247,8 @@ def test_shipped_weights_and_whole_videos_from_a_data_root(
     work = tmp_path / "work"
     work.mkdir()
     (work / "child.yaml").write_text("BASE: ['../checkout/configs/config.yaml']\nNUM_WORKERS: 0\n")
-    done = launch(checkout, work / "child.yaml", data_root={"PURE": twin_pure})
+    root = os.path.relpath(twin_pure, work)  # from here, wherever the toolbox is
+    done = launch(checkout, work / "child.yaml", data_root={"PURE": root})
     assert f"Testing uses {shipped_checkpoint()}" in done.stdout
     (pair,) = read_outputs(outputs_of(done.work))
     assert len(pair.pred) == 210  # also the frames after the last whole chunk

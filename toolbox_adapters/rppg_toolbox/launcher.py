@@ -42,6 +42,7 @@ from toolbox_adapters.rppg_toolbox.checkout import (
 from toolbox_adapters.rppg_toolbox.compat import survive_plots, toolbox_environment
 from toolbox_adapters.rppg_toolbox.settings import (
     absolute_paths,
+    check_folders,
     check_paths,
     config_of,
     filled_in,
@@ -121,24 +122,39 @@ def run_toolbox(
     checkout = open_checkout(path)
     config_path = find_config_file(config_file, checkout.root)
     session = _Session(checkout, Path.cwd(), fast_loader)
-    with tempfile.TemporaryDirectory() as scratch, toolbox_environment(checkout.root):
+    with tempfile.TemporaryDirectory() as scratch:
+        # Before the working directory is the checkout: data folders may be relative.
         resolved = _resolved_yaml(config_path, overrides, data_root, Path(scratch))
-        arguments, sys.argv = sys.argv, ["main.py", "--config_file", str(resolved)]
-        try:
-            main = _prepared_main(session)
-            _run_main_block(session, main)
-        except ModuleNotFoundError as error:
-            raise ConfigError(
-                f"the toolbox imports {error.name}, which is not installed",
-                path=checkout.root,
-                remedy=f"pip install {str(error.name).partition('.')[0]}, or what its "
-                "requirements.txt names.",
-            ) from error
-        finally:
-            sys.argv = arguments
-        return ToolboxRun(
-            _report(session, config_path, output, plots, report, progress), tuple(session.lost)
-        )
+        with toolbox_environment(checkout.root):
+            return _run(session, resolved, config_path, output, plots, report, progress)
+
+
+def _run(
+    session: _Session,
+    resolved: Path,
+    config_path: Path,
+    output: str | Path | None,
+    plots: bool,
+    report: bool | None,
+    progress: Reporter | None,
+) -> ToolboxRun:
+    """In the toolbox's environment: its `main.py` on the YAML `resolved`, then our results."""
+    arguments, sys.argv = sys.argv, ["main.py", "--config_file", str(resolved)]
+    try:
+        main = _prepared_main(session)
+        _run_main_block(session, main)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"the toolbox imports {error.name}, which is not installed",
+            path=session.checkout.root,
+            remedy=f"pip install {str(error.name).partition('.')[0]}, or what its "
+            "requirements.txt names.",
+        ) from error
+    finally:
+        sys.argv = arguments
+    return ToolboxRun(
+        _report(session, config_path, output, plots, report, progress), tuple(session.lost)
+    )
 
 
 def find_config_file(name: str | Path, root: Path) -> Path:
@@ -236,8 +252,10 @@ def _read_config(session: _Session, original: Callable[[Any], Any], arguments: A
         ) from error
     config.defrost()
     modes = {"train_and_test": ("TRAIN", "VALID", "TEST"), "only_test": ("TEST",)}
-    check_paths(config, modes.get(config.TOOLBOX_MODE, ("UNSUPERVISED",)))
+    sections = modes.get(config.TOOLBOX_MODE, ("UNSUPERVISED",))
+    check_paths(config, sections)
     absolute_paths(config, session.cwd, session.checkout.root)
+    check_folders(config, sections)
     name = config.MODEL.NAME
     if config.DEVICE.startswith("cpu") and name in session.checkout.models:
         # On a CPU its DataParallel is a pass-through, but 0 would divide by zero.

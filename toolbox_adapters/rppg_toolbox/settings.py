@@ -19,7 +19,7 @@ from streamnet_plugin.config import (
     read_tree,
 )
 from streamnet_plugin.data_root import DataRoot, with_data_root
-from streamnet_plugin.errors import ConfigError
+from streamnet_plugin.errors import ConfigError, DataError
 
 PATHS = frozenset(
     {
@@ -119,6 +119,24 @@ def check_paths(node: Any, sections: tuple[str, ...]) -> None:
                     "is not set",
                     remedy="set it, or give --data-root.",
                 )
+
+
+def check_folders(node: Any, sections: tuple[str, ...]) -> None:
+    """`DataError` for recordings to preprocess in a folder that is not there."""
+    for section in sections:
+        data = node[section].DATA
+        unused = section == "VALID" and node.TEST.USE_LAST_EPOCH
+        if (
+            data.DO_PREPROCESS
+            and data.DATA_PATH
+            and not unused
+            and not Path(data.DATA_PATH).is_dir()
+        ):
+            raise DataError(
+                f"{section}.DATA.DATA_PATH: there is no such folder",
+                path=data.DATA_PATH,
+                remedy=f"set it to the folder of {data.DATASET}, or give --data-root.",
+            )
 
 
 def filled_in(path: Path, overrides: Sequence[str], data_root: DataRoot | None) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from streamnet_plugin.data.natural import natural_key
+from streamnet_plugin.errors import DataError
 from streamnet_plugin.report.results import FailureRow
 from toolbox_adapters.rppg_toolbox import compat
 
@@ -157,7 +158,7 @@ def watch_cache(module: ModuleType, lost: list[LostVideo]) -> None:
 
 def sort_recordings(base_loader: type) -> None:
     """Make all loaders list recordings in natural order: some leave it to the file system, and
-    BEGIN and END then cut other splits on another machine.
+    BEGIN and END then cut other splits on another machine. One that finds none names the folder.
 
     Args:
         base_loader: the class that the loaders derive from.
@@ -170,8 +171,15 @@ def sort_recordings(base_loader: type) -> None:
 
 
 def _sorted(get_raw_data: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
-    def listed(*args: Any, **kwargs: Any) -> list[Any]:
-        found = get_raw_data(*args, **kwargs)
+    def listed(loader: Any, data_path: str, *more: Any, **options: Any) -> list[Any]:
+        try:
+            found = get_raw_data(loader, data_path, *more, **options)
+        except ValueError as error:  # "data paths empty!", without a word on which
+            raise DataError(
+                f"the toolbox finds no recording there ({error})",
+                path=data_path,
+                remedy="set DATA_PATH to the folder of the dataset, or give --data-root.",
+            ) from error
         if all(isinstance(entry, dict) and "path" in entry for entry in found):
             return sorted(found, key=lambda entry: natural_key(Path(entry["path"]).name))
         return found
