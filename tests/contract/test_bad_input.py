@@ -244,8 +244,10 @@ def test_a_model_whose_packages_are_missing(
         preprocess=False,
         data={"CACHED_PATH": str(trained.work / "cache"), "DATA_FORMAT": "NCDHW"},
     )
-    with pytest.raises(ImportError, match=r"mamba_ssm is not installed: pip install mamba-ssm"):
+    missing = r"mamba_ssm is not installed: pip install mamba-ssm"
+    with pytest.raises(ImportError, match=missing) as error:
         launch(standin, config)
+    assert isinstance(error.value, StreamnetError)  # at the command line a line, no traceback
 
 
 # Interrupted

@@ -23,6 +23,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from streamnet_plugin.errors import ConfigError
+
 log = logging.getLogger(__name__)
 
 OPTIONAL = {
@@ -42,11 +44,15 @@ OPTIONAL = {
 """Top-level modules that only some of the toolbox's models or datasets use -> how to get them."""
 
 
+class MissingPackageError(ConfigError, ImportError):  # type: ignore[misc]  # both have a path
+    """A model or dataset of the toolbox used a package that is not installed."""
+
+
 class _Missing(type):
     """Class of the things that a placeholder module holds: any use says what is not installed."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> NoReturn:
-        raise ImportError(f"{cls.__module__}.{cls.__name__} was used, but {cls.__doc__}")
+        raise MissingPackageError(f"{cls.__module__}.{cls.__name__} was used, but {cls.__doc__}")
 
     def __getattr__(cls, name: str) -> Any:
         if name.startswith("__"):
