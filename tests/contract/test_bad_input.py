@@ -209,9 +209,20 @@ def test_outputs_that_would_run_code(tmp_path):
 
 def test_no_gpu_at_all(standin, trained, twin_pure, launch, toolbox_yaml, tmp_path):
     """NUM_OF_GPU_TRAIN 0, by which the toolbox's own model would divide, is no problem here."""
+    uncounted = tmp_path / "uncounted"  # its trainers count the GPUs themselves
+    shutil.copytree(standin, uncounted)
+    script = uncounted / "neural_methods" / "trainer" / "loop_trainer.py"
+    script.chmod(0o644)
+    counting = "self.num_of_gpu = config.NUM_OF_GPU_TRAIN"
+    assert counting in script.read_text()
+    script.write_text(script.read_text().replace(counting, "self.num_of_gpu = 0"))
     weights = next((trained.work / "runs").rglob("twin_Epoch1.pth"))
-    for name, model_path in (("Tscan", str(weights)), ("STREAMNet", "")):
-        work = tmp_path / name
+    roots = [standin] if torch.cuda.is_available() else [standin, uncounted]
+    for root, name, model_path in (
+        *((root, "Tscan", str(weights)) for root in roots),
+        (standin, "STREAMNet", ""),
+    ):
+        work = tmp_path / f"{root.name}-{name}"
         work.mkdir()
         config = toolbox_yaml(
             work,
@@ -227,7 +238,7 @@ def test_no_gpu_at_all(standin, trained, twin_pure, launch, toolbox_yaml, tmp_pa
                 "UNCERTAINTY": {"MC_SAMPLES": 0},
             },
         )
-        assert [row.recording for row in launch(standin, config).run.results.rows] == ["01-01"]
+        assert [row.recording for row in launch(root, config).run.results.rows] == ["01-01"]
 
 
 @pytest.mark.skipif(importlib.util.find_spec("mamba_ssm"), reason="mamba_ssm is installed")

@@ -256,6 +256,28 @@ def toolbox_environment(root: Path) -> Iterator[None]:
         sys.modules.update(aside)
 
 
+class _OneGpu:
+    """The attribute `num_of_gpu` of a trainer, which is 1 where it is set to 0."""
+
+    def __get__(self, trainer: Any, kind: type) -> Any:
+        return self if trainer is None else vars(trainer)["num_of_gpu"]
+
+    def __set__(self, trainer: Any, number: int) -> None:
+        vars(trainer)["num_of_gpu"] = max(1, number)
+
+
+def count_one_gpu(base_trainer: type) -> None:
+    """Without CUDA, let trainers count one GPU: BigSmall's counts none, and divides by that.
+
+    Args:
+        base_trainer: the class that the trainers derive from.
+    """
+    import torch
+
+    if not torch.cuda.is_available():
+        setattr(base_trainer, "num_of_gpu", _OneGpu())  # noqa: B010
+
+
 def survive_plots(bland_altman: Any) -> None:
     """Let metrics go on when a Bland-Altman plot cannot be drawn, as with one or two videos.
 

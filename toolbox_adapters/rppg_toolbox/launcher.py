@@ -39,7 +39,7 @@ from toolbox_adapters.rppg_toolbox.checkout import (
     Checkout,
     open_checkout,
 )
-from toolbox_adapters.rppg_toolbox.compat import survive_plots, toolbox_environment
+from toolbox_adapters.rppg_toolbox.compat import count_one_gpu, survive_plots, toolbox_environment
 from toolbox_adapters.rppg_toolbox.settings import (
     absolute_paths,
     check_folders,
@@ -196,6 +196,7 @@ def _prepared_main(session: _Session) -> ModuleType:
     sys.modules["main"] = main
     exec(compile(checkout.definitions, main.__file__, "exec"), vars(main))
     sort_recordings(base.BaseLoader)
+    count_one_gpu(import_module("neural_methods.trainer.BaseTrainer").BaseTrainer)
     predictor = import_module("unsupervised_methods.unsupervised_predictor")
     session.capture.watch_methods(predictor)
     space = vars(main)
