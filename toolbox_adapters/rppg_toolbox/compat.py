@@ -260,7 +260,12 @@ class _OneGpu:
     """The attribute `num_of_gpu` of a trainer, which is 1 where it is set to 0."""
 
     def __get__(self, trainer: Any, kind: type) -> Any:
-        return self if trainer is None else vars(trainer)["num_of_gpu"]
+        if trainer is None:
+            return self
+        try:
+            return vars(trainer)["num_of_gpu"]
+        except KeyError as error:
+            raise AttributeError("num_of_gpu") from error
 
     def __set__(self, trainer: Any, number: int) -> None:
         vars(trainer)["num_of_gpu"] = max(1, number)
