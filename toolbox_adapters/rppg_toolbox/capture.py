@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from streamnet_plugin.classical import METHODS
 from streamnet_plugin.data.clips import chunk_name
 from streamnet_plugin.data.groups import GroupsOf
 from streamnet_plugin.data.pure import NAME as PURE
@@ -91,6 +92,8 @@ class Capture:
         data = self.config.UNSUPERVISED.DATA
         name = str(names[0])
         covered = min(len(bvp), len(label))  # its CHROM ends before the video does
+        inverted = METHODS[method].inverted  # beats are looked for in a waveform with systole up
+        bvp = -bvp if inverted else bvp
         part = chunk_name(int(chunks[0])) if data.PREPROCESS.DO_CHUNK else ""
         self._add(
             name,
@@ -102,6 +105,7 @@ class Capture:
             differential=False,
             variant="toolbox",
             covered=covered,
+            inverted=inverted,
         )
 
     def _add(self, name: str, data: Any, part: str = "", **fields: Any) -> None:
