@@ -12,17 +12,23 @@ from streamnet_plugin.cli.options import (
     AllowFailures,
     Baseline,
     CalibratorPath,
+    ConventionName,
     Dask,
     DataRoot,
     Engine,
     Folders,
+    HrBy,
     Jobs,
     Keep,
     Markdown,
     Output,
     Overrides,
+    Plots,
     Precision,
+    Protocol,
+    ProtocolOrDemo,
     Report,
+    ScoredWindow,
     TargetMae,
 )
 from streamnet_plugin.errors import ConfigError
@@ -31,7 +37,7 @@ from streamnet_plugin.wording import count
 
 @app.command()
 def benchmark(
-    config: Annotated[str, typer.Argument(help="A YAML, or a shipped one.")] = "benchmark/demo",
+    config: ProtocolOrDemo = "benchmark/demo",
     overrides: Overrides = None,
     data_root: DataRoot = None,
     output: Output = Path("streamnet-results"),
@@ -39,7 +45,7 @@ def benchmark(
         list[str] | None, typer.Option("--method", "-m", help="Only these methods (repeatable).")
     ] = None,
     jobs: Jobs = 2,
-    plots: Annotated[bool, typer.Option(help="Draw the plots.")] = True,
+    plots: Plots = True,
     report: Report = None,
     backend: Annotated[
         str, typer.Option(help="builtin, or toolbox: inside an rPPG-Toolbox checkout.")
@@ -100,7 +106,7 @@ def network_keys(engine: str | None, precision: str | None) -> list[str]:
 
 @app.command()
 def preprocess(
-    config: Annotated[str, typer.Argument(help="A YAML, or the name of a shipped one.")],
+    config: Protocol,
     overrides: Overrides = None,
     data_root: DataRoot = None,
     jobs: Jobs = 2,
@@ -144,13 +150,9 @@ def evaluate(
     fs: Annotated[
         float | None, typer.Option("--fs", help="Frame rate in Hz, for a CSV (30 if not given).")
     ] = None,
-    convention: Annotated[
-        str, typer.Option("--convention", help="HR band: toolbox-2025 or neurips-2023.")
-    ] = "toolbox-2025",
-    window: Annotated[
-        float | None, typer.Option("--window", help="Window length in s; default: whole video.")
-    ] = None,
-    hr_method: Annotated[str, typer.Option("--hr", help="FFT or Peak.")] = "FFT",
+    convention: ConventionName = "toolbox-2025",
+    window: ScoredWindow = None,
+    hr_method: HrBy = "FFT",
     differential: Annotated[
         bool, typer.Option("--differential", help="A CSV's waveforms are first differences.")
     ] = False,
@@ -195,15 +197,11 @@ def compare(
         list[Path],
         typer.Argument(help="Output pickles of the rPPG-Toolbox, results folders, or CSVs."),
     ],
-    convention: Annotated[
-        str, typer.Option("--convention", help="HR band: toolbox-2025 or neurips-2023.")
-    ] = "toolbox-2025",
-    window: Annotated[
-        float | None, typer.Option("--window", help="Window length in s; default: whole video.")
-    ] = None,
-    hr_method: Annotated[str, typer.Option("--hr", help="FFT or Peak.")] = "FFT",
+    convention: ConventionName = "toolbox-2025",
+    window: ScoredWindow = None,
+    hr_method: HrBy = "FFT",
     output: Output = Path("streamnet-comparison"),
-    plots: Annotated[bool, typer.Option(help="Draw the plots.")] = True,
+    plots: Plots = True,
     report: Report = None,
     calibrator: CalibratorPath = None,
     target_mae: TargetMae = None,
@@ -332,7 +330,7 @@ def calibrate(
 
 @app.command()
 def uncertainty(
-    config: Annotated[str, typer.Argument(help="A YAML, or a shipped one.")] = "benchmark/demo",
+    config: ProtocolOrDemo = "benchmark/demo",
     overrides: Overrides = None,
     rates: Annotated[
         str, typer.Option(help="Dropout rates, each for all layers, separated by commas.")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from streamnet_plugin.cli.base import EXIT_ERROR, EXIT_FAILED, app, config_app
-from streamnet_plugin.cli.options import DataRoot, Overrides
+from streamnet_plugin.cli.options import DataRoot, Overrides, Protocol, ProtocolOrDemo
 from streamnet_plugin.errors import ConfigError
 from streamnet_plugin.wording import count
 
@@ -36,7 +36,7 @@ def methods() -> None:
 
 @config_app.command("show")
 def config_show(
-    config: Annotated[str, typer.Argument(help="A YAML, or a shipped one.")] = "benchmark/demo",
+    config: ProtocolOrDemo = "benchmark/demo",
     overrides: Overrides = None,
 ) -> None:
     """Print the resolved configuration, every default visible.
@@ -52,7 +52,7 @@ def config_show(
 
 @config_app.command("check")
 def config_check(
-    config: Annotated[str, typer.Argument(help="A YAML, or the name of a shipped one.")],
+    config: Protocol,
     overrides: Overrides = None,
     data_root: DataRoot = None,
     backend: Annotated[

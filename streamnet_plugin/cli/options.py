@@ -84,3 +84,20 @@ Weights = Annotated[
 Folders = Annotated[
     list[Path], typer.Argument(metavar="RESULTS...", help="Results folders, scored alike.")
 ]
+Protocol = Annotated[str, typer.Argument(help="A YAML, or the name of a shipped one.")]
+ProtocolOrDemo = Annotated[str, typer.Argument(help="A YAML, or a shipped one.")]
+Plots = Annotated[bool, typer.Option(help="Draw the plots.")]
+MethodName = Annotated[str, typer.Option("--method", "-m", help="See `streamnet methods`.")]
+FileRate = Annotated[
+    float | None, typer.Option("--fps", help="Frame rate, where the file does not say it.")
+]
+NetworkWeights = Annotated[
+    Path | None, typer.Option("--weights", help="Network weights; default: the shipped ones.")
+]
+ConventionName = Annotated[
+    str, typer.Option("--convention", help="HR band: toolbox-2025 or neurips-2023.")
+]
+ScoredWindow = Annotated[
+    float | None, typer.Option("--window", help="Window length in s; default: whole video.")
+]
+HrBy = Annotated[str, typer.Option("--hr", help="FFT or Peak.")]

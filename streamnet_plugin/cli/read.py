@@ -8,25 +8,19 @@ from typing import Annotated
 import typer
 
 from streamnet_plugin.cli.base import EXIT_UNTRUSTED, app, progress_bars
-from streamnet_plugin.cli.options import Engine, Precision
+from streamnet_plugin.cli.options import Engine, FileRate, MethodName, NetworkWeights, Precision
 from streamnet_plugin.errors import ConfigError
 
 
 @app.command()
 def predict(
     video: Annotated[Path, typer.Argument(help="A video file, or a folder of images.")],
-    method: Annotated[str, typer.Option("--method", "-m", help="See `streamnet methods`.")] = (
-        "STREAMNet"
-    ),
+    method: MethodName = ("STREAMNet"),
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for the BVP and the plot.")
     ] = None,
-    fps: Annotated[
-        float | None, typer.Option("--fps", help="Frame rate, where the file does not say it.")
-    ] = None,
-    weights: Annotated[
-        Path | None, typer.Option("--weights", help="Network weights; default: the shipped ones.")
-    ] = None,
+    fps: FileRate = None,
+    weights: NetworkWeights = None,
     calibrator: Annotated[
         Path | None,
         typer.Option(
@@ -75,9 +69,7 @@ def live(
     video: Annotated[
         Path | None, typer.Option("--video", help="A file instead, played at its own rate.")
     ] = None,
-    method: Annotated[str, typer.Option("--method", "-m", help="See `streamnet methods`.")] = (
-        "STREAMNet"
-    ),
+    method: MethodName = ("STREAMNet"),
     window: Annotated[
         float, typer.Option("--window", help="Length of the window that is read, s.")
     ] = 10.0,
@@ -99,12 +91,8 @@ def live(
     fast: Annotated[
         bool, typer.Option("--fast", help="Read the file as fast as possible; drop no frame.")
     ] = False,
-    fps: Annotated[
-        float | None, typer.Option("--fps", help="Frame rate, where the file does not say it.")
-    ] = None,
-    weights: Annotated[
-        Path | None, typer.Option("--weights", help="Network weights; default: the shipped ones.")
-    ] = None,
+    fps: FileRate = None,
+    weights: NetworkWeights = None,
     samples: Annotated[
         int | None,
         typer.Option(

@@ -15,8 +15,11 @@ from streamnet_plugin.cli.options import (
     DataRoot,
     Jobs,
     Markdown,
+    NetworkWeights,
     Output,
     Overrides,
+    Plots,
+    Protocol,
     Report,
     Weights,
 )
@@ -24,7 +27,7 @@ from streamnet_plugin.cli.options import (
 
 @app.command()
 def train(
-    config: Annotated[str, typer.Argument(help="A YAML, or the name of a shipped one.")],
+    config: Protocol,
     overrides: Overrides = None,
     data_root: DataRoot = None,
     output: Annotated[
@@ -69,14 +72,14 @@ def train(
 
 @app.command("test")
 def run_test(
-    config: Annotated[str, typer.Argument(help="A YAML, or the name of a shipped one.")],
+    config: Protocol,
     overrides: Overrides = None,
     weights: Weights = None,
     data_root: DataRoot = None,
     size: CropSize = None,
     output: Output = Path("streamnet-results"),
     jobs: Jobs = 2,
-    plots: Annotated[bool, typer.Option(help="Draw the plots.")] = True,
+    plots: Plots = True,
     report: Report = None,
     allow_failures: AllowFailures = False,
 ) -> None:
@@ -110,9 +113,7 @@ def run_test(
 @app.command()
 def export(
     output: Annotated[Path, typer.Argument(help="The ONNX file to write.")],
-    weights: Annotated[
-        Path | None, typer.Option("--weights", help="Network weights; default: the shipped ones.")
-    ] = None,
+    weights: NetworkWeights = None,
 ) -> None:
     """Write STREAM-Net as an ONNX file, for other programs and devices (extra onnx).
 
@@ -173,7 +174,7 @@ def run_protocol(
         Path | None, typer.Option("--output", "-o", help="Folder; default: protocols/NAME.")
     ] = None,
     jobs: Jobs = 2,
-    plots: Annotated[bool, typer.Option(help="Draw the plots.")] = True,
+    plots: Plots = True,
     allow_failures: AllowFailures = False,
 ) -> None:
     """Preprocess, train, test and compare by a protocol; run it again to go on.
