@@ -15,7 +15,7 @@ from streamnet_plugin.errors import ConfigError
 @app.command()
 def predict(
     video: Annotated[Path, typer.Argument(help="A video file, or a folder of images.")],
-    method: MethodName = ("STREAMNet"),
+    method: MethodName = "STREAMNet",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for the BVP and the plot.")
     ] = None,
@@ -69,7 +69,7 @@ def live(
     video: Annotated[
         Path | None, typer.Option("--video", help="A file instead, played at its own rate.")
     ] = None,
-    method: MethodName = ("STREAMNet"),
+    method: MethodName = "STREAMNet",
     window: Annotated[
         float, typer.Option("--window", help="Length of the window that is read, s.")
     ] = 10.0,

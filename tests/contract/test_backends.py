@@ -90,8 +90,11 @@ def assert_same(inside, ours, record_property, skip=()):
             assert a == pytest.approx(b, abs=CLOSE), (key, name)
             largest = max(largest, abs(a - b))
         # Of the beats too, which are maxima: the waveforms stand the same way up. ICA's may not.
-        if key[0] not in {"ICA", *skip} and theirs.spread is not None:
-            assert theirs.spread == pytest.approx(mine.spread, rel=1e-4), key
+        if key[0] not in {"ICA", *skip}:
+            assert (theirs.spread is None) == (mine.spread is None), key
+            assert theirs.spread is None or theirs.spread == pytest.approx(mine.spread, rel=1e-4), (
+                key
+            )
     tables = [{s.method: s for s in results.summaries} for results in (inside, ours)]
     assert tables[0].keys() == tables[1].keys()
     for method, theirs in tables[0].items():

@@ -59,17 +59,22 @@ def test_the_camera_of_the_test_is_outside_of_what_training_draws(sets):
         assert not min(seen) <= HELD_OUT_CAMERA[name] <= max(seen), name
 
 
+def broad(train):
+    """Without every third one, which is hard."""
+    return [s for i, s in enumerate(train) if i % 3 < 2]
+
+
 def test_training_is_broad(sets):
-    train = sets[0]
+    train = broad(sets[0])
     rates = np.array(values(train, "hr_bpm"))
     assert rates.min() < 42
     assert rates.max() > 178
     assert np.histogram(rates, 7, (40, 180))[0].min() > 0.7 * len(train) / 7
     for name in ("skin_tone", "motion", "width"):
         counts = Counter(values(train, name))
-        assert min(counts.values()) > 0.5 * len(train) / len(counts)
+        assert min(counts.values()) > 0.75 * len(train) / len(counts)
     for name in ("jpeg", "dropped", "beard", "glasses", "jitter_ms", "blur"):
-        assert 0.1 < np.mean([v != 0 for v in values(train, name)]) < 0.85
+        assert 0.1 < np.mean([v != 0 for v in values(train, name)]) < 0.8
 
 
 def test_a_third_of_the_training_is_dark_skin_in_motion_at_any_rate(sets):
@@ -79,9 +84,7 @@ def test_a_third_of_the_training_is_dark_skin_in_motion_at_any_rate(sets):
     assert set(values(hard, "motion")) == set(HARD_MOTIONS)
     assert min(values(hard, "jpeg")) > HELD_OUT_CAMERA["jpeg"]
     assert np.histogram(values(hard, "hr_bpm"), 7, (40, 180))[0].min() > 0.6 * len(hard) / 7
-    assert set(values([s for i, s in enumerate(train) if i % 3 < 2], "skin_tone")) == set(
-        range(1, 7)
-    )
+    assert set(values(broad(train), "skin_tone")) == set(range(1, 7))
 
 
 def test_the_test_has_each_motion_in_each_tone_and_ties_neither_to_the_rate(sets):

@@ -126,19 +126,13 @@ def run_toolbox(
         # Before the working directory is the checkout: data folders may be relative.
         resolved = _resolved_yaml(config_path, overrides, data_root, Path(scratch))
         with toolbox_environment(checkout.root):
-            return _run(session, resolved, config_path, output, plots, report, progress)
+            _run_main(session, resolved)
+            run = _report(session, config_path, output, plots, report, progress)
+    return ToolboxRun(run, tuple(session.lost))
 
 
-def _run(
-    session: _Session,
-    resolved: Path,
-    config_path: Path,
-    output: str | Path | None,
-    plots: bool,
-    report: bool | None,
-    progress: Reporter | None,
-) -> ToolboxRun:
-    """In the toolbox's environment: its `main.py` on the YAML `resolved`, then our results."""
+def _run_main(session: _Session, resolved: Path) -> None:
+    """Run the checkout's `main.py` on a YAML, as if at the command line."""
     arguments, sys.argv = sys.argv, ["main.py", "--config_file", str(resolved)]
     try:
         main = _prepared_main(session)
@@ -152,9 +146,6 @@ def _run(
         ) from error
     finally:
         sys.argv = arguments
-    return ToolboxRun(
-        _report(session, config_path, output, plots, report, progress), tuple(session.lost)
-    )
 
 
 def find_config_file(name: str | Path, root: Path) -> Path:
