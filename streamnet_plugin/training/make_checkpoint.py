@@ -134,8 +134,8 @@ def model_card(metadata: dict[str, Any]) -> str:
             f"- Test data: {metadata['test_recordings']} recordings of {t['test_duration_s']:g} s"
             f" of {len(TEST_HEADS)} heads and a camera that training never",
             f"  saw; {' and '.join(HELD_OUT_MOTIONS)} are motions that training never saw either.",
-            "  (Looking around, nodding and that third joined the training after networks without",
-            "  them had been seen to fail there; the test was drawn anew each time.)",
+            "  (Looking around, nodding, that third and a longer training came after networks",
+            "  without them had been seen to fail there; the test was drawn anew each time.)",
             "  The same generator drew them: expect no more than these figures anywhere else.",
             "- Known failures: what the generator does not draw, e.g. hands before the face,",
             "  outdoor light, video codecs, several people; and where the table says so.",
