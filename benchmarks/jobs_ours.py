@@ -108,6 +108,47 @@ def evaluate(frames: int) -> Prepared:
     return run
 
 
+def score(recordings: int, frames: int = 1800, samples: int = 30) -> Prepared:
+    """All that `streamnet benchmark` does with the waveforms, without pages and pictures."""
+    import tempfile
+    import zlib
+
+    import numpy as np
+
+    from streamnet_plugin.comparison import Scoring, report_pairs
+    from streamnet_plugin.evaluation.conventions import get_convention
+    from streamnet_plugin.scoring import WaveformPair
+
+    methods = ("GREEN", "ICA", "CHROM", "LGI", "PBV", "POS", "OMIT", "STREAMNet")
+    pairs = []
+    for i in range(recordings):
+        rng = np.random.default_rng(i)
+        phase = 2 * np.pi * rng.uniform(50, 140) / 60 * np.arange(frames) / FS
+        label = np.sin(phase + rng.uniform(0, 6))
+        rgb = 100 + rng.normal(0, 1, (frames, 3))
+        for method in methods:
+            own = np.random.default_rng([i, zlib.crc32(method.encode())])
+            bvp = label + own.normal(0, 1.5, frames)
+            drawn = (bvp + own.normal(0, 0.3, (samples, frames))).astype(np.float32)
+            pairs.append(
+                WaveformPair(
+                    method, "made-up", f"r{i}", f"s{i}", FS, bvp, label, False,
+                    samples=drawn if method == "STREAMNet" else None, rgb=rgb, variant="toolbox",
+                )
+            )  # fmt: skip
+    scoring = Scoring(get_convention("toolbox-2025"), window_s=None)
+
+    def run() -> int:
+        with tempfile.TemporaryDirectory() as folder:
+            found = report_pairs(
+                pairs, title="", scoring=scoring, failures=(), provenance={},
+                output=f"{folder}/out", plots=False, report=False,
+            )  # fmt: skip
+        return len(found.results.rows)
+
+    return run
+
+
 def _network(size: int) -> Any:
     import torch
 

@@ -1,4 +1,4 @@
-"""`streamnet benchmark` on more and more recordings: the demo set under other subjects' names."""
+"""`streamnet benchmark` on more and more recordings, and what one process does alone of it."""
 
 from __future__ import annotations
 
@@ -9,19 +9,23 @@ import sys
 import time
 
 import pytest
-from beside import exponent, put, watched
+from beside import Side, exponent, put, watched
 
 from streamnet_plugin.data.synthetic.writers import write_demo
 
 COMMAND = [sys.executable, "-m", "streamnet_plugin", "benchmark"]
 PROTOCOL = "benchmark/demo"
 TIMES = [1, 2, 4, 8]
+SCORED = [50, 100, 200, 400]
 
 
 @pytest.mark.slow
 @pytest.mark.benchmark(group="scale")
 def test_scale(benchmark, request, tmp_path):
-    """Classical methods and STREAM-Net with 2 samples, no figures; preprocessing included."""
+    """Classical methods and STREAM-Net with 2 samples, no figures; preprocessing included.
+
+    The recordings are the demo set's, under other subjects' names.
+    """
     demo = write_demo(request.config.cache.mkdir("streamnet-recordings") / "demo", jobs=2)
     subjects = sorted(folder for folder in demo.iterdir() if folder.is_dir())
     rows = []
@@ -57,3 +61,26 @@ def test_scale(benchmark, request, tmp_path):
         benchmark,
         **{"exponent of time": exponent(n, walls), "exponent of memory": exponent(n, memories)},
     )
+
+
+@pytest.mark.slow
+@pytest.mark.benchmark(group="scale")
+def test_scoring(benchmark):
+    """Scoring and statistics alone: 60 s each, seven methods and one more with 30 samples."""
+    rows = []
+
+    def run(recordings):
+        side = Side("jobs_ours")  # a process of its own: its memory is of this number alone
+        try:
+            job = side.job("score", recordings=recordings)
+            rows.append((recordings, job.seconds(), job.last_memory_mb()))
+            assert job.last_result() == 8 * recordings
+        finally:
+            side.close()
+
+    benchmark.pedantic(lambda: [run(n) for n in SCORED], rounds=1)
+    for recordings, seconds, memory in rows:
+        name = f"{recordings} recordings"
+        put(benchmark, **{f"{name}, s": seconds, f"{name}, MB beside the waveforms": memory})
+    n, all_seconds, _ = zip(*rows, strict=True)
+    put(benchmark, **{"exponent of time": exponent(n, all_seconds)})

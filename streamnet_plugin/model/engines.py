@@ -19,6 +19,7 @@ from torch import Tensor
 
 from streamnet_plugin.atomic import whole_file
 from streamnet_plugin.errors import ConfigError
+from streamnet_plugin.memory import reuse_freed_blocks
 from streamnet_plugin.model.streamnet import STREAMNet
 from streamnet_plugin.uncertainty.mc_dropout import Precision
 
@@ -49,6 +50,8 @@ def make_engine(name: str, model: STREAMNet, precision: Precision = "float32") -
             f"no engine is named {name!r}", remedy=f"use one of {', '.join(get_args(EngineName))}."
         )
     device = next(model.parameters()).device
+    if device.type == "cpu":
+        reuse_freed_blocks()
     if name in EXTRAS:
         if find_spec(name) is None or (name == "onnxruntime" and find_spec("onnx") is None):
             raise ConfigError(
