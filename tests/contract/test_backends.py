@@ -6,9 +6,11 @@ import contextlib
 import io
 import shutil
 
+import numpy as np
 import pytest
 
 from streamnet_plugin.comparison import benchmark
+from streamnet_plugin.scoring import load_pairs
 from toolbox_adapters.rppg_toolbox.checkout import open_checkout
 
 CLOSE = 1e-6
@@ -63,7 +65,7 @@ def both(toolbox, folders, caches, toolbox_yaml, tmp_path):
                 plots=False,
                 output=config.parent / "inside",
             )
-        ours = benchmark(config, output=None, jobs=1, plots=False)
+        ours = benchmark(config, output=config.parent / "outside", jobs=1, plots=False)
         return inside.results, ours.results
 
     return run
@@ -91,6 +93,7 @@ def assert_same(inside, ours, record_property, skip=()):
             largest = max(largest, abs(a - b))
         # Of the beats too, which are maxima: the waveforms stand the same way up. ICA's may not.
         if key[0] not in {"ICA", *skip}:
+            assert theirs.withheld == mine.withheld, key
             assert (theirs.spread is None) == (mine.spread is None), key
             assert theirs.spread is None or theirs.spread == pytest.approx(mine.spread, rel=1e-4), (
                 key
@@ -154,6 +157,19 @@ def test_classical_methods(both, toolbox, record_property, dataset, hr_method, w
     skip = {"ICA"} if hr_method != "FFT" else set()
     assert_same(inside, ours, record_property, skip)
     assert {row.method for row in inside.rows} == open_checkout(toolbox).methods
+
+
+def test_colours_of_the_frames_are_known_inside_the_toolbox(both, tmp_path):
+    """Without them flickering light would be no reason to withhold there."""
+    both("unsupervised_method", "UBFC-rPPG", True)
+    inside, ours = (
+        {(p.method, p.recording): p.rgb for p in load_pairs(next(tmp_path.rglob(name)))}
+        for name in ("inside", "outside")
+    )
+    assert inside.keys() == ours.keys() != set()
+    for key, rgb in inside.items():
+        assert np.ptp(rgb, axis=0).min() > 0.1
+        assert rgb == pytest.approx(ours[key], abs=1e-3), key
 
 
 def test_classical_methods_in_chunks(both, record_property):

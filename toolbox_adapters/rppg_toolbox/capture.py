@@ -78,15 +78,19 @@ class Capture:
                 setattr(predictor, function, self._watched(method, original))
 
     def _watched(self, method: str, original: Callable[..., Any]) -> Callable[..., Any]:
-        def run(*args: Any, **kwargs: Any) -> Any:
-            bvp = original(*args, **kwargs)
-            self._keep(method, np.asarray(bvp, dtype=np.float64).reshape(-1))
+        def run(frames: Any, *args: Any, **kwargs: Any) -> Any:
+            bvp = original(frames, *args, **kwargs)
+            colours = np.mean(frames, axis=(1, 2), dtype=np.float64)
+            self._keep(method, np.asarray(bvp, dtype=np.float64).reshape(-1), colours)
             return bvp
 
         return run
 
-    def _keep(self, method: str, bvp: FloatArray) -> None:
-        """A classical method's waveform of the one video that the loader handed out last."""
+    def _keep(self, method: str, bvp: FloatArray, rgb: FloatArray) -> None:
+        """A classical method's waveform of the one video that the loader handed out last.
+
+        Networks see normalised frames, of which no colour can be told.
+        """
         labels, names, chunks = self.loader.current
         label = np.asarray(labels[0], dtype=np.float64).reshape(-1)
         data = self.config.UNSUPERVISED.DATA
@@ -106,6 +110,7 @@ class Capture:
             variant="toolbox",
             covered=covered,
             inverted=inverted,
+            rgb=rgb,
         )
 
     def _add(self, name: str, data: Any, part: str = "", **fields: Any) -> None:
