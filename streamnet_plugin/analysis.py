@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -25,6 +25,7 @@ from streamnet_plugin.uncertainty.repeatability import (
     repetition_repeatability,
     retest_repeatability,
 )
+from streamnet_plugin.wording import count
 
 LENGTHS_S = (5.0, 10.0, 15.0, 30.0)
 """Window lengths that are tried beside the whole video."""
@@ -67,6 +68,7 @@ def analyse_run(
         },
         waveform=_waveforms(pairs, convention, seed),
         lengths=_lengths(pairs, convention, hr_method, seed),
+        notes=tuple(_too_short(pairs)),
     )
 
 
@@ -86,7 +88,9 @@ def _repeatability(
     if sampled and all(len(_samples(p)) >= 2 * MC_GROUPS for p in sampled):
         hr, people = _repeated_draws(rows, sampled, convention)
         if len(hr):
-            found.append(repetition_repeatability(hr, people, what="Monte Carlo seeds"))
+            n = min(len(_samples(p)) for p in sampled) // MC_GROUPS
+            what = f"mean of {n} Monte Carlo samples"
+            found.append(repetition_repeatability(hr, people, what))
     return tuple(found)
 
 
@@ -145,16 +149,43 @@ def _beats(pair: WaveformPair, convention: Convention) -> BeatErrors:
 def _lengths(
     pairs: Sequence[WaveformPair], convention: Convention, hr_method: HrMethod, seed: int
 ) -> tuple[LengthRow, ...]:
-    """Every method at every window length that fits into the shortest recording."""
-    shortest = min((len(p.label) / p.fs for p in pairs if len(p.label)), default=0.0)
+    """Every method at every window length, in the recordings that are long enough for it."""
     plain = [replace(pair, samples=None, rgb=None) for pair in pairs]
-    tried: list[float | None] = [s for s in LENGTHS_S if s < shortest]
-    return length_rows(
-        {
-            seconds: [
-                row for pair in plain for row, _ in score_pair(pair, convention, seconds, hr_method)
-            ]
-            for seconds in [*tried, None]
-        },
-        seed=seed,
-    )
+    rows: dict[float | None, list[WindowRow]] = {}
+    for seconds in (*_tried_lengths(pairs), None):
+        rows[seconds] = [
+            row for pair in plain for row in _whole_windows(pair, convention, seconds, hr_method)
+        ]
+    return length_rows(rows, seed=seed)
+
+
+def _tried_lengths(pairs: Sequence[WaveformPair]) -> list[float]:
+    """Those shorter than some recording."""
+    longest = max((len(p.label) / p.fs for p in pairs), default=0.0)
+    return [seconds for seconds in LENGTHS_S if seconds < longest]
+
+
+def _whole_windows(
+    pair: WaveformPair, convention: Convention, seconds: float | None, hr_method: HrMethod
+) -> Iterator[WindowRow]:
+    """Windows of that length: the rest at the end, which is scored too, is shorter, and harder."""
+    least = 0.0 if seconds is None else seconds - 1.5 / pair.fs  # a window is whole frames long
+    for row, _ in score_pair(pair, convention, seconds, hr_method):
+        if row.end_s - row.start_s >= least:
+            yield row
+
+
+def _too_short(pairs: Sequence[WaveformPair]) -> Iterator[str]:
+    """Which recordings are missing at some window length."""
+    seconds = {(p.dataset, p.recording): len(p.label) / p.fs for p in pairs if len(p.label)}
+    missing: dict[int, list[float]] = {}
+    for length in _tried_lengths(pairs):
+        n = sum(s < length - 1e-9 for s in seconds.values())
+        if n:
+            missing.setdefault(n, []).append(length)
+    for n, lengths in missing.items():
+        verb = "is" if n == 1 else "are"
+        yield (
+            f"windows of {' and '.join(f'{s:g}' for s in lengths)} s: {n} of "
+            f"{count(len(seconds), 'recording')} {verb} shorter and not among them"
+        )

@@ -30,7 +30,7 @@ from streamnet_plugin.uncertainty.calibration import (
     save_calibrators,
 )
 
-NO_WAVEFORMS = "has no waveforms: nothing is said of beats, window lengths and Monte Carlo seeds."
+NO_WAVEFORMS = "has no waveforms: nothing is said of beats, window lengths and Monte Carlo samples."
 
 
 def report(

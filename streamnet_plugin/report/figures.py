@@ -21,7 +21,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from streamnet_plugin.report.cells import in_percent
+from streamnet_plugin.report.cells import in_percent, promised
 from streamnet_plugin.report.results import BenchmarkResults
 from streamnet_plugin.report.writer import file_name
 from streamnet_plugin.statistics.groups import MIN_GROUP_SUBJECTS
@@ -318,11 +318,15 @@ def _draw_limits(axes: Axes, found: BlandAltman) -> str:
 
 @rc_context(STYLE)
 def calibration(results: BenchmarkResults) -> Drawn | None:
-    """How often intervals of every nominal level cover the truth."""
+    """How often intervals of every nominal level cover the truth; none where all are infinite."""
     curves = {}
     for m in _analysed(results):
         levels = m.uncertainty.levels if m.uncertainty else ()
-        known = [(100 * c.level, in_percent(c.picp)) for c in levels if c.picp.value is not None]
+        known = [
+            (100 * c.level, in_percent(promised(c)))
+            for c in levels
+            if promised(c).value is not None and c.n_infinite < c.n_windows
+        ]
         if known:
             curves[m.method] = known
     if not curves:
@@ -333,14 +337,14 @@ def calibration(results: BenchmarkResults) -> Drawn | None:
     looks = _looks(results)
     for shift, (method, known) in zip(_dodge(len(curves), 4.0), curves.items(), strict=True):
         look = looks[method]
-        axes.plot([x + shift for x, _ in known], [picp.value or 0.0 for _, picp in known],
+        axes.plot([x + shift for x, _ in known], [found.value or 0.0 for _, found in known],
                   color=look.color, linestyle=look.dash, alpha=0.8)  # fmt: skip
-        for x, picp in known:
-            _point(axes, x + shift, picp, look)
+        for x, found in known:
+            _point(axes, x + shift, found, look)
     axes.set_xlim(lowest - 5, 101)
     axes.set_ylim(top=101)
     axes.set_xlabel("nominal coverage (%)")
-    axes.set_ylabel("empirical coverage, PICP (%)")
+    axes.set_ylabel("empirical coverage by subject (%)")
     axes.grid()
     _legend(figure, list(curves), looks)
     told = "; ".join(

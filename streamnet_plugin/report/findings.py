@@ -14,6 +14,7 @@ from streamnet_plugin.report.cells import (
     common_mae,
     coverage_at,
     number,
+    promised,
     same_windows,
 )
 from streamnet_plugin.report.pairs import pair_of
@@ -115,10 +116,12 @@ def _signed(value: float) -> str:
 
 
 def withheld_of(results: BenchmarkResults, method: str) -> tuple[int, int]:
-    """(withheld windows, all windows) of a method."""
-    mine = [r for r in results.rows if r.method == method]
+    """(withheld windows, windows with a result) of a method."""
     found = analysis_of(results, method)
-    return (found.n_withheld if found else sum(bool(r.withheld) for r in mine)), len(mine)
+    if found:
+        return found.n_withheld, found.n_windows
+    mine = [r for r in results.rows if r.method == method and r.abs_error is not None]
+    return sum(bool(r.withheld) for r in mine), len(mine)
 
 
 def joined(names: Sequence[str]) -> str:
@@ -293,14 +296,18 @@ def _trust(results: BenchmarkResults, order: Sequence[str], cautions: Sequence[s
     if not cautions:
         return Answer(question, "No warning", "Nothing stands against these figures.")
     serious = [*_groups(results, order[0]), *_too_low(results, order[0])]
-    short = count(len(cautions), "caution")
+    short, first = count(len(cautions), "caution"), list(_weak(results, order[0]))
+    if withheld and not serious:
+        short = f"Where it is withheld: in {100 * withheld / n:.0f} % of its windows"
     if serious:
+        first = []
         places = [f"{r.group} is {r.value}" for r in _warned(results, order[0])]
         more = [f"{len(places) - 2} more"] if len(places) > 2 else []
         short = (
             f"Where {joined([*places[:2], *more])}" if places else "Its intervals are too narrow"
         )
-    return Answer(question, short, " ".join(cautions[:2]))
+    told = [*first, *(c for c in cautions if c not in first)]
+    return Answer(question, short, " ".join(told[:2]))
 
 
 def _sentences(results: BenchmarkResults, order: Sequence[str]) -> Iterator[str]:
@@ -341,11 +348,18 @@ def _next_told(results: BenchmarkResults, best: str, following: str) -> str:
 
 def _intervals_told(results: BenchmarkResults, method: str) -> str:
     c = coverage_at(analysis_of(results, method), NOMINAL)
-    if c is None or c.picp.value is None:
+    if c is None or promised(c).value is None:
         return ""
-    nominal, picp = f"{100 * c.level:.0f} %", told(_percent(c.picp), "%").replace(".00", "")
+    nominal, covered = f"{100 * c.level:.0f} %", told(_percent(promised(c)), "%")
     width = "" if c.mean_width is None else f" are {c.mean_width:.1f} bpm wide on average and"
-    return f"Its {nominal} intervals{width} cover the true HR in {picp} of windows, {_promise(c)}."
+    return (
+        f"Its {nominal} intervals{width} cover the true HR in {covered.replace('.00', '')} of "
+        f"windows{_weighed(c)}, {_promise(c)}."
+    )
+
+
+def _weighed(c: Coverage) -> str:
+    return ", every subject weighing the same" if c.by_subject else ""
 
 
 def _percent(x: Interval) -> Interval:
@@ -355,17 +369,19 @@ def _percent(x: Interval) -> Interval:
 
 def _promise(c: Coverage) -> str:
     """Whether the coverage is what was promised, within its own interval."""
-    if c.picp.low is None or c.picp.high is None:
-        reason = f": {c.picp.reason}" if c.picp.reason else ""
+    found = promised(c)
+    if found.low is None or found.high is None:
+        reason = f": {found.reason}" if found.reason else ""
         return f"which cannot be judged without an interval{reason}"
     if _too_narrow(c):
         return "less than they promise"
-    return "more than they promise" if c.picp.low > c.level else "as they promise"
+    return "more than they promise" if found.low > c.level else "as they promise"
 
 
 def _too_narrow(c: Coverage) -> bool:
     """The coverage is below nominal by more than its interval."""
-    return c.picp.high is not None and c.picp.high < c.level
+    high = promised(c).high
+    return high is not None and high < c.level
 
 
 def _withheld_told(results: BenchmarkResults, method: str) -> str:
@@ -429,7 +445,7 @@ def _of_method(results: BenchmarkResults, method: str) -> Iterator[str]:
     lost = sum(r.abs_error is None for r in mine)
     if lost:
         verb, out = ("has", "is") if lost == 1 else ("have", "are")
-        yield f": {lost} of {count(n, 'window')} {verb} no result and {out} not in the MAE"
+        yield f": {lost} of {count(len(mine), 'window')} {verb} no result and {out} not in the MAE"
 
 
 def _weak(results: BenchmarkResults, best: str) -> Iterator[str]:
@@ -465,10 +481,11 @@ def _groups(results: BenchmarkResults, method: str) -> list[str]:
 
 def _too_low(results: BenchmarkResults, method: str) -> list[str]:
     c = coverage_at(analysis_of(results, method), NOMINAL)
-    if c is None or c.picp.value is None or not _too_narrow(c):
+    if c is None or (covered := promised(c).value) is None or not _too_narrow(c):
         return []
     return [
-        f": the {100 * c.level:.0f} % intervals cover only {100 * c.picp.value:.0f} % of windows"
+        f": the {100 * c.level:.0f} % intervals cover only {100 * covered:.0f} % of windows"
+        f"{_weighed(c)}"
     ]
 
 

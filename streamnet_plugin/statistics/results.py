@@ -99,7 +99,7 @@ class Repeatability:
     """Agreement of a method with itself, bpm (ICC has no unit).
 
     Attributes:
-        what: what was repeated, e.g. "windows of a recording" or "Monte Carlo seeds".
+        what: what was repeated, e.g. "windows of a recording" or "mean of 10 Monte Carlo samples".
         within_sd: within-subject standard deviation; coefficient: repeatability coefficient,
             1.96 * sqrt(2) * within_sd; icc: intraclass correlation.
         n_subjects, n_measurements: what it rests on.

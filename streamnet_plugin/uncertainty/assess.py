@@ -138,11 +138,14 @@ def _picp(
 
 
 def _calibration_error(levels: Sequence[Coverage]) -> float | None:
-    """Over the levels that were calibrated at all; infinite intervals everywhere are no attempt."""
+    """Over the levels that were calibrated at all; infinite intervals everywhere are no attempt.
+
+    Of the coverage that is promised, which is by subject.
+    """
     tried = [c for c in levels if c.n_infinite < c.n_windows]
     if not tried:
         return None
-    coverage = np.array([c.picp.value for c in tried], dtype=np.float64)
+    coverage = np.array([(c.by_subject or c.picp).value for c in tried], dtype=np.float64)
     return calibration_error([c.level for c in tried], coverage)
 
 

@@ -9,8 +9,8 @@ Fleiss: Intraclass correlations, Psychological Bulletin 1979.
   *error* (read - true). Its within-recording SD says how far two readings of the same true rate
   differ. Its ICC is the share of the error's variance that belongs to the recording and that more
   windows would not average out: near 0 is good, near 1 is a bias of its own in every recording.
-- **Monte Carlo seeds, or halves of the samples**: the truth is the same in all repetitions, so what
-  is repeated is the heart rate *read*. Its ICC is the reliability in the usual sense: near 1 is
+- **Other Monte Carlo samples**: the truth is the same in all repetitions, so what is repeated is
+  the heart rate *read*. Its ICC is the reliability in the usual sense: near 1 is
   good. It grows with the range of heart rates in the data, as every ICC does.
 
 The repeatability coefficient, 1.96 sqrt(2) s_w, is what two repetitions differ by at most in 95 %
@@ -72,14 +72,14 @@ def retest_repeatability(
 
 
 def repetition_repeatability(
-    hr: ArrayLike, subjects: Sequence[str], what: str = "Monte Carlo seeds"
+    hr: ArrayLike, subjects: Sequence[str], what: str = "Monte Carlo samples"
 ) -> Repeatability:
-    """The same windows read again, by other Monte Carlo seeds or from halves of the samples.
+    """The same windows read again, from other Monte Carlo samples.
 
     Args:
         hr: (n, R) bpm, read from n windows in R repetitions; NaN where there was no result.
         subjects: (n,) who each window shows; intervals go by subject.
-        what: what was repeated, e.g. "halves of the Monte Carlo samples".
+        what: what was repeated, e.g. "mean of 10 Monte Carlo samples".
 
     Returns:
         Undefined numbers are None with a reason.

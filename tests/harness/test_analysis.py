@@ -18,7 +18,7 @@ from streamnet_plugin.uncertainty.calibration import CalibratorFile, Wanted, mak
 
 CONVENTION = get_convention("toolbox-2025")
 FS = 30.0
-SEEDS = "Monte Carlo seeds"
+DRAWS = "mean of 2 Monte Carlo samples"
 
 
 def pulse(hr, seconds, noise=0.0, seed=0):
@@ -52,19 +52,19 @@ def repeated(analysis, method=0):
     return {r.what: r for r in analysis.methods[method].repeatability}
 
 
-@pytest.mark.parametrize(
-    ("shortest", "tried"),
-    [(32.0, [5, 10, 15, 30, None]), (10.0, [5, None]), (4.0, [None])],
-)
-def test_lengths_are_those_that_fit_into_the_shortest_recording(shortest, tried):
-    pairs = [pair(person=0, seconds=shortest), pair(person=1, seconds=35.0)]
-    rows = analysed(pairs).lengths
-    assert [row.seconds for row in rows] == tried
-    windows = {row.seconds: row.n_windows for row in rows}
-    assert windows[None] == 2
-    if shortest == 32.0:  # 7 of 35 s, and 6 and a rest of 32 s
-        assert windows[5] == 14
-        assert windows[30] == 4
+def test_a_length_is_tried_in_the_recordings_that_are_long_enough():
+    """In whole windows: 7 of 5 s in 35 s, and 2 in 12 s, whose rest of 2 s is none."""
+    found = analysed([pair(person=0, seconds=12.0), pair(person=1, seconds=35.0)])
+    windows = {row.seconds: row.n_windows for row in found.lengths}
+    assert windows == {5: 9, 10: 4, 15: 2, 30: 1, None: 2}
+    (note,) = (n for n in found.notes if "windows of" in n)
+    assert note == "windows of 15 and 30 s: 1 of 2 recordings is shorter and not among them"
+
+
+def test_lengths_beyond_every_recording_are_not_tried():
+    found = analysed([pair(person=0, seconds=9.0), pair(person=1, seconds=9.0)])
+    assert [row.seconds for row in found.lengths] == [5, None]
+    assert not any("windows of" in note for note in found.notes)
 
 
 def test_windows_of_a_recording_are_retests_only_where_there_are_two():
@@ -74,12 +74,12 @@ def test_windows_of_a_recording_are_retests_only_where_there_are_two():
 
 
 def test_samples_are_repetitions_from_six_on():
-    found = repeated(analysed([pair(person=s, samples=6) for s in range(3)]))[SEEDS]
+    found = repeated(analysed([pair(person=s, samples=6) for s in range(3)]))[DRAWS]
     assert found.n_measurements == 3 * 2 * 3  # people, windows, draws
     assert found.n_subjects == 3
     assert 0 < found.within_sd.value < 2
-    assert SEEDS not in repeated(analysed([pair(person=s, samples=5) for s in range(3)]))
-    assert SEEDS not in repeated(analysed([pair(person=s) for s in range(3)]))
+    assert DRAWS not in repeated(analysed([pair(person=s, samples=5) for s in range(3)]))
+    assert DRAWS not in repeated(analysed([pair(person=s) for s in range(3)]))
 
 
 def test_what_a_method_did_not_cover_is_in_no_repetition():
@@ -90,7 +90,7 @@ def test_what_a_method_did_not_cover_is_in_no_repetition():
         tail = scale * np.random.default_rng(0).normal(size=(6, 150))
         for p in pairs:
             p.samples[:, 450:] = tail
-        return repeated(analysed(pairs))[SEEDS]
+        return repeated(analysed(pairs))[DRAWS]
 
     assert with_tail(0.0) == with_tail(50.0)
 

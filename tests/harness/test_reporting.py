@@ -115,7 +115,7 @@ def test_several_folders_are_concluded_from_together(runs, tmp_path, no_page):
     assert results.analysis.ranks.n_subjects == 6
     assert Counter(p.method for p in load_pairs(done.folder)) == dict.fromkeys(names(results), 6)
     (net,) = (m for m in results.analysis.methods if m.method == "net")
-    assert [r.what for r in net.repeatability] == ["Monte Carlo seeds"]
+    assert [r.what for r in net.repeatability] == ["mean of 2 Monte Carlo samples"]
     assert {row.method for row in results.analysis.lengths} == set(names(results))
     said = {note.rpartition("/")[2] for note in results.notes}
     assert {"both: said of both", "net: said of net"} <= said

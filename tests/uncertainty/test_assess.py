@@ -47,6 +47,19 @@ def four():
     ]
 
 
+def test_the_calibration_error_is_of_the_coverage_by_subject():
+    """Three windows of one person miss, one of another hits: half by subject, a quarter pooled."""
+    rows = [
+        row(90, 70, 1, {"50": 1.0}, subject="hard"),
+        row(91, 70, 2, {"50": 1.0}, subject="hard"),
+        row(92, 70, 2, {"50": 1.0}, subject="hard"),
+        row(70, 70, 3, {"50": 1.0}, subject="easy"),
+    ]
+    found = assess(rows)
+    assert found.levels[0].picp.value == 0.25
+    assert found.calibration_error == 0
+
+
 def test_worked_by_hand():
     found = assess(four())
     half, most = found.levels

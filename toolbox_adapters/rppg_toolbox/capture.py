@@ -80,7 +80,7 @@ class Capture:
     def _watched(self, method: str, original: Callable[..., Any]) -> Callable[..., Any]:
         def run(frames: Any, *args: Any, **kwargs: Any) -> Any:
             bvp = original(frames, *args, **kwargs)
-            colours = np.mean(frames, axis=(1, 2), dtype=np.float64)
+            colours: FloatArray = np.asarray(frames).mean(axis=(1, 2), dtype=np.float64)
             self._keep(method, np.asarray(bvp, dtype=np.float64).reshape(-1), colours)
             return bvp
 

@@ -148,6 +148,18 @@ def test_calibration_is_nominal_against_empirical(drawn):
     assert "STREAMNet 50 %: 48 %" in figure.alt
 
 
+def test_calibration_shows_what_was_promised_and_tried(analysed):
+    """By subject; a level whose intervals are all infinite covers everything by definition."""
+    (quality,) = (m.uncertainty for m in analysed.analysis.methods if m.method == "STREAMNet")
+    levels = tuple(
+        replace(c, by_subject=Interval(0.33, 0.2, 0.5), n_infinite=c.n_windows * (c.level > 0.9))
+        for c in quality.levels
+    )
+    results = changed(analysed, "STREAMNet", uncertainty=replace(quality, levels=levels))
+    alt = figures.calibration(results).alt
+    assert "STREAMNet 50 %: 33 %, 80 %: 33 %, 90 %: 33 %;" in alt
+
+
 def test_risk_coverage_is_in_percent_of_windows(analysed, drawn):
     figure = drawn["risk-coverage"]
     kept, mae = lines_at(figure)[0]

@@ -178,15 +178,36 @@ def test_coverage_against_its_promise(complete, low, high, words):
     assert low_caution == (words == "less than they promise")
 
 
+def test_the_promise_is_kept_or_broken_by_subject(complete):
+    """Where hard subjects have more windows, the share of windows says something else."""
+    quality = complete.analysis.methods[0].uncertainty
+    pooled, each = Interval(0.75, 0.70, 0.80), Interval(0.92, 0.86, 0.96)
+    for picp, by_subject, words in (
+        (pooled, each, "as they promise"),
+        (each, pooled, "less than they promise"),
+    ):
+        levels = tuple(replace(c, picp=picp, by_subject=by_subject) for c in quality.levels)
+        results = changed(complete, "STREAMNet", uncertainty=replace(quality, levels=levels))
+        sentence = next(s for s in find(results).sentences if "90 % intervals" in s)
+        share = round(100 * by_subject.value)
+        assert f"in {share} % " in sentence
+        assert f"of windows, every subject weighing the same, {words}" in sentence
+        assert any(f"cover only {share} %" in c for c in find(results).cautions) == (
+            words == "less than they promise"
+        )
+
+
 def test_withheld_windows_are_counted(complete):
-    results = changed(complete, "STREAMNet", n_withheld=5, kept_mae=Interval(0.5, 0.4, 0.6))
+    results = changed(
+        complete, "STREAMNet", n_withheld=5, n_windows=12, kept_mae=Interval(0.5, 0.4, 0.6)
+    )
     sentence = find(results).sentences[-1]
-    assert "5 of its 15 windows (33 %) are better withheld" in sentence
+    assert "5 of its 12 windows (42 %) are better withheld" in sentence
     assert "0.50 bpm (0.40 to 0.60)" in sentence
 
 
 def test_all_withheld_is_trusted_nowhere(complete):
-    results = changed(complete, "STREAMNet", n_withheld=15, kept_mae=NOTHING)
+    results = changed(complete, "STREAMNet", n_withheld=15, n_windows=15, kept_mae=NOTHING)
     assert answers(results)[2].short == "In every window: all 15 are withheld"
     assert answers(results)[2].detail == "None of STREAMNet's heart rates is to be relied on."
     assert "none stays" in find(results).sentences[-1]
@@ -217,8 +238,9 @@ def test_what_a_small_mean_error_hides_is_a_warning(harmless):
         "STREAMNet: 2 of 24 windows are off by more than 10 bpm, in 2 recordings.",
     )
     assert answers(gross)[2].short == "1 caution"
-    withheld = changed(harmless, "STREAMNet", n_withheld=7)
+    withheld = changed(harmless, "STREAMNet", n_withheld=7, n_windows=24)
     assert find(withheld).cautions == ("STREAMNet: 7 of 24 windows are better withheld.",)
+    assert answers(withheld)[2].short == "Where it is withheld: in 29 % of its windows"
     few = replace(harmless, rows=tuple(r for r in harmless.rows if r.subject < "s19"))
     assert find(few).cautions == ("10 subjects: fewer than 20 say little of people at large.",)
     noted = without(few, notes=("10 subjects: too few for this",))
@@ -320,7 +342,7 @@ def test_the_same_caution_of_several_methods_is_one_line(complete):
         )
         quality = replace(quality, levels=levels)
         results = changed(results, name, uncertainty=quality)
-    results = changed(results, "POS", n_withheld=15)
+    results = changed(results, "POS", n_withheld=15, n_windows=15)
     infinite = "windows the 90 % interval is infinite: too few subjects to calibrate it."
     assert find(results).cautions == (
         f"STREAMNet and POS: in 4 of 15 {infinite}",
