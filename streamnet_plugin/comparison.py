@@ -19,7 +19,7 @@ from streamnet_plugin.checks import check_config
 from streamnet_plugin.cluster import current_client
 from streamnet_plugin.config import Config, Data, load_config
 from streamnet_plugin.data.cache import by_reference, opened
-from streamnet_plugin.data.clips import chunk_name, make_label, split_clips
+from streamnet_plugin.data.clips import chunk_name, label_of, split_clips
 from streamnet_plugin.data.datasets import dataset_fingerprint, foreign_dataset
 from streamnet_plugin.data.natural import natural_key
 from streamnet_plugin.data.preprocess import (
@@ -540,7 +540,7 @@ def _predict(
     label, pred, samples = video.bvp, prediction.bvp, prediction.samples
     if prediction.differential:
         # The precision in which the toolbox's networks and labels come, so that it scores the same.
-        label = make_label(video.bvp, "DiffNormalized").astype(np.float32)
+        label = label_of(video, "DiffNormalized").astype(np.float32)
         pred = pred.astype(np.float32)
     n = _scored_frames(len(label), config)
     pair = WaveformPair(
@@ -574,6 +574,7 @@ def _scored_videos(videos: Sequence[FaceVideo], config: Config) -> Sequence[Face
             recording=replace(video.recording, id=video.recording.id + chunk_name(number)),
             frames=video.frames[part],
             bvp=None if video.bvp is None else video.bvp[part],
+            bvp_after=np.empty(0),
         )
         for video in videos
         for number, part in enumerate(split_clips(len(video.frames), chunks.CHUNK_LENGTH))

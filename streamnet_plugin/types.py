@@ -44,14 +44,11 @@ class BvpTrace:
         t: (N,) s, strictly increasing, on the clock of the video's frames.
         bvp: (N,) arbitrary units.
         hr: (N,) bpm as the contact sensor reported it, None if it did not.
-        by_index: (M,) every value of the file in its order, M >= N: also those whose time repeats
-            the one before, which have no place on the clock. None stands for `bvp`.
     """
 
     t: FloatArray
     bvp: FloatArray
     hr: FloatArray | None = None
-    by_index: FloatArray | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +60,8 @@ class FaceVideo:
         frames: (T, H, W, 3) uint8 RGB; usually a read-only memory map.
         fs: frame rate in Hz.
         bvp: (T,) ground-truth BVP at the frames, None without labels.
+        bvp_after: values of the BVP that follow the last frame, where the file has one per frame
+            and some more: the last frame's difference is to the first of them.
         face_box: (x, y, w, h) of the crop in the source frame, px.
         fingerprint: identifies source file, parameters and code version.
         notes: what a reader of its results should know, e.g. that the face was often out of view.
@@ -75,6 +74,7 @@ class FaceVideo:
     face_box: tuple[int, int, int, int]
     fingerprint: str
     notes: tuple[str, ...] = ()
+    bvp_after: FloatArray = field(default_factory=lambda: np.empty(0))
 
     @cached_property
     def rgb(self) -> FloatArray:

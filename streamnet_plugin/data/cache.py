@@ -22,7 +22,7 @@ from streamnet_plugin.types import FaceVideo, FloatArray, FrameArray, Recording
 from streamnet_plugin.wording import count
 
 log = logging.getLogger(__name__)
-VERSION = 2
+VERSION = 3
 """Raised whenever the code makes other crops or labels from the same files."""
 FRAMES, META = "frames.u8", "video.json"
 
@@ -69,7 +69,7 @@ def load(folder: Path, recording: Recording, print_: str) -> FaceVideo | None:
             raise ValueError(f"{FRAMES} has not the size of {shape} frames")
         frames = np.memmap(folder / FRAMES, np.uint8, "r", shape=shape)
         bvp = None if meta["bvp"] is None else np.array(meta["bvp"], dtype=np.float64)
-        if bvp is not None and bvp.shape != shape[:1]:
+        if bvp is not None and (bvp.ndim != 1 or len(bvp) < shape[0]):
             raise ValueError(f"{count(bvp.size, 'label')} for {count(shape[0], 'frame')}")
         x, y, w, h = meta["face_box"]
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -83,7 +83,10 @@ def load(folder: Path, recording: Recording, print_: str) -> FaceVideo | None:
         shutil.rmtree(folder, ignore_errors=True)
         return None
     notes = tuple(meta.get("notes", ()))
-    return FaceVideo(recording, frames, float(meta["fs"]), bvp, (x, y, w, h), print_, notes)
+    label, after = (None, np.empty(0)) if bvp is None else np.split(bvp, shape[:1])
+    return FaceVideo(
+        recording, frames, float(meta["fs"]), label, (x, y, w, h), print_, notes, after
+    )
 
 
 def allow_open_files(maps: int) -> None:
@@ -111,7 +114,7 @@ def finish(
     face_box: tuple[int, int, int, int],
     notes: Sequence[str] = (),
 ) -> None:
-    """Write the description of the frames in `folder`."""
+    """Write the description of the frames in `folder`; `bvp` may go on behind the last frame."""
     meta = {
         "version": VERSION,
         "shape": shape,

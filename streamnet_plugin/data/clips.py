@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from streamnet_plugin.errors import ConfigError
 from streamnet_plugin.signal.difference import difference_normalised
-from streamnet_plugin.types import FloatArray, FrameArray
+from streamnet_plugin.types import FaceVideo, FloatArray, FrameArray
 
 Float32Array = NDArray[np.float32]
 EPS = 1e-7
@@ -187,6 +187,16 @@ def make_label(bvp: FloatArray, label_type: str) -> FloatArray:
     raise ConfigError(
         f"unknown LABEL_TYPE {label_type!r}", remedy="use DiffNormalized, Standardized or Raw."
     )
+
+
+def label_of(video: FaceVideo, label_type: str) -> FloatArray:
+    """Labels (T,) of a video with ground truth.
+
+    What follows its last frame counts, as in the toolbox: in the last difference, and in the scale.
+    """
+    assert video.bvp is not None
+    whole = np.concatenate([video.bvp, video.bvp_after])
+    return make_label(whole, label_type)[: len(video.bvp)]
 
 
 def chunk_name(number: int) -> str:

@@ -10,12 +10,12 @@ from typing import Any
 
 from streamnet_plugin.data.groups import with_groups
 from streamnet_plugin.data.pure import NAME as PURE
-from streamnet_plugin.data.pure import find_pure, read_pure_label
+from streamnet_plugin.data.pure import find_pure, read_pure_label, read_pure_values
 from streamnet_plugin.data.ubfc import NAME as UBFC
-from streamnet_plugin.data.ubfc import find_ubfc, read_ubfc_label
+from streamnet_plugin.data.ubfc import find_ubfc, read_ubfc_label, read_ubfc_values
 from streamnet_plugin.data.video import find_videos
 from streamnet_plugin.errors import ConfigError
-from streamnet_plugin.types import BvpTrace, FaceVideo, Recording
+from streamnet_plugin.types import BvpTrace, FaceVideo, FloatArray, Recording
 
 FINDERS: dict[str, Callable[[str | Path], list[Recording]]] = {
     UBFC: find_ubfc,
@@ -23,6 +23,10 @@ FINDERS: dict[str, Callable[[str | Path], list[Recording]]] = {
     "video": find_videos,
 }
 LABELS: dict[str, Callable[[Recording], BvpTrace]] = {UBFC: read_ubfc_label, PURE: read_pure_label}
+VALUES: dict[str, Callable[[Recording], FloatArray]] = {
+    UBFC: read_ubfc_values,
+    PURE: read_pure_values,
+}
 
 
 FOREIGN = "rppg.datasets"
@@ -54,6 +58,15 @@ def find_recordings(dataset: str, root: str | Path) -> list[Recording]:
 def read_label(recording: Recording) -> BvpTrace | None:
     """The ground truth; None for a video that has none. Raises `DataError` if it is damaged."""
     return LABELS[recording.dataset](recording) if recording.dataset in LABELS else None
+
+
+def read_label_values(recording: Recording) -> FloatArray | None:
+    """The ground truth without its clock, for labels that are placed by number.
+
+    Of what other scripts write in these formats times and heart rates may be missing or crude: the
+    toolbox does not look at them. None and `DataError` as `read_label`.
+    """
+    return VALUES[recording.dataset](recording) if recording.dataset in VALUES else None
 
 
 def dataset_fingerprint(videos: Iterable[FaceVideo]) -> str:

@@ -17,7 +17,7 @@ from joblib import delayed
 from streamnet_plugin.atomic import remove_leftovers
 from streamnet_plugin.cluster import current_client
 from streamnet_plugin.data import cache
-from streamnet_plugin.data.datasets import read_label
+from streamnet_plugin.data.datasets import read_label, read_label_values
 from streamnet_plugin.data.face import Box, alike, crop, enlarged, find_faces, median_box, overlap
 from streamnet_plugin.data.ubfc import LABELS as UBFC_LABELS
 from streamnet_plugin.data.video import FrameSource, open_frames
@@ -183,8 +183,10 @@ def preprocess_recording(
     cached = cache.load(folder, recording, print_)
     if cached is not None:
         return cached
-    source = open_frames(recording.path, settings.fps)
-    trace = read_label(recording)
+    by_index = settings.align == "index"
+    source = open_frames(recording.path, settings.fps, settings.fs if by_index else None)
+    values = read_label_values(recording) if by_index else None
+    trace = None if by_index else read_label(recording)
     with cache.writing(folder) as temporary:
         crops = _Cropper(source, settings)
         n = cache.append(temporary / cache.FRAMES, crops.frames())
@@ -196,7 +198,11 @@ def preprocess_recording(
                 remedy="use a longer video.",
             )
         crops.check_presence()
-        keep, label, notes = _in_step(times, trace, source.fs, settings, recording)
+        if by_index:
+            keep, notes = np.arange(n), _odd_rate(times, source.fs, settings)
+            label = None if values is None else labels_by_index(values, n, recording)
+        else:
+            keep, label, notes = _in_step(times, trace, source.fs, settings, recording)
         shape = (len(keep), settings.height, settings.width, 3)
         if not np.array_equal(keep, np.arange(n)):
             _reorder(temporary / cache.FRAMES, (n, *shape[1:]), keep)
@@ -347,17 +353,7 @@ def _in_step(
     """Which frames to keep, in order, the label at each of them, and what to know of both."""
     n = len(times)
     notes: list[str] = []
-    if np.any(np.diff(times) <= 0):
-        times = np.arange(n) / source_fs  # a broken clock is worse than none
-    measured = (n - 1) / (times[-1] - times[0])
-    if settings.align == "index":
-        if abs(measured / settings.fs - 1) > NOTED_RATE:
-            notes.append(
-                f"its frames come at {measured:.1f} Hz and are taken for {settings.fs:g} Hz "
-                "(LABEL_ALIGNMENT: index)"
-            )
-        label = None if trace is None else labels_by_index(trace, n, recording)
-        return np.arange(n), label, notes
+    times, measured = _measured(times, source_fs)
     regular = np.max(np.diff(times)) < 1.9 / measured
     if abs(measured / settings.fs - 1) <= RATE_TOLERANCE and regular:
         keep, at = np.arange(n), times
@@ -372,17 +368,34 @@ def _in_step(
     return keep[covered], np.interp(at[covered], trace.t, trace.bvp), notes
 
 
-def labels_by_index(trace: BvpTrace, n: int, recording: Recording) -> FloatArray:
-    """A label (n,) for each of `n` frames, as the toolbox places them: by number, not by time.
+def _measured(times: FloatArray, source_fs: float) -> tuple[FloatArray, float]:
+    """The frames' times and their mean rate in Hz; by their number where the clock is broken."""
+    if np.any(np.diff(times) <= 0):
+        times = np.arange(len(times)) / source_fs
+    return times, (len(times) - 1) / (times[-1] - times[0])
 
-    UBFC-rPPG's `ground_truth.txt` has one label per frame: label i is frame i's, and what is left
-    over is dropped. Files with a rate of their own (PURE; UBFC-rPPG's `gtdump.xmp`, which the
-    toolbox does not read) are stretched over the frames.
+
+def _odd_rate(times: FloatArray, source_fs: float, settings: PreprocessSettings) -> list[str]:
+    """A note where frames that are taken for another rate's would make every HR wrong."""
+    _, measured = _measured(times, source_fs)
+    if abs(measured / settings.fs - 1) <= NOTED_RATE:
+        return []
+    return [
+        f"its frames come at {measured:.1f} Hz and are taken for {settings.fs:g} Hz "
+        "(LABEL_ALIGNMENT: index)"
+    ]
+
+
+def labels_by_index(values: FloatArray, n: int, recording: Recording) -> FloatArray:
+    """A label for each of `n` frames, as the toolbox places them: by number, not by time.
+
+    UBFC-rPPG's `ground_truth.txt` has one label per frame: label i is frame i's, and what follows
+    the last frame's stays behind it, for its difference. Files with a rate of their own (PURE;
+    UBFC-rPPG's `gtdump.xmp`, which the toolbox does not read) are stretched over the frames.
 
     Raises:
         DataError: UBFC-rPPG with fewer labels than frames: those of the last frames are unknown.
     """
-    values = trace.bvp if trace.by_index is None else trace.by_index
     path = recording.label_path
     if path is None or path.name != LABEL_PER_FRAME:
         return stretched(values, n)
@@ -394,7 +407,7 @@ def labels_by_index(trace: BvpTrace, n: int, recording: Recording) -> FloatArray
             remedy="set EVALUATION.LABEL_ALIGNMENT: timestamp, which places labels by their own "
             "clock.",
         )
-    return values[:n]
+    return values
 
 
 def stretched(x: FloatArray, n: int) -> FloatArray:

@@ -12,15 +12,17 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamnet_plugin.data.natural import natural_key
-from streamnet_plugin.data.ubfc import checked_trace
+from streamnet_plugin.data.ubfc import checked_trace, checked_values
 from streamnet_plugin.errors import DataError
 from streamnet_plugin.types import BvpTrace, FloatArray, Recording
 
@@ -106,17 +108,46 @@ def read_pure_label(recording: Recording) -> BvpTrace:
     Raises:
         DataError: missing file, no JSON, keys missing, NaN or text among the numbers.
     """
+    with _reading(recording) as (path, content):
+        package = content["/FullPackage"]
+        ns = np.array([int(p["Timestamp"]) for p in package], dtype=np.int64)
+        bvp = _waveform(content)
+        hr = np.array([float(p["Value"]["pulseRate"]) for p in package])
+        listed = _listed(content)
+        first_image = listed[0]
+    _check_samples(bvp, path)
+    trace = checked_trace(ns / 1e9, bvp, hr, path)
+    _check_complete(listed, recording)
+    on_disk = image_stamps(_images(recording))
+    if on_disk is not None and len(on_disk):
+        first_image = int(min(on_disk))  # the frames' clock starts there
+    offset = (int(ns[0]) - first_image) / 1e9
+    return replace(trace, t=trace.t + offset)
+
+
+def read_pure_values(recording: Recording) -> FloatArray:
+    """The BVP of a recording, every value in the JSON's order; it need hold no times.
+
+    Raises:
+        DataError: missing file, no JSON, no waveform, NaN or text among its numbers, or fewer
+            images than the JSON lists, if it does.
+    """
+    with _reading(recording) as (path, content):
+        bvp = _waveform(content)
+        listed = _listed(content) if "/Image" in content else []
+    _check_samples(bvp, path)
+    _check_complete(listed, recording)
+    return checked_values(bvp, path)
+
+
+@contextmanager
+def _reading(recording: Recording) -> Iterator[tuple[Path, Any]]:
+    """The JSON and what it holds; `DataError` for what goes wrong while the block takes it."""
     path = recording.label_path
     if path is None or not path.is_file():
         raise DataError("the JSON of labels is missing", path=path, remedy="unpack PURE again.")
     try:
-        content = json.loads(path.read_text())
-        package = content["/FullPackage"]
-        ns = np.array([int(p["Timestamp"]) for p in package], dtype=np.int64)
-        bvp = np.array([float(p["Value"]["waveform"]) for p in package])
-        hr = np.array([float(p["Value"]["pulseRate"]) for p in package])
-        listed = [int(image["Timestamp"]) for image in content["/Image"]]
-        first_image = listed[0]
+        yield path, json.loads(path.read_text())
     except KeyError as error:
         raise DataError(
             f"the JSON lacks the key {error}", path=path, remedy="unpack PURE again."
@@ -125,21 +156,34 @@ def read_pure_label(recording: Recording) -> BvpTrace:
         raise DataError(
             f"the JSON cannot be read: {error}", path=path, remedy="unpack PURE again."
         ) from error
-    if len(ns) == 0:
+
+
+def _waveform(content: Any) -> FloatArray:
+    return np.array([float(p["Value"]["waveform"]) for p in content["/FullPackage"]])
+
+
+def _listed(content: Any) -> list[int]:
+    return [int(image["Timestamp"]) for image in content["/Image"]]
+
+
+def _images(recording: Recording) -> list[str]:
+    return [path.name for path in recording.path.glob("*.png")]
+
+
+def _check_samples(bvp: FloatArray, path: Path) -> None:
+    if not len(bvp):
         raise DataError("the JSON holds no samples", path=path, remedy="unpack PURE again.")
-    trace = checked_trace(ns / 1e9, bvp, hr, path)
-    on_disk = image_stamps([p.name for p in recording.path.glob("Image*.png")])
-    if on_disk is not None and len(on_disk):
-        _check_complete(listed, on_disk, recording)
-        first_image = int(min(on_disk))  # the frames' clock starts there
-    offset = (int(ns[0]) - first_image) / 1e9
-    return replace(trace, t=trace.t + offset)
 
 
-def _check_complete(listed: list[int], on_disk: NDArray[np.int64], recording: Recording) -> None:
+def _check_complete(listed: list[int], recording: Recording) -> None:
     """`DataError` if images that the JSON lists are not there: frames would close up unseen."""
-    missing = len(set(listed) - set(on_disk.tolist()))
-    if missing > MISSING_IMAGES_TOLERATED * len(listed):
+    names = _images(recording)
+    on_disk = image_stamps(names)
+    if on_disk is None or not set(listed) & set(on_disk.tolist()):  # another clock, or none
+        missing = max(0, len(listed) - len(names))
+    else:
+        missing = len(set(listed) - set(on_disk.tolist()))
+    if names and missing > MISSING_IMAGES_TOLERATED * len(listed):
         raise DataError(
             f"{missing} of the {len(listed)} images that the JSON lists are missing",
             path=recording.path,

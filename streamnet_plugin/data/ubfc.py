@@ -66,19 +66,10 @@ def read_ubfc_label(recording: Recording) -> BvpTrace:
         DataError: missing or empty file, text or NaN among the numbers, lines of different
             lengths, or times that do not increase.
     """
-    path = recording.label_path
-    if path is None or not path.is_file():
-        raise DataError(
-            "the ground truth is missing", path=path, remedy="download the subject's files again."
-        )
-    rows = [_numbers(line, path) for line in path.read_text(errors="replace").splitlines()]
-    rows = [row for row in rows if len(row)]
-    if not rows:
-        raise DataError("the ground truth is empty", path=path, remedy="download it again.")
+    path, lines = _lines(recording)
+    rows = [_numbers(line, path) for line in lines]
     if path.name == LABELS[1]:
-        if any(len(row) != 4 for row in rows):
-            raise DataError("expected four columns: ms, HR, SpO2, BVP", path=path)
-        ms, hr, _, bvp = np.array(rows).T
+        ms, hr, _, bvp = _columns(rows, path)
         return checked_trace(ms / 1000, bvp, hr, path)
     if len(rows) < 3:
         raise DataError(
@@ -96,23 +87,68 @@ def read_ubfc_label(recording: Recording) -> BvpTrace:
     return checked_trace(t, bvp, hr, path)
 
 
-def checked_trace(t: FloatArray, bvp: FloatArray, hr: FloatArray | None, path: Path) -> BvpTrace:
-    """A trace whose clock starts at 0, or `DataError`: not finite, too short, clock not rising."""
-    if not (np.all(np.isfinite(bvp)) and np.all(np.isfinite(t))):
-        bad = int(np.sum(~np.isfinite(bvp)) + np.sum(~np.isfinite(t)))
+def read_ubfc_values(recording: Recording) -> FloatArray:
+    """The BVP of a recording, every value in the file's order; nothing else need be in the file.
+
+    Raises:
+        DataError: missing or empty file, text or NaN among these numbers, or all are equal.
+    """
+    path, lines = _lines(recording)
+    if path.name == LABELS[1]:
+        bvp = _columns([_numbers(line, path) for line in lines], path)[3]
+    else:
+        bvp = _numbers(lines[0], path)
+    return checked_values(bvp, path)
+
+
+def _lines(recording: Recording) -> tuple[Path, list[str]]:
+    """Those of the ground truth that are not empty."""
+    path = recording.label_path
+    if path is None or not path.is_file():
         raise DataError(
-            f"{bad} of the ground truth's values are not numbers (NaN or infinite)",
-            path=path,
-            remedy="mend or remove this recording.",
+            "the ground truth is missing", path=path, remedy="download the subject's files again."
         )
-    if len(t) < 2:
-        raise DataError(f"the ground truth has {count(len(t), 'sample')}", path=path)
+    lines = [line for line in path.read_text(errors="replace").splitlines() if line.strip(" ,\t")]
+    if not lines:
+        raise DataError("the ground truth is empty", path=path, remedy="download it again.")
+    return path, lines
+
+
+def _columns(rows: list[FloatArray], path: Path) -> FloatArray:
+    """(4, N) of DATASET_1."""
+    if any(len(row) != 4 for row in rows):
+        raise DataError("expected four columns: ms, HR, SpO2, BVP", path=path)
+    return np.array(rows).T
+
+
+def checked_values(bvp: FloatArray, path: Path) -> FloatArray:
+    """The BVP itself, or `DataError`: not finite, too short, or constant."""
+    _check_finite(bvp, path)
+    if len(bvp) < 2:
+        raise DataError(f"the ground truth has {count(len(bvp), 'sample')}", path=path)
     if np.ptp(bvp) == 0:
         raise DataError(
             f"the ground truth is constant ({bvp[0]:g} throughout): the sensor was off",
             path=path,
             remedy="mend or remove this recording.",
         )
+    return bvp
+
+
+def _check_finite(values: FloatArray, path: Path) -> None:
+    bad = int(np.sum(~np.isfinite(values)))
+    if bad:
+        raise DataError(
+            f"{bad} of the ground truth's values are not numbers (NaN or infinite)",
+            path=path,
+            remedy="mend or remove this recording.",
+        )
+
+
+def checked_trace(t: FloatArray, bvp: FloatArray, hr: FloatArray | None, path: Path) -> BvpTrace:
+    """A trace whose clock starts at 0, or `DataError`: not finite, too short, clock not rising."""
+    _check_finite(np.concatenate([bvp, t]), path)
+    checked_values(bvp, path)
     # Real files repeat a timestamp now and then; the later sample of a pair is left out.
     rising = np.concatenate([[True], np.diff(t) > 0])
     if np.any(np.diff(t) < 0) or rising.mean() < 0.5:
@@ -121,7 +157,6 @@ def checked_trace(t: FloatArray, bvp: FloatArray, hr: FloatArray | None, path: P
         t=(t - t[0])[rising],
         bvp=bvp[rising],
         hr=None if hr is None else hr[rising],
-        by_index=bvp,
     )
 
 

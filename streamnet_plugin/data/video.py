@@ -72,19 +72,22 @@ def find_videos(path: str | Path) -> list[Recording]:
     return [Recording("video", p.name, p.name, p) for p in files]
 
 
-def open_frames(path: str | Path, fps: float | None = None) -> FrameSource:
+def open_frames(
+    path: str | Path, fps: float | None = None, assumed: float | None = None
+) -> FrameSource:
     """Look at a video without decoding it.
 
     Args:
         path: video file or folder of images.
         fps: frame rate in Hz where the file does not say it, or says it wrong.
+        assumed: the rate of images whose names do not say it.
 
     Raises:
         DataError: missing, empty, not a video, or no sane frame rate.
     """
     path = Path(path)
     if path.is_dir():
-        return _open_images(path, fps)
+        return _open_images(path, fps, assumed)
     if not path.is_file():
         raise DataError("the video is missing", path=path, remedy="download or copy it again.")
     if path.stat().st_size == 0:
@@ -102,13 +105,14 @@ def open_frames(path: str | Path, fps: float | None = None) -> FrameSource:
     return FrameSource(path, _sane(fs, path), count if count > 0 else None, stated=fps is not None)
 
 
-def _open_images(path: Path, fps: float | None) -> FrameSource:
+def _open_images(path: Path, fps: float | None, assumed: float | None) -> FrameSource:
     images = _images(path)
     if not images:
         raise DataError("the folder holds no images", path=path, remedy="unpack it again.")
     times, stated = image_times([p.name for p in images]), fps is not None
     if fps is None and times is not None and len(times) > 1:
         fps = (len(times) - 1) / float(times[-1]) if times[-1] > 0 else 0.0
+    fps = assumed if fps is None else fps
     if fps is None:
         raise DataError(
             "a folder of images does not say its frame rate",

@@ -21,6 +21,7 @@ from streamnet_plugin.data.clips import (
     LEVELS,
     Moments,
     Normaliser,
+    label_of,
     make_label,
     relative_differences,
     split_clips,
@@ -93,7 +94,7 @@ class VideoClips(Dataset[Clip]):
         self._length, self._label_type, self._data_types = clip_length, label_type, data_types
         self._augment = None if augment is None or augment.changes_nothing else augment
         self._seed = seed
-        self._labels = [make_label(_bvp(v), label_type).astype(np.float32) for v in videos]
+        self._labels = [label_of(v, label_type).astype(np.float32) for v in videos]
         self._clips = [(i, n, s) for i, v in enumerate(videos) for n, s in self._usable(i, v)]
         if not self._clips:
             raise ConfigError(

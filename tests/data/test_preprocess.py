@@ -19,6 +19,7 @@ import pytest
 
 from streamnet_plugin.atomic import remove_leftovers
 from streamnet_plugin.data import cache, preprocess
+from streamnet_plugin.data.clips import label_of, make_label
 from streamnet_plugin.data.face import crop, enlarged, find_faces, largest_face
 from streamnet_plugin.data.preprocess import (
     PreprocessSettings,
@@ -33,7 +34,7 @@ from streamnet_plugin.data.synthetic.writers import write_video
 from streamnet_plugin.data.ubfc import find_ubfc
 from streamnet_plugin.data.video import find_videos, open_frames
 from streamnet_plugin.errors import DataError, NoFaceError, OutputError
-from streamnet_plugin.types import BvpTrace, Recording
+from streamnet_plugin.types import Recording
 
 WHOLE = PreprocessSettings(width=16, height=12, crop_face=False)
 FACE = PreprocessSettings(width=36, height=36)
@@ -114,6 +115,38 @@ class TestLabelsByIndex:
         assert len(bvp) == 307
         video = preprocess_recording(one(subject), self.INDEX, tmp_path / "cache")
         assert np.array_equal(video.bvp, bvp[:300])
+        again = preprocess_recording(one(subject), self.INDEX, tmp_path / "cache")
+        for kept in (video, again):
+            assert np.array_equal(kept.bvp_after, bvp[300:])
+            assert np.array_equal(label_of(kept, "Raw"), bvp[:300])
+            # As the toolbox: first the difference of all that the file has, then the cut.
+            for kind in ("DiffNormalized", "Standardized"):
+                assert label_of(kept, kind) == pytest.approx(make_label(bvp, kind)[:300])
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda rows: rows[:1],
+            lambda rows: [rows[0], rows[1][:12], rows[2][:-1]],
+            lambda rows: [rows[0], rows[1], [0.0] * 300],
+            lambda rows: [rows[0], rows[1], [round(t, 1) for t in rows[2]]],
+        ],
+        ids=["BVP alone", "lines of other lengths", "no clock", "crude clock"],
+    )
+    def test_of_ubfc_it_needs_the_bvp_alone(self, subject, tmp_path, change):
+        path = subject / "ground_truth.txt"
+        rows = [[float(x) for x in row.split()] for row in path.open()]
+        path.write_text("\n".join(" ".join(map(repr, row)) for row in change(rows)))
+        video = preprocess_recording(one(subject), self.INDEX, tmp_path / "cache")
+        assert np.array_equal(video.bvp, rows[0])
+
+    @pytest.mark.parametrize("broken", ["nan", "x"])
+    def test_a_damaged_bvp_is_named_all_the_same(self, subject, tmp_path, broken):
+        path = subject / "ground_truth.txt"
+        path.write_text(path.read_text().replace(" ", f" {broken} ", 1))
+        with pytest.raises(DataError) as error:
+            preprocess_recording(one(subject), self.INDEX, tmp_path / "cache")
+        assert error.value.path == path
 
     def test_ubfc_samples_whose_time_repeats_count(self, subject, tmp_path):
         def repeat(columns):
@@ -141,10 +174,42 @@ class TestLabelsByIndex:
         waveform = np.array([p["Value"]["waveform"] for p in package], dtype=float)
         assert video.bvp == pytest.approx(stretched(waveform, len(video.frames)))
 
+    @pytest.mark.parametrize(
+        ("change", "name"),
+        [
+            (lambda c: c.pop("/Image"), "{0}"),
+            (lambda c: [p.pop("Timestamp") for p in c["/FullPackage"]], "{0}"),
+            (lambda c: [p["Value"].pop("pulseRate") for p in c["/FullPackage"]], "{0}"),
+            (lambda c: [i.update(Timestamp=n) for n, i in enumerate(c["/Image"])], "{0}"),
+            (lambda c: None, "frame_{1:05d}.png"),
+        ],
+        ids=["no images", "no clock", "no pulse rate", "another clock", "numbered images"],
+    )
+    def test_of_pure_it_needs_the_waveform_alone(self, pure_recording, tmp_path, change, name):
+        folder = tmp_path / "01-01"
+        shutil.copytree(pure_recording, folder)
+        path = folder / "01-01.json"
+        content = json.loads(path.read_text())
+        change(content)
+        path.write_text(json.dumps(content))
+        for number, image in enumerate(sorted(folder.rglob("*.png"))):
+            image.rename(image.with_name(name.format(image.name, number)))
+        (recording,) = find_pure(tmp_path)
+        video = preprocess_recording(recording, self.INDEX, tmp_path / "cache")
+        (whole,) = find_pure(pure_recording.parent)
+        expected = preprocess_recording(whole, self.INDEX, tmp_path / "cache")
+        assert np.array_equal(video.frames, expected.frames)
+        assert np.array_equal(video.bvp, expected.bvp)
+        for image in list(folder.rglob("*.png"))[::3]:
+            image.unlink()
+        if "/Image" in content:  # what the JSON lists and is not there is missed on any clock
+            with pytest.raises(DataError, match=r"images that the JSON lists are missing"):
+                preprocess_recording(recording, self.INDEX, tmp_path / "cache")
+
     def test_ubfc_dataset_1_has_a_rate_of_its_own(self):
-        trace = BvpTrace(t=np.arange(60) / 60, bvp=np.arange(60.0))
         recording = Recording("UBFC-rPPG", "1-gt", "1-gt", Path("vid.avi"), Path("gtdump.xmp"))
-        assert labels_by_index(trace, 30, recording) == pytest.approx(np.linspace(0, 59, 30))
+        label = labels_by_index(np.arange(60.0), 30, recording)
+        assert label == pytest.approx(np.linspace(0, 59, 30))
 
 
 def test_another_frame_rate_is_resampled_by_time(tmp_path):
@@ -390,10 +455,10 @@ def test_whatever_goes_wrong_with_one_video_the_rest_goes_on(tmp_path, monkeypat
     recordings = [small_video(tmp_path / f"{i}.avi") for i in range(2)]
     real = preprocess.open_frames
 
-    def broken(path, fps):
+    def broken(path, *rates):
         if path.stem == "0":
             raise ZeroDivisionError("odd")
-        return real(path, fps)
+        return real(path, *rates)
 
     monkeypatch.setattr(preprocess, "open_frames", broken)
     report = preprocess_all(recordings, WHOLE, tmp_path / "cache")
@@ -458,7 +523,7 @@ def test_no_more_than_two_frames_are_held(tmp_path, monkeypatch, beside):
     shown = [np.hstack([face if i > 8 else wall, aside]) for i in range(60)]
     source = Counted(tmp_path / "v.avi", shown)
     source.path.write_bytes(b"")
-    monkeypatch.setattr(preprocess, "open_frames", lambda path, fps: source)
+    monkeypatch.setattr(preprocess, "open_frames", lambda path, *rates: source)
     recording = Recording("video", "v", "v", source.path)
     video = preprocess_recording(recording, FACE, tmp_path / "cache")
     assert len(video.frames) == 60

@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 from streamnet_plugin.comparison import preprocess_data, preprocess_settings
 from streamnet_plugin.config import Data
 from streamnet_plugin.data import cache
-from streamnet_plugin.data.clips import Normaliser, make_label, split_clips
+from streamnet_plugin.data.clips import Normaliser, label_of, split_clips
 from streamnet_plugin.data.pure import NAME as PURE
 from streamnet_plugin.data.ubfc import NAME as UBFC
 from streamnet_plugin.errors import ConfigError, DataError
@@ -155,10 +155,10 @@ class CachedClips(Dataset[Any]):
 
     def _label(self, number: int) -> FloatArray:
         if number not in self._labels:
-            bvp = self._videos[number].bvp
-            if bvp is None:  # both datasets have labels; reading one without fails before
-                raise DataError("no ground truth", path=self._videos[number].recording.path)
-            self._labels[number] = make_label(bvp, self.label_type)
+            video = self._videos[number]
+            if video.bvp is None:  # both datasets have labels; reading one without fails before
+                raise DataError("no ground truth", path=video.recording.path)
+            self._labels[number] = label_of(video, self.label_type)
         return self._labels[number]
 
 
