@@ -116,6 +116,12 @@ def p_value(p: float | None) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
+def p_equals(p: float | None) -> str:
+    """`p = 0.030`, or `p < 0.001`."""
+    value = p_value(p)
+    return f"p {value}" if value.startswith("<") else f"p = {value}"
+
+
 def interval_cell(found: Interval | None, scale: float = 1.0, digits: int = 2) -> Cell:
     value = None if found is None or found.value is None else scale * found.value
     return Cell(interval(found, scale, digits), value)

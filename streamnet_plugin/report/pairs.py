@@ -13,6 +13,7 @@ from streamnet_plugin.report.cells import (
     interval_cell,
     number,
     number_cell,
+    p_equals,
     p_value,
 )
 from streamnet_plugin.report.results import BenchmarkResults
@@ -68,8 +69,8 @@ def _negative(x: Interval) -> Interval:
 def p_text(pair: PairTest) -> str:
     """`p = 0.030 (Holm)`, or the uncorrected one, named so."""
     corrected = pair.p_holm is not None
-    p = p_value(pair.p_holm if corrected else pair.p)
-    return f"p {'' if p.startswith('<') else '= '}{p} ({'Holm' if corrected else 'uncorrected'})"
+    p = p_equals(pair.p_holm if corrected else pair.p)
+    return f"{p} ({'Holm' if corrected else 'uncorrected'})"
 
 
 def _conclusion(pair: PairTest) -> str:
@@ -91,7 +92,7 @@ def friedman(results: BenchmarkResults) -> str:
     order = sorted(found.ranks, key=lambda method: found.ranks[method])
     parts = [
         f"Friedman's test over {count(found.n_subjects, 'subject')}: chi-square "
-        f"{number(found.statistic)}, p {'' if found.p < 0.001 else '= '}{p_value(found.p)}",
+        f"{number(found.statistic)}, {p_equals(found.p)}",
         "mean ranks " + ", ".join(f"{method} {number(found.ranks[method])}" for method in order),
     ]
     if found.critical_difference is not None:

@@ -67,6 +67,28 @@ def test_a_change_to_and_fro_is_within_noise(before, build):
     assert net.p > 0.5
 
 
+def test_what_is_noise_is_judged_among_all_methods_tested(build):
+    """Of eight methods of pure noise one is below 5 % by itself in every third rerun."""
+    to_and_fro = [1, -1.1, 0.9, -1, 1.2, -1, 1, -0.8, 0.7, -1]
+    changes = {f"m{i}": to_and_fro for i in range(6)}
+    changes["net"] = [2, 1.8, 1.6, 1.4, 1.2, 1.1, -1, 0.9, 0.8, -0.1]
+    changes |= {"worse": [5.0] * 10, "same": [0.0] * 10}
+    after = build({m: errors(c) for m, c in changes.items()})
+    found = diff(build(dict.fromkeys(changes, errors())), after)
+    *others, net, worse, same = found.methods
+    assert net.p == pytest.approx(20 / 2**10)
+    assert net.p_holm == pytest.approx(7 * net.p)  # the second of eight; `same` has no test
+    assert worse.p_holm == pytest.approx(8 * worse.p)
+    assert (net.verdict, worse.verdict, same.p_holm) == ("within noise", "more than noise", None)
+    assert {m.verdict for m in others} == {"within noise"}
+    assert net.difference.low > 0  # it is of this method alone, which the sentence says
+    where = "in 20 common windows of 10 subjects"
+    text = to_text(found)
+    assert f"net: errors larger, within noise, {where} (p = 0.137, Holm; p = 0.020 alone)." in text
+    assert f"worse: errors larger, more than noise, {where} (p = 0.016, Holm)." in text
+    assert "of that method alone, is below 5 %" in text
+
+
 def test_windows_of_one_subject_are_not_taken_for_many(build):
     before = build({"net": {"s0": (3.0,) * 40}})
     after = build({"net": {"s0": tuple(3.5 + 0.01 * i for i in range(40))}})
