@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from streamnet_plugin.report.cells import analysis_of, coverage_at, withheld_share
+from streamnet_plugin.report.cells import analysis_of, coverage_at, number, withheld_share
 from streamnet_plugin.report.merge import SOURCES, merged_sources, refuse_mixed
 from streamnet_plugin.report.results import BenchmarkResults, MethodSummary, WindowKey, WindowRow
 from streamnet_plugin.statistics.paired import ALPHA, holm_corrected, paired_test
@@ -21,8 +21,21 @@ N_LARGEST = 5
 NOT_SET = "not set"
 PASSING = frozenset({"created", "command", "path"})
 """Keys of the provenance that differ between any two runs."""
-READ = ("hr_label", "hr_pred", "hr_label_refined", "hr_pred_refined", "snr_db", "macc", "status")
-"""What two runs must have alike in every window to be called identical."""
+REPORTED: Mapping[str, tuple[str, ...]] = {
+    "HR": ("hr_pred", "hr_pred_refined"),
+    "errors": ("abs_error",),
+    "SNR": ("snr_db",),
+    "MACC": ("macc",),
+    "Monte Carlo samples": (
+        "hr_mc_mean", "hr_mc_std", "hr_mc_q05", "hr_mc_q95", "bvp_mc_var", "hr_mc_crps",
+    ),
+    "spread": ("spread",),
+    "intervals": ("half_widths", "hr_range"),
+    "withholding": ("withheld",),
+}  # fmt: skip
+"""What is reported of a window -> the fields that hold it; see `WindowRow`."""
+TRUTH, STATUS = "true HR and time", "which windows have a result"
+TABLES = "numbers of the tables"
 Verdict = Literal[
     "identical", "the same errors", "more than noise", "within noise", "cannot be told"
 ]
@@ -74,7 +87,11 @@ class MethodDiff:
         p, p_holm, test: two-sided, that the change is none, alone and corrected for the number of
             methods tested.
         verdict: "more than noise" only where `p_holm` is below 5 %; the interval, which is of this
-            method alone, then leaves out 0, but may also where it is not.
+            method alone, then leaves out 0, but may also where it is not. "identical" only where
+            nothing that is reported changed.
+        same, changed: what is reported of the windows that both have: `TRUTH` and `STATUS` of all,
+            the keys of `REPORTED`, as far as there is any, of those that are alike in these two,
+            and `TABLES` where both runs have the same windows.
         reason: why it cannot be told.
         largest: the windows that changed most.
     """
@@ -92,6 +109,8 @@ class MethodDiff:
     test: str
     verdict: Verdict
     reason: str = ""
+    same: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
     largest: tuple[WindowChange, ...] = ()
 
 
@@ -197,12 +216,16 @@ class _Common:
     Attributes:
         everywhere: all that both have, with a result or without.
         pairs: those with a result in both, of the same truth and time.
+        without: those with a result in neither.
+        n_unshared: windows that only one of the runs has.
         n_only_a, n_only_b, n_other_label: see `MethodDiff`.
     """
 
     method: str
     everywhere: list[tuple[WindowRow, WindowRow]]
     pairs: list[tuple[WindowRow, WindowRow]]
+    without: list[tuple[WindowRow, WindowRow]]
+    n_unshared: int
     n_only_a: int
     n_only_b: int
     n_other_label: int
@@ -215,10 +238,13 @@ def _common(a: BenchmarkResults, b: BenchmarkResults, method: str) -> _Common:
     )
     both = [(rows_a[k], rows_b[k]) for k in rows_a if k in scored_a & scored_b]
     pairs = [pair for pair, same in zip(both, _alike(both), strict=True) if same]
+    everywhere = [(rows_a[k], rows_b[k]) for k in rows_a if k in rows_b]
     return _Common(
         method=method,
-        everywhere=[(rows_a[k], rows_b[k]) for k in rows_a if k in rows_b],
+        everywhere=everywhere,
         pairs=pairs,
+        without=[(x, y) for x, y in everywhere if x.abs_error is None and y.abs_error is None],
+        n_unshared=len(rows_a.keys() ^ rows_b.keys()),
         n_only_a=len(scored_a - scored_b),
         n_only_b=len(scored_b - scored_a),
         n_other_label=len(both) - len(pairs),
@@ -228,12 +254,14 @@ def _common(a: BenchmarkResults, b: BenchmarkResults, method: str) -> _Common:
 def _method_diff(
     a: BenchmarkResults, b: BenchmarkResults, common: _Common, tested: PairTest
 ) -> MethodDiff:
+    metrics = tuple(_metric_changes(a, b, common.method))
+    same, changed = _reported(common, metrics)
     verdict, reason = _verdict(common.pairs, tested)
-    if _identical(common.everywhere):
+    if common.everywhere and not changed:
         verdict, reason = "identical", ""
     return MethodDiff(
         method=common.method,
-        metrics=tuple(_metric_changes(a, b, common.method)),
+        metrics=metrics,
         n_subjects=tested.n_subjects,
         n_windows=len(common.pairs),
         n_only_a=common.n_only_a,
@@ -245,6 +273,8 @@ def _method_diff(
         test=tested.test,
         verdict=verdict,
         reason=reason,
+        same=same,
+        changed=changed,
         largest=_largest(common.pairs),
     )
 
@@ -280,11 +310,31 @@ def _tested(common: _Common) -> PairTest:
     return paired_test("b", "a", means[:, 0], means[:, 1], level=LEVEL)
 
 
-def _identical(pairs: Sequence[tuple[WindowRow, WindowRow]]) -> bool:
-    """Whether there are windows at all, and everything read in them is the same."""
-    return bool(pairs) and all(
-        getattr(x, name) == getattr(y, name) for x, y in pairs for name in READ
-    )
+def _reported(
+    common: _Common, metrics: Sequence[MetricChange]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(what is the same, what changed): see `MethodDiff`."""
+    alike = {
+        TRUTH: all(_truth(x) == _truth(y) for x, y in common.everywhere),
+        STATUS: all(_status(x) == _status(y) for x, y in common.everywhere),
+    }
+    runs = list(zip(*common.pairs, *common.without, strict=True)) or [(), ()]
+    for what, fields in REPORTED.items():
+        a, b = ([getattr(row, field) for row in rows for field in fields] for rows in runs)
+        if any(value not in (None, "", {}) for value in a + b):
+            alike[what] = a == b
+    if not (common.n_unshared or common.n_other_label):
+        alike[TABLES] = all(number(m.a) == number(m.b) for m in metrics)
+    same, changed = (tuple(w for w in alike if alike[w] is is_so) for is_so in (True, False))
+    return same, changed
+
+
+def _truth(r: WindowRow) -> tuple[float | None, ...]:
+    return r.hr_label, r.hr_label_refined, r.start_s, r.end_s
+
+
+def _status(r: WindowRow) -> tuple[bool, str, str]:
+    return r.abs_error is None, r.status, r.reason
 
 
 def _verdict(pairs: Sequence[tuple[WindowRow, WindowRow]], tested: PairTest) -> tuple[Verdict, str]:

@@ -16,7 +16,7 @@ from streamnet_plugin.report.cells import (
 )
 from streamnet_plugin.report.diff import LEVEL, MethodDiff, MetricChange, ResultsDiff
 from streamnet_plugin.report.render import markdown, one_line, text
-from streamnet_plugin.statistics.paired import ALPHA
+from streamnet_plugin.statistics.paired import ALPHA, TIE_DECIMALS
 from streamnet_plugin.wording import count
 
 
@@ -48,13 +48,17 @@ def _said(found: ResultsDiff) -> list[str]:
 def sentence(m: MethodDiff) -> str:
     """What became of one method, in a sentence."""
     where = f"{count(m.n_windows, 'common window')} of {count(m.n_subjects, 'subject')}"
-    if m.verdict in ("identical", "the same errors"):
-        words = f"{m.verdict} in {where}"
+    if m.verdict == "identical":
+        words = f"identical in {where}"
+    elif m.verdict == "the same errors":
+        words = f"the same errors in {where}"
+        also = [what for what in m.same if what != "errors"]
+        words += f"; the same, too: {', '.join(also)}" if also else ""
+        words += f"; not the same: {', '.join(m.changed)}"
     elif m.verdict == "cannot be told":
         words = f"whether the change is more than noise cannot be told: {m.reason}"
     else:
-        direction = "larger" if (m.difference.value or 0.0) > 0 else "smaller"
-        words = f"errors {direction}, {m.verdict}, in {where} ({_p_told(m)})"
+        words = f"errors {_direction(m)}, {m.verdict}, in {where} ({_p_told(m)})"
     gone = [
         f"{count(n, 'window')} with a result only in {name}"
         for n, name in ((m.n_only_a, "the first"), (m.n_only_b, "the second"))
@@ -66,6 +70,13 @@ def sentence(m: MethodDiff) -> str:
             f"{count(m.n_other_label, 'further window')}: not compared"
         )
     return "; ".join([f"{m.method}: {words}", *gone]) + "."
+
+
+def _direction(m: MethodDiff) -> str:
+    change = round(m.difference.value or 0.0, TIE_DECIMALS)
+    if change == 0:
+        return "neither larger nor smaller"
+    return "larger" if change > 0 else "smaller"
 
 
 def _p_told(m: MethodDiff) -> str:

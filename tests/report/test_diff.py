@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from streamnet_plugin.errors import ConfigError
 from streamnet_plugin.report.diff import Change, diff
-from streamnet_plugin.report.diff_text import to_markdown, to_text
+from streamnet_plugin.report.diff_text import sentence, to_markdown, to_text
 
 from .conftest import build as _build
 
@@ -45,6 +45,52 @@ def test_the_same_is_identical(before):
 def test_the_same_errors_from_other_waveforms_are_not_called_identical(before):
     rows = tuple(replace(r, snr_db=2.0) for r in before.rows)
     assert diff(before, replace(before, rows=rows)).methods[0].verdict == "the same errors"
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"hr_pred_refined": 71.0}, "HR"),
+        ({"spread": 9.0}, "spread"),
+        ({"half_widths": {"90": 7.0}}, "intervals"),
+        ({"half_widths": {"90": None}}, "intervals"),
+        ({"hr_range": (40.0, 180.0)}, "intervals"),
+        ({"hr_mc_std": 0.5}, "Monte Carlo samples"),
+        ({"withheld": "the peak is weak"}, "withholding"),
+        ({"macc": None}, "MACC"),
+        ({"reason": "other"}, "which windows have a result"),
+        ({"hr_label_refined": 70.5}, "true HR and time"),
+    ],
+)
+def test_what_is_not_the_same_beside_the_errors_is_said(before, change, what):
+    """In one window of twenty."""
+    other = replace(before, rows=(replace(before.rows[0], **change), *before.rows[1:]))
+    for found in (diff(before, other), diff(other, before)):
+        (net,) = found.methods
+        assert (net.verdict, net.changed) == ("the same errors", (what,))
+        assert what not in net.same
+        assert {"SNR", "numbers of the tables"} <= {*net.same}
+        text = to_text(found)
+        assert "net: the same errors in 20 common windows of 10 subjects; the same, too: " in text
+        assert f"; not the same: {what}." in text
+
+
+def test_runs_whose_tables_differ_are_not_identical(analysed):
+    methods = tuple(replace(m, n_withheld=9) for m in analysed.analysis.methods)
+    other = replace(analysed, analysis=replace(analysed.analysis, methods=methods))
+    for m in diff(analysed, other).methods:
+        assert (m.verdict, m.changed) == ("the same errors", ("numbers of the tables",))
+    fewer = replace(other, rows=other.rows[2:])  # the tables are of other windows then
+    assert diff(analysed, fewer).methods[0].verdict == "identical"
+
+
+def test_a_change_of_nothing_has_no_direction(before, build):
+    (net,) = diff(before, changed(build, [1, -1, 2, -2, 1.5, -1.5, 0.5, -0.5, 0, 0])).methods
+    assert net.difference.value == 0
+    assert sentence(net).startswith("net: errors neither larger nor smaller, within noise, in")
+    for gone, direction in ((0.5, "larger"), (-0.5, "smaller")):
+        (net,) = diff(before, changed(build, [gone] * 10)).methods
+        assert f"errors {direction}, more than noise" in sentence(net)
 
 
 def test_a_steady_change_is_more_than_noise(before, build):
