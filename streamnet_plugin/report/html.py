@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from streamnet_plugin.evaluation.conventions import CONVENTIONS
 from streamnet_plugin.report import viewer
+from streamnet_plugin.report.cells import Cell as GridCell
 from streamnet_plugin.report.cells import (
     Mark,
     analysis_of,
@@ -37,6 +39,7 @@ from streamnet_plugin.report.results import (
     Waveform,
 )
 from streamnet_plugin.report.tables import UNITS, caption
+from streamnet_plugin.report.uncertainty import uncertainty_table
 from streamnet_plugin.statistics.results import Interval
 from streamnet_plugin.wording import count
 
@@ -139,6 +142,7 @@ def render(
     band = band or _band(results)
     methods = list(dict.fromkeys([*(s.method for s in results.summaries), *_seen(results)]))
     shown = (best_first(results) or methods)[:SHOWN_METHODS]
+    uncertainty = _uncertainty_table(results)
     index = viewer.index(results, waveforms, methods, shown, band)
     return environment.get_template("report.html.j2").render(
         results=results,
@@ -149,7 +153,8 @@ def render(
         kinds=kinds_told(results),
         sources=_sources(references),
         figures=_figures(pictures),
-        sections=SECTIONS,
+        sections=_sections(pictures, uncertainty),
+        uncertainty=uncertainty,
         pairs=_pairs(results),
         best=(best_first(results) or [""])[0],
         ranks=results.analysis.ranks if results.analysis else None,
@@ -195,6 +200,39 @@ def _figures(pictures: Mapping[str, Picture]) -> dict[str, list[dict[str, Any]]]
             }
         )
     return placed
+
+
+def _sections(
+    pictures: Mapping[str, Picture], uncertainty: Mapping[str, Any] | None
+) -> list[tuple[str, str]]:
+    """Key and heading of the sections below the tests that have something to show."""
+    return [
+        (key, heading)
+        for key, heading, begins in SECTIONS
+        if heading
+        and (any(n.startswith(begins) for n in pictures) or (key == "uncertainty" and uncertainty))
+    ]
+
+
+def _uncertainty_table(results: BenchmarkResults) -> dict[str, Any] | None:
+    """The same cells as in the other formats, the first column being words; None without one."""
+    grid = uncertainty_table(results)
+    if grid is None:
+        return None
+    return {
+        "caption": grid.caption,
+        "columns": grid.columns[1:],
+        "rows": [(name.text, [_placed(c) for c in cells]) for name, *cells in grid.rows],
+        "notes": grid.notes,
+    }
+
+
+def _placed(cell: GridCell) -> Cell:
+    """A cell of the other formats with its interval apart, as in the page's own tables."""
+    value, _, ends = cell.text.replace("-", "−").partition(" [")
+    interval = ends.removesuffix("]").replace(", ", " to ")
+    known = cell.value is not None and math.isfinite(cell.value)
+    return Cell(value, cell.value if known else None, interval, cell.mark)
 
 
 def _table(results: BenchmarkResults, references: Sequence[Reference]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import pytest
 from streamnet_plugin.report.figures import Picture, as_pictures
 from streamnet_plugin.report.html import render, write_report
 from streamnet_plugin.report.svg import inline
-from streamnet_plugin.report.tables import caption, main_table
+from streamnet_plugin.report.tables import caption, main_table, uncertainty_table
 from streamnet_plugin.statistics.results import Interval, PairTest
 
 VOID = {"meta", "link", "input", "br", "hr", "img"}
@@ -136,6 +136,41 @@ def test_the_table_has_intervals_coverage_and_what_is_missing(analysed, page):
     kept = analysed.analysis.methods[1].kept_mae
     assert table[2][11].startswith(f"{kept.value:.2f}")
     assert table[3][11:] == ["—", "3 / 18"]
+
+
+def shown(text):
+    """A cell of the other formats as the page has it: the interval behind the value, its mark."""
+    return text.replace("-", "−").replace(" [", "").replace(", ", " to ").replace("]", "")
+
+
+def test_the_quality_of_uncertainty_is_that_of_the_tables(analysed):
+    rows = tuple(r for r in analysed.rows if r.recording != "subject2")
+    results = replace(analysed, rows=rows)
+    grid = uncertainty_table(results)
+    page = small(results)
+    head, *body = next(t for t in page.tables if "Excess AURC (bpm)" in t[0])
+    assert tuple(head) == grid.columns
+    for row, cells in zip(body, grid.rows, strict=True):
+        found = [c.replace(" (best)", "").replace(" (second)", "") for c in row[1:]]
+        assert row[0] == cells[0].text
+        assert found == [shown(c.text) for c in cells[1:]]
+        assert [next((m for m in ("best", "second") if f"({m})" in c), "") for c in row] == [
+            c.mark for c in cells
+        ]
+    assert any(c.mark == "best" for cells in grid.rows for c in cells)
+    assert "AURC: area under the risk-coverage curve." in page.text
+    assert all(note in page.text for note in grid.notes)
+    values = [a["data-value"] for a in page.all("td") if "data-value" in a]
+    numbers = [str(c.value) for cells in grid.rows for c in cells if c.value is not None]
+    assert set(numbers) <= set(values)
+    assert not {"nan", "inf"} & set(values)
+
+
+def test_without_uncertainty_there_is_no_table_of_it(analysed):
+    methods = tuple(replace(m, uncertainty=None) for m in analysed.analysis.methods)
+    page = small(replace(analysed, analysis=replace(analysed.analysis, methods=methods)))
+    assert "uncertainty" not in [a.get("id") for a in page.all("section")]
+    assert not any("Spearman" in table[0] for table in page.tables)
 
 
 def test_best_and_second_are_marked_where_methods_compare(analysed):
