@@ -101,6 +101,27 @@ def interval(found: Interval | None, scale: float = 1.0, digits: int = 2) -> str
     return f"{value} [{number(scale * found.low, digits)}, {number(scale * found.high, digits)}]"
 
 
+BESIDE_0 = "an end < 0 or > 0 rounds to 0, but is not 0"
+
+
+def difference(found: Interval) -> str:
+    """`interval` of a difference: an end that rounds to 0 but is not 0 is `< 0` or `> 0`.
+
+    As "0.00" it would say that 0 is in an interval that leaves it out, or only just.
+    """
+    if found.value is None or found.low is None or found.high is None:
+        return interval(found)
+    return f"{number(found.value)} [{beside_0(found.low)}, {beside_0(found.high)}]"
+
+
+def beside_0(end: float) -> str:
+    """One end of the interval of a difference, see `difference`."""
+    text = number(end)
+    if float(text) or not end:
+        return text
+    return "> 0" if end > 0 else "< 0"
+
+
 def in_percent(share: Interval) -> Interval:
     """An interval of a share in 0..1, in %."""
     value, low, high = (

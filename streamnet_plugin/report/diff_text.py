@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from streamnet_plugin.report.cells import (
+    BESIDE_0,
     DASH,
     Cell,
     Grid,
-    interval_cell,
+    difference,
     number,
     number_cell,
     p_equals,
@@ -92,12 +93,12 @@ def _grids(found: ResultsDiff) -> Iterator[Grid]:
             "methods",
             "Change of the absolute error on the common windows over subjects (bpm), b - a: "
             f"Hodges-Lehmann estimate [{100 * LEVEL:g} % interval, Wilcoxon's test inverted: it "
-            "leaves out 0 where p, of that method alone, is below 5 %]; more than noise where p "
-            "(Holm), corrected for the number of methods tested, is below 5 %",
+            f"leaves out 0 where p, of that method alone, is below 5 %; {BESIDE_0}]; more than "
+            "noise where p (Holm), corrected for the number of methods tested, is below 5 %",
             ("Method", "Verdict", "Subjects", "Windows", "Change", "p", "p (Holm)"),
             tuple(
                 (Cell(m.method), Cell(m.verdict), number_cell(m.n_subjects, 0),
-                 number_cell(m.n_windows, 0), interval_cell(m.difference),
+                 number_cell(m.n_windows, 0), Cell(difference(m.difference), m.difference.value),
                  Cell(p_value(m.p)), Cell(p_value(m.p_holm)))
                 for m in found.methods
             ),

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from streamnet_plugin.evaluation.conventions import CONVENTIONS
 from streamnet_plugin.report import viewer
-from streamnet_plugin.report.cells import Cell as GridCell
 from streamnet_plugin.report.cells import (
+    BESIDE_0,
     Mark,
     analysis_of,
+    beside_0,
     common_column,
     coverage_at,
     in_percent,
@@ -24,6 +25,7 @@ from streamnet_plugin.report.cells import (
     marks,
     ranking_note,
 )
+from streamnet_plugin.report.cells import Cell as GridCell
 from streamnet_plugin.report.findings import (
     NOMINAL,
     SIGNIFICANT,
@@ -156,6 +158,7 @@ def render(
         sections=_sections(pictures, uncertainty),
         uncertainty=uncertainty,
         pairs=_pairs(results),
+        beside_0=BESIDE_0,
         best=(best_first(results) or [""])[0],
         ranks=results.analysis.ranks if results.analysis else None,
         groups=_groups(results),
@@ -329,6 +332,15 @@ def _interval_cell(x: Interval, digits: int = 2) -> Cell:
     return Cell(_number(x.value, digits), x.value, interval, note=x.reason)
 
 
+def _difference_cell(x: Interval) -> Cell:
+    """The ends as in the other formats, see `difference`."""
+    cell = _interval_cell(x)
+    if not cell.interval or x.low is None or x.high is None:
+        return cell
+    ends = f"{beside_0(x.low)} to {beside_0(x.high)}"
+    return replace(cell, interval=ends.replace("-", "−"))
+
+
 def _number(value: float, digits: int = 2) -> str:
     """With a true minus sign, and no minus before zero."""
     text = f"{value:.{digits}f}"
@@ -369,7 +381,7 @@ def _pairs(results: BenchmarkResults) -> list[dict[str, Any]]:
         rows.append(
             {
                 "pair": pair,
-                "difference": _interval_cell(pair.difference),
+                "difference": _difference_cell(pair.difference),
                 "effect": _interval_cell(pair.effect),
                 "p": "—" if pair.p is None else _p(pair.p),
                 "p_holm": "—" if pair.p_holm is None else _p(pair.p_holm),

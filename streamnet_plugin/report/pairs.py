@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from streamnet_plugin.report.cells import (
+    BESIDE_0,
     DASH,
     Cell,
     Grid,
     by_error,
-    interval,
+    difference,
     interval_cell,
     number,
     number_cell,
@@ -43,7 +44,7 @@ def verdict(results: BenchmarkResults) -> str:
         reason = NO_TEST if pair is None else pair.reason or NO_TEST
         return f"Whether {best} is better than {other}, {place}, cannot be told: {reason}."
     return (
-        f"{best} against {other}, {place}: difference {interval(pair.difference)} bpm, "
+        f"{best} against {other}, {place}: difference {difference(pair.difference)} bpm, "
         f"{p_text(pair)}, {count(pair.n_subjects, 'subject')}: {_conclusion(pair)}."
     )
 
@@ -119,7 +120,8 @@ def pairs_table(results: BenchmarkResults) -> Grid | None:
         caption=(
             "Differences of the mean absolute error over subjects (Hodges-Lehmann): below 0 the "
             "first method is better. The interval is Wilcoxon's test inverted: it leaves out 0 "
-            "where p, of that pair alone, is below 5 %; what is significant among all pairs, p "
+            "where p, of that pair alone, is below 5 % "
+            f"({BESIDE_0}); what is significant among all pairs, p "
             "(Holm) says. Effect: matched-pairs rank-biserial correlation, -1 to 1, cluster "
             "bootstrap over subjects."
         ),
@@ -140,7 +142,7 @@ def _pair_row(pair: PairTest) -> tuple[Cell, ...]:
         Cell(f"{pair.a} - {pair.b}"),
         Cell(pair.test or DASH),
         number_cell(pair.n_subjects, 0),
-        interval_cell(pair.difference),
+        Cell(difference(pair.difference), pair.difference.value),
         Cell(p_value(pair.p), pair.p),
         Cell(p_value(pair.p_holm), pair.p_holm),
         interval_cell(pair.effect),

@@ -305,6 +305,15 @@ def test_the_page_says_which_heart_rate_a_figure_is_of(page):
     assert "Errors, ranks and tests are of the HR by FFT; spread, calibrated" in page.text
 
 
+def test_an_interval_that_leaves_out_0_does_not_end_with_it(analysed):
+    pairs = tuple(
+        replace(x, difference=Interval(-5.27, -17.58, -1e-9)) for x in analysed.analysis.pairs
+    )
+    page = small(replace(analysed, analysis=replace(analysed.analysis, pairs=pairs)))
+    assert page.tables[1][1][3] == "−5.27−17.58 to < 0"
+    assert "an end < 0 or > 0 rounds to 0, but is not 0." in page.text
+
+
 def test_why_there_is_no_test(analysed):
     nothing = Interval(None, reason="two subjects")
     pair = PairTest("POS", "GREEN", 2, nothing, None, None, nothing, reason="two are too few")
