@@ -284,14 +284,21 @@ def common_mae(results: BenchmarkResults) -> tuple[int, dict[str, float]]:
     }
 
 
-def places(values: Mapping[str, float | None], higher: bool = False) -> dict[str, Mark]:
+def digits_of(metric: str) -> int:
+    """Decimals of a metric in every table: shares of windows are whole percents."""
+    return 0 if metric.startswith("within ") else 2
+
+
+def places(
+    values: Mapping[str, float | None], higher: bool = False, digits: int = 2
+) -> dict[str, Mark]:
     """Best and second best by the value as it is printed; ties share a place.
 
     Nothing where fewer than two have a value, or all the same: a mark says that something was
     compared, and that it differs.
     """
     known = {
-        name: round(value, 2)
+        name: round(value, digits)
         for name, value in values.items()
         if value is not None and math.isfinite(value)
     }
@@ -309,6 +316,7 @@ def marked(
     value: Callable[[WindowRow], float | None] = ERROR,
     *,
     higher: bool = False,
+    digits: int = 2,
 ) -> dict[str, Mark]:
     """Method -> "best" or "second", by the one rule of all columns.
 
@@ -319,10 +327,11 @@ def marked(
         values: what the column says of each.
         value: of a window, without which it does not count in the column.
         higher: whether the highest is best.
+        digits: decimals of the values as they are printed.
     """
     if not (comparable(results) and comparable(results, value)):
         return {}
-    return places(values, higher)
+    return places(values, higher, digits)
 
 
 def marks(results: BenchmarkResults, metric: str) -> dict[str, Mark]:
@@ -336,7 +345,10 @@ def marks(results: BenchmarkResults, metric: str) -> dict[str, Mark]:
     if len(missing) > 1 or any(len(m) > (1 - ENOUGH) * len(videos) for m in missing):
         return {}
     values = {method: x.value for method, x in found.items()}
-    return marked(results, values, PARTLY.get(metric, ERROR), higher=higher_is_better(metric))
+    return marked(
+        results, values, PARTLY.get(metric, ERROR),
+        higher=higher_is_better(metric), digits=digits_of(metric),
+    )  # fmt: skip
 
 
 def ranks(results: BenchmarkResults, metric: str) -> tuple[set[str], set[str]]:

@@ -20,6 +20,7 @@ from streamnet_plugin.report.cells import (
     beside_0,
     common_column,
     coverage_at,
+    digits_of,
     in_percent,
     kinds_told,
     marks,
@@ -320,7 +321,7 @@ def _estimate(results: BenchmarkResults, s: MethodSummary, metric: str) -> Cell:
         if results.analysis is None and value is not None and error is not None:
             return Cell(_number(value), value, f"± {error:.2f}")
         return _interval_cell(bare)
-    return _interval_cell(found)
+    return _interval_cell(found, digits_of(metric))
 
 
 def _interval_cell(x: Interval, digits: int = 2) -> Cell:
