@@ -101,6 +101,27 @@ def interval(found: Interval | None, scale: float = 1.0, digits: int = 2) -> str
     return f"{value} [{number(scale * found.low, digits)}, {number(scale * found.high, digits)}]"
 
 
+BESIDE_0 = "an end < 0 or > 0 rounds to 0, but is not 0"
+
+
+def difference(found: Interval) -> str:
+    """`interval` of a difference: an end that rounds to 0 but is not 0 is `< 0` or `> 0`.
+
+    As "0.00" it would say that 0 is in an interval that leaves it out, or only just.
+    """
+    if found.value is None or found.low is None or found.high is None:
+        return interval(found)
+    return f"{number(found.value)} [{beside_0(found.low)}, {beside_0(found.high)}]"
+
+
+def beside_0(end: float) -> str:
+    """One end of the interval of a difference, see `difference`."""
+    text = number(end)
+    if float(text) or not end:
+        return text
+    return "> 0" if end > 0 else "< 0"
+
+
 def in_percent(share: Interval) -> Interval:
     """An interval of a share in 0..1, in %."""
     value, low, high = (
@@ -114,6 +135,12 @@ def p_value(p: float | None) -> str:
     if p is None or math.isnan(p):
         return DASH
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def p_equals(p: float | None) -> str:
+    """`p = 0.030`, or `p < 0.001`."""
+    value = p_value(p)
+    return f"p {value}" if value.startswith("<") else f"p = {value}"
 
 
 def interval_cell(found: Interval | None, scale: float = 1.0, digits: int = 2) -> Cell:
@@ -257,14 +284,21 @@ def common_mae(results: BenchmarkResults) -> tuple[int, dict[str, float]]:
     }
 
 
-def places(values: Mapping[str, float | None], higher: bool = False) -> dict[str, Mark]:
+def digits_of(metric: str) -> int:
+    """Decimals of a metric in every table: shares of windows are whole percents."""
+    return 0 if metric.startswith("within ") else 2
+
+
+def places(
+    values: Mapping[str, float | None], higher: bool = False, digits: int = 2
+) -> dict[str, Mark]:
     """Best and second best by the value as it is printed; ties share a place.
 
     Nothing where fewer than two have a value, or all the same: a mark says that something was
     compared, and that it differs.
     """
     known = {
-        name: round(value, 2)
+        name: round(value, digits)
         for name, value in values.items()
         if value is not None and math.isfinite(value)
     }
@@ -282,6 +316,7 @@ def marked(
     value: Callable[[WindowRow], float | None] = ERROR,
     *,
     higher: bool = False,
+    digits: int = 2,
 ) -> dict[str, Mark]:
     """Method -> "best" or "second", by the one rule of all columns.
 
@@ -292,10 +327,11 @@ def marked(
         values: what the column says of each.
         value: of a window, without which it does not count in the column.
         higher: whether the highest is best.
+        digits: decimals of the values as they are printed.
     """
     if not (comparable(results) and comparable(results, value)):
         return {}
-    return places(values, higher)
+    return places(values, higher, digits)
 
 
 def marks(results: BenchmarkResults, metric: str) -> dict[str, Mark]:
@@ -309,7 +345,10 @@ def marks(results: BenchmarkResults, metric: str) -> dict[str, Mark]:
     if len(missing) > 1 or any(len(m) > (1 - ENOUGH) * len(videos) for m in missing):
         return {}
     values = {method: x.value for method, x in found.items()}
-    return marked(results, values, PARTLY.get(metric, ERROR), higher=higher_is_better(metric))
+    return marked(
+        results, values, PARTLY.get(metric, ERROR),
+        higher=higher_is_better(metric), digits=digits_of(metric),
+    )  # fmt: skip
 
 
 def ranks(results: BenchmarkResults, metric: str) -> tuple[set[str], set[str]]:

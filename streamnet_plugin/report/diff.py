@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from streamnet_plugin.report.cells import analysis_of, coverage_at, withheld_share
+from streamnet_plugin.report.cells import analysis_of, coverage_at, number, withheld_share
 from streamnet_plugin.report.merge import SOURCES, merged_sources, refuse_mixed
 from streamnet_plugin.report.results import BenchmarkResults, MethodSummary, WindowKey, WindowRow
-from streamnet_plugin.statistics.paired import ALPHA, paired_test
+from streamnet_plugin.statistics.paired import ALPHA, holm_corrected, paired_test
 from streamnet_plugin.statistics.results import Interval, PairTest
 from streamnet_plugin.statistics.windows import same_truth, truth_of
 from streamnet_plugin.wording import count
@@ -21,8 +21,21 @@ N_LARGEST = 5
 NOT_SET = "not set"
 PASSING = frozenset({"created", "command", "path"})
 """Keys of the provenance that differ between any two runs."""
-READ = ("hr_label", "hr_pred", "hr_label_refined", "hr_pred_refined", "snr_db", "macc", "status")
-"""What two runs must have alike in every window to be called identical."""
+REPORTED: Mapping[str, tuple[str, ...]] = {
+    "HR": ("hr_pred", "hr_pred_refined"),
+    "errors": ("abs_error",),
+    "SNR": ("snr_db",),
+    "MACC": ("macc",),
+    "Monte Carlo samples": (
+        "hr_mc_mean", "hr_mc_std", "hr_mc_q05", "hr_mc_q95", "bvp_mc_var", "hr_mc_crps",
+    ),
+    "spread": ("spread",),
+    "intervals": ("half_widths", "hr_range"),
+    "withholding": ("withheld",),
+}  # fmt: skip
+"""What is reported of a window -> the fields that hold it; see `WindowRow`."""
+TRUTH, STATUS = "true HR and time", "which windows have a result"
+TABLES = "numbers of the tables"
 Verdict = Literal[
     "identical", "the same errors", "more than noise", "within noise", "cannot be told"
 ]
@@ -71,8 +84,14 @@ class MethodDiff:
             they are not compared.
         difference: Hodges-Lehmann estimate over subjects of the change of the absolute error,
             b - a, bpm, below 0 where b is better, with the interval of the test: see `PairTest`.
-        p, test: two-sided, that the change is none.
-        verdict: "more than noise" only where p is below 5 %, and the interval so leaves out 0.
+        p, p_holm, test: two-sided, that the change is none, alone and corrected for the number of
+            methods tested.
+        verdict: "more than noise" only where `p_holm` is below 5 %; the interval, which is of this
+            method alone, then leaves out 0, but may also where it is not. "identical" only where
+            nothing that is reported changed.
+        same, changed: what is reported of the windows that both have: `TRUTH` and `STATUS` of all,
+            the keys of `REPORTED`, as far as there is any, of those that are alike in these two,
+            and `TABLES` where both runs have the same windows.
         reason: why it cannot be told.
         largest: the windows that changed most.
     """
@@ -86,9 +105,12 @@ class MethodDiff:
     n_other_label: int
     difference: Interval
     p: float | None
+    p_holm: float | None
     test: str
     verdict: Verdict
     reason: str = ""
+    same: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
     largest: tuple[WindowChange, ...] = ()
 
 
@@ -125,13 +147,15 @@ def diff(
     told = set(_told(a.provenance)) & set(_told(b.provenance))
     changes = list(_changes(_of_methods(a.provenance, told), _of_methods(b.provenance, told)))
     recordings = [_recordings(results) for results in (a, b)]
+    common = [_common(a, b, m) for m in methods[0] if m in both]
+    tests = holm_corrected([_tested(c) for c in common])
     return ResultsDiff(
         names=names,
         config=tuple(c for c in changes if "config" in c.key.split(".")),
         origin=tuple(c for c in changes if "config" not in c.key.split(".")),
         methods_only=_only(*methods),
         recordings_only=_only(*recordings),
-        methods=tuple(_method_diff(a, b, m) for m in methods[0] if m in both),
+        methods=tuple(_method_diff(a, b, c, t) for c, t in zip(common, tests, strict=True)),
     )
 
 
@@ -185,33 +209,73 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]
             yield key, str(list(value) if isinstance(value, tuple) else value)
 
 
-def _method_diff(a: BenchmarkResults, b: BenchmarkResults, method: str) -> MethodDiff:
+@dataclass(frozen=True)
+class _Common:
+    """One method's windows in both runs, (row of a, row of b).
+
+    Attributes:
+        everywhere: all that both have, with a result or without.
+        pairs: those with a result in both, of the same truth and time.
+        without: those with a result in neither.
+        n_unshared: windows that only one of the runs has.
+        n_only_a, n_only_b, n_other_label: see `MethodDiff`.
+    """
+
+    method: str
+    everywhere: list[tuple[WindowRow, WindowRow]]
+    pairs: list[tuple[WindowRow, WindowRow]]
+    without: list[tuple[WindowRow, WindowRow]]
+    n_unshared: int
+    n_only_a: int
+    n_only_b: int
+    n_other_label: int
+
+
+def _common(a: BenchmarkResults, b: BenchmarkResults, method: str) -> _Common:
     rows_a, rows_b = _windows(a, method), _windows(b, method)
     scored_a, scored_b = (
         {k for k, r in rows.items() if r.abs_error is not None} for rows in (rows_a, rows_b)
     )
-    both = [k for k in rows_a if k in scored_a & scored_b]
-    alike = _alike([(rows_a[k], rows_b[k]) for k in both])
-    pairs = [(rows_a[k], rows_b[k]) for k, same in zip(both, alike, strict=True) if same]
-    tested = _tested(pairs, n_other := len(both) - len(pairs))
+    both = [(rows_a[k], rows_b[k]) for k in rows_a if k in scored_a & scored_b]
+    pairs = [pair for pair, same in zip(both, _alike(both), strict=True) if same]
     everywhere = [(rows_a[k], rows_b[k]) for k in rows_a if k in rows_b]
-    verdict, reason = _verdict(pairs, tested)
-    if _identical(everywhere):
-        verdict, reason = "identical", ""
-    return MethodDiff(
+    return _Common(
         method=method,
-        metrics=tuple(_metric_changes(a, b, method)),
-        n_subjects=tested.n_subjects,
-        n_windows=len(pairs),
+        everywhere=everywhere,
+        pairs=pairs,
+        without=[(x, y) for x, y in everywhere if x.abs_error is None and y.abs_error is None],
+        n_unshared=len(rows_a.keys() ^ rows_b.keys()),
         n_only_a=len(scored_a - scored_b),
         n_only_b=len(scored_b - scored_a),
-        n_other_label=n_other,
+        n_other_label=len(both) - len(pairs),
+    )
+
+
+def _method_diff(
+    a: BenchmarkResults, b: BenchmarkResults, common: _Common, tested: PairTest
+) -> MethodDiff:
+    metrics = tuple(_metric_changes(a, b, common.method))
+    same, changed = _reported(common, metrics)
+    verdict, reason = _verdict(common.pairs, tested)
+    if common.everywhere and not changed:
+        verdict, reason = "identical", ""
+    return MethodDiff(
+        method=common.method,
+        metrics=metrics,
+        n_subjects=tested.n_subjects,
+        n_windows=len(common.pairs),
+        n_only_a=common.n_only_a,
+        n_only_b=common.n_only_b,
+        n_other_label=common.n_other_label,
         difference=tested.difference,
         p=tested.p,
+        p_holm=tested.p_holm,
         test=tested.test,
         verdict=verdict,
         reason=reason,
-        largest=_largest(pairs),
+        same=same,
+        changed=changed,
+        largest=_largest(common.pairs),
     )
 
 
@@ -232,24 +296,45 @@ def _alike(pairs: Sequence[tuple[WindowRow, WindowRow]]) -> list[bool]:
     return same_truth(np.stack([truth_of(rows) for rows in zip(*pairs, strict=True)], 1)).tolist()
 
 
-def _tested(pairs: Sequence[tuple[WindowRow, WindowRow]], n_other: int) -> PairTest:
+def _tested(common: _Common) -> PairTest:
     """b against a, each subject by its mean absolute errors over these windows, bpm."""
-    if not pairs:
+    if not common.pairs:
+        n_other = common.n_other_label
         other = f" with the same true HR ({count(n_other, 'window')} without)" if n_other else ""
         nothing = Interval(None, reason=f"no window has a result in both{other}")
         return PairTest("b", "a", 0, nothing, None, None, nothing, reason=nothing.reason)
     found: dict[str, list[tuple[float, float]]] = {}
-    for a, b in pairs:
+    for a, b in common.pairs:
         found.setdefault(a.person, []).append((b.abs_error or 0.0, a.abs_error or 0.0))
     means = np.array([np.mean(errors, axis=0) for errors in found.values()])
     return paired_test("b", "a", means[:, 0], means[:, 1], level=LEVEL)
 
 
-def _identical(pairs: Sequence[tuple[WindowRow, WindowRow]]) -> bool:
-    """Whether there are windows at all, and everything read in them is the same."""
-    return bool(pairs) and all(
-        getattr(x, name) == getattr(y, name) for x, y in pairs for name in READ
-    )
+def _reported(
+    common: _Common, metrics: Sequence[MetricChange]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(what is the same, what changed): see `MethodDiff`."""
+    alike = {
+        TRUTH: all(_truth(x) == _truth(y) for x, y in common.everywhere),
+        STATUS: all(_status(x) == _status(y) for x, y in common.everywhere),
+    }
+    runs = list(zip(*common.pairs, *common.without, strict=True)) or [(), ()]
+    for what, fields in REPORTED.items():
+        a, b = ([getattr(row, field) for row in rows for field in fields] for rows in runs)
+        if any(value not in (None, "", {}) for value in a + b):
+            alike[what] = a == b
+    if not (common.n_unshared or common.n_other_label):
+        alike[TABLES] = all(number(m.a) == number(m.b) for m in metrics)
+    same, changed = (tuple(w for w in alike if alike[w] is is_so) for is_so in (True, False))
+    return same, changed
+
+
+def _truth(r: WindowRow) -> tuple[float | None, ...]:
+    return r.hr_label, r.hr_label_refined, r.start_s, r.end_s
+
+
+def _status(r: WindowRow) -> tuple[bool, str, str]:
+    return r.abs_error is None, r.status, r.reason
 
 
 def _verdict(pairs: Sequence[tuple[WindowRow, WindowRow]], tested: PairTest) -> tuple[Verdict, str]:
@@ -258,9 +343,9 @@ def _verdict(pairs: Sequence[tuple[WindowRow, WindowRow]], tested: PairTest) -> 
         return "cannot be told", tested.reason
     if not any(x.abs_error != y.abs_error for x, y in pairs):
         return "the same errors", ""
-    if tested.p is None:
+    if tested.p_holm is None:
         return "cannot be told", tested.reason
-    return ("more than noise" if tested.p < ALPHA else "within noise"), ""
+    return ("more than noise" if tested.p_holm < ALPHA else "within noise"), ""
 
 
 def _metric_changes(

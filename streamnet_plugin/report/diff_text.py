@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from streamnet_plugin.report.cells import (
+    BESIDE_0,
     DASH,
     Cell,
     Grid,
-    interval_cell,
+    difference,
     number,
     number_cell,
+    p_equals,
     p_value,
 )
 from streamnet_plugin.report.diff import LEVEL, MethodDiff, MetricChange, ResultsDiff
 from streamnet_plugin.report.render import markdown, one_line, text
+from streamnet_plugin.statistics.paired import ALPHA, TIE_DECIMALS
 from streamnet_plugin.wording import count
 
 
@@ -46,13 +49,17 @@ def _said(found: ResultsDiff) -> list[str]:
 def sentence(m: MethodDiff) -> str:
     """What became of one method, in a sentence."""
     where = f"{count(m.n_windows, 'common window')} of {count(m.n_subjects, 'subject')}"
-    if m.verdict in ("identical", "the same errors"):
-        words = f"{m.verdict} in {where}"
+    if m.verdict == "identical":
+        words = f"identical in {where}"
+    elif m.verdict == "the same errors":
+        words = f"the same errors in {where}"
+        also = [what for what in m.same if what != "errors"]
+        words += f"; the same, too: {', '.join(also)}" if also else ""
+        words += f"; not the same: {', '.join(m.changed)}"
     elif m.verdict == "cannot be told":
         words = f"whether the change is more than noise cannot be told: {m.reason}"
     else:
-        direction = "larger" if (m.difference.value or 0.0) > 0 else "smaller"
-        words = f"errors {direction}, {m.verdict}, in {where}"
+        words = f"errors {_direction(m)}, {m.verdict}, in {where} ({_p_told(m)})"
     gone = [
         f"{count(n, 'window')} with a result only in {name}"
         for n, name in ((m.n_only_a, "the first"), (m.n_only_b, "the second"))
@@ -66,17 +73,33 @@ def sentence(m: MethodDiff) -> str:
     return "; ".join([f"{m.method}: {words}", *gone]) + "."
 
 
+def _direction(m: MethodDiff) -> str:
+    change = round(m.difference.value or 0.0, TIE_DECIMALS)
+    if change == 0:
+        return "neither larger nor smaller"
+    return "larger" if change > 0 else "smaller"
+
+
+def _p_told(m: MethodDiff) -> str:
+    """Holm's p, with that of the method alone where they disagree: its interval leaves out 0."""
+    alone = m.p is not None and m.p < ALPHA and m.verdict == "within noise"
+    return f"{p_equals(m.p_holm)}, Holm{f'; {p_equals(m.p)} alone' if alone else ''}"
+
+
 def _grids(found: ResultsDiff) -> Iterator[Grid]:
     a, b = found.names
     if found.methods:
         yield Grid(
             "methods",
             "Change of the absolute error on the common windows over subjects (bpm), b - a: "
-            f"Hodges-Lehmann estimate [{100 * LEVEL:g} % interval, Wilcoxon's test inverted]",
-            ("Method", "Verdict", "Subjects", "Windows", "Change", "p"),
+            f"Hodges-Lehmann estimate [{100 * LEVEL:g} % interval, Wilcoxon's test inverted: it "
+            f"leaves out 0 where p, of that method alone, is below 5 %; {BESIDE_0}]; more than "
+            "noise where p (Holm), corrected for the number of methods tested, is below 5 %",
+            ("Method", "Verdict", "Subjects", "Windows", "Change", "p", "p (Holm)"),
             tuple(
                 (Cell(m.method), Cell(m.verdict), number_cell(m.n_subjects, 0),
-                 number_cell(m.n_windows, 0), interval_cell(m.difference), Cell(p_value(m.p)))
+                 number_cell(m.n_windows, 0), Cell(difference(m.difference), m.difference.value),
+                 Cell(p_value(m.p)), Cell(p_value(m.p_holm)))
                 for m in found.methods
             ),
             2,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,15 +14,19 @@ from typing import TYPE_CHECKING, Any, Protocol
 from streamnet_plugin.evaluation.conventions import CONVENTIONS
 from streamnet_plugin.report import viewer
 from streamnet_plugin.report.cells import (
+    BESIDE_0,
     Mark,
     analysis_of,
+    beside_0,
     common_column,
     coverage_at,
+    digits_of,
     in_percent,
     kinds_told,
     marks,
     ranking_note,
 )
+from streamnet_plugin.report.cells import Cell as GridCell
 from streamnet_plugin.report.findings import (
     NOMINAL,
     SIGNIFICANT,
@@ -37,6 +42,7 @@ from streamnet_plugin.report.results import (
     Waveform,
 )
 from streamnet_plugin.report.tables import UNITS, caption
+from streamnet_plugin.report.uncertainty import uncertainty_table
 from streamnet_plugin.statistics.results import Interval
 from streamnet_plugin.wording import count
 
@@ -139,6 +145,7 @@ def render(
     band = band or _band(results)
     methods = list(dict.fromkeys([*(s.method for s in results.summaries), *_seen(results)]))
     shown = (best_first(results) or methods)[:SHOWN_METHODS]
+    uncertainty = _uncertainty_table(results)
     index = viewer.index(results, waveforms, methods, shown, band)
     return environment.get_template("report.html.j2").render(
         results=results,
@@ -149,8 +156,10 @@ def render(
         kinds=kinds_told(results),
         sources=_sources(references),
         figures=_figures(pictures),
-        sections=SECTIONS,
+        sections=_sections(pictures, uncertainty),
+        uncertainty=uncertainty,
         pairs=_pairs(results),
+        beside_0=BESIDE_0,
         best=(best_first(results) or [""])[0],
         ranks=results.analysis.ranks if results.analysis else None,
         groups=_groups(results),
@@ -195,6 +204,39 @@ def _figures(pictures: Mapping[str, Picture]) -> dict[str, list[dict[str, Any]]]
             }
         )
     return placed
+
+
+def _sections(
+    pictures: Mapping[str, Picture], uncertainty: Mapping[str, Any] | None
+) -> list[tuple[str, str]]:
+    """Key and heading of the sections below the tests that have something to show."""
+    return [
+        (key, heading)
+        for key, heading, begins in SECTIONS
+        if heading
+        and (any(n.startswith(begins) for n in pictures) or (key == "uncertainty" and uncertainty))
+    ]
+
+
+def _uncertainty_table(results: BenchmarkResults) -> dict[str, Any] | None:
+    """The same cells as in the other formats, the first column being words; None without one."""
+    grid = uncertainty_table(results)
+    if grid is None:
+        return None
+    return {
+        "caption": grid.caption,
+        "columns": grid.columns[1:],
+        "rows": [(name.text, [_placed(c) for c in cells]) for name, *cells in grid.rows],
+        "notes": grid.notes,
+    }
+
+
+def _placed(cell: GridCell) -> Cell:
+    """A cell of the other formats with its interval apart, as in the page's own tables."""
+    value, _, ends = cell.text.replace("-", "−").partition(" [")
+    interval = ends.removesuffix("]").replace(", ", " to ")
+    known = cell.value is not None and math.isfinite(cell.value)
+    return Cell(value, cell.value if known else None, interval, cell.mark)
 
 
 def _table(results: BenchmarkResults, references: Sequence[Reference]) -> dict[str, Any]:
@@ -279,7 +321,7 @@ def _estimate(results: BenchmarkResults, s: MethodSummary, metric: str) -> Cell:
         if results.analysis is None and value is not None and error is not None:
             return Cell(_number(value), value, f"± {error:.2f}")
         return _interval_cell(bare)
-    return _interval_cell(found)
+    return _interval_cell(found, digits_of(metric))
 
 
 def _interval_cell(x: Interval, digits: int = 2) -> Cell:
@@ -289,6 +331,15 @@ def _interval_cell(x: Interval, digits: int = 2) -> Cell:
     if x.low is not None and x.high is not None:
         interval = f"{_number(x.low, digits)} to {_number(x.high, digits)}"
     return Cell(_number(x.value, digits), x.value, interval, note=x.reason)
+
+
+def _difference_cell(x: Interval) -> Cell:
+    """The ends as in the other formats, see `difference`."""
+    cell = _interval_cell(x)
+    if not cell.interval or x.low is None or x.high is None:
+        return cell
+    ends = f"{beside_0(x.low)} to {beside_0(x.high)}"
+    return replace(cell, interval=ends.replace("-", "−"))
 
 
 def _number(value: float, digits: int = 2) -> str:
@@ -331,7 +382,7 @@ def _pairs(results: BenchmarkResults) -> list[dict[str, Any]]:
         rows.append(
             {
                 "pair": pair,
-                "difference": _interval_cell(pair.difference),
+                "difference": _difference_cell(pair.difference),
                 "effect": _interval_cell(pair.effect),
                 "p": "—" if pair.p is None else _p(pair.p),
                 "p_holm": "—" if pair.p_holm is None else _p(pair.p_holm),

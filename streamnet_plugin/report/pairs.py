@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from streamnet_plugin.report.cells import (
+    BESIDE_0,
     DASH,
     Cell,
     Grid,
     by_error,
-    interval,
+    difference,
     interval_cell,
     number,
     number_cell,
+    p_equals,
     p_value,
 )
 from streamnet_plugin.report.results import BenchmarkResults
@@ -42,7 +44,7 @@ def verdict(results: BenchmarkResults) -> str:
         reason = NO_TEST if pair is None else pair.reason or NO_TEST
         return f"Whether {best} is better than {other}, {place}, cannot be told: {reason}."
     return (
-        f"{best} against {other}, {place}: difference {interval(pair.difference)} bpm, "
+        f"{best} against {other}, {place}: difference {difference(pair.difference)} bpm, "
         f"{p_text(pair)}, {count(pair.n_subjects, 'subject')}: {_conclusion(pair)}."
     )
 
@@ -68,8 +70,8 @@ def _negative(x: Interval) -> Interval:
 def p_text(pair: PairTest) -> str:
     """`p = 0.030 (Holm)`, or the uncorrected one, named so."""
     corrected = pair.p_holm is not None
-    p = p_value(pair.p_holm if corrected else pair.p)
-    return f"p {'' if p.startswith('<') else '= '}{p} ({'Holm' if corrected else 'uncorrected'})"
+    p = p_equals(pair.p_holm if corrected else pair.p)
+    return f"{p} ({'Holm' if corrected else 'uncorrected'})"
 
 
 def _conclusion(pair: PairTest) -> str:
@@ -91,7 +93,7 @@ def friedman(results: BenchmarkResults) -> str:
     order = sorted(found.ranks, key=lambda method: found.ranks[method])
     parts = [
         f"Friedman's test over {count(found.n_subjects, 'subject')}: chi-square "
-        f"{number(found.statistic)}, p {'' if found.p < 0.001 else '= '}{p_value(found.p)}",
+        f"{number(found.statistic)}, {p_equals(found.p)}",
         "mean ranks " + ", ".join(f"{method} {number(found.ranks[method])}" for method in order),
     ]
     if found.critical_difference is not None:
@@ -118,7 +120,8 @@ def pairs_table(results: BenchmarkResults) -> Grid | None:
         caption=(
             "Differences of the mean absolute error over subjects (Hodges-Lehmann): below 0 the "
             "first method is better. The interval is Wilcoxon's test inverted: it leaves out 0 "
-            "where p, of that pair alone, is below 5 %; what is significant among all pairs, p "
+            "where p, of that pair alone, is below 5 % "
+            f"({BESIDE_0}); what is significant among all pairs, p "
             "(Holm) says. Effect: matched-pairs rank-biserial correlation, -1 to 1, cluster "
             "bootstrap over subjects."
         ),
@@ -139,7 +142,7 @@ def _pair_row(pair: PairTest) -> tuple[Cell, ...]:
         Cell(f"{pair.a} - {pair.b}"),
         Cell(pair.test or DASH),
         number_cell(pair.n_subjects, 0),
-        interval_cell(pair.difference),
+        Cell(difference(pair.difference), pair.difference.value),
         Cell(p_value(pair.p), pair.p),
         Cell(p_value(pair.p_holm), pair.p_holm),
         interval_cell(pair.effect),

@@ -24,9 +24,9 @@ from streamnet_plugin.report.cells import (
     common_column,
     coverage_at,
     coverage_warnings,
+    digits_of,
     estimate,
     interval,
-    interval_cell,
     intervals_are,
     marks,
     metrics_of,
@@ -152,7 +152,7 @@ def _metric_cells(results: BenchmarkResults, metric: str) -> list[Cell]:
     cells = []
     for s in results.summaries:
         found = estimate(results, s, metric)
-        text = interval(found)
+        text = interval(found, digits=digits_of(metric))
         error = s.values.get(metric, (None, None))[1]
         if results.analysis is None and found.value is not None and error is not None:
             text = f"{text} ± {number(error)}"
@@ -170,7 +170,7 @@ def _other_columns(results: BenchmarkResults) -> list[tuple[str, list[Cell]]]:
     if results.analysis is None:
         spread = [number_cell(s.hr_mc_std) for s in results.summaries]
         return [("HR SD, MC (bpm)", spread), last]
-    within = [interval_cell(estimate(results, s, WITHIN_5), digits=0) for s in results.summaries]
+    within = _metric_cells(results, WITHIN_5)
     analysed = [analysis_of(results, s.method) for s in results.summaries]
     withheld = [number_cell(withheld_share(a), 0) for a in analysed]
     return [("Within 5 bpm (%)", within), ("Withheld (%)", withheld), last]

@@ -112,8 +112,9 @@ def paired_test(
 ) -> PairTest:
     """Two methods from their subjects' mean absolute errors (n,) in bpm, the same subjects.
 
-    `p_holm` is None: see `holm`. No p value and no interval where even the clearest outcome would
-    not reach 5 %. The effect's interval is a bootstrap's, widened to 0 where the test finds none.
+    `p_holm` is None: see `holm_corrected`. No p value and no interval where even the clearest
+    outcome would not reach 5 %. The effect's interval is a bootstrap's, widened to 0 where the test
+    finds none.
     """
     d = np.asarray(errors_a, dtype=np.float64) - errors_b
     n = len(d)
@@ -261,6 +262,12 @@ def holm(p: Sequence[float | None]) -> list[float | None]:
     return corrected
 
 
+def holm_corrected(tests: Sequence[PairTest]) -> tuple[PairTest, ...]:
+    """The tests with `p_holm`, corrected among themselves."""
+    corrected = holm([test.p for test in tests])
+    return tuple(replace(t, p_holm=p) for t, p in zip(tests, corrected, strict=True))
+
+
 def pair_tests(
     table: ErrorTable, *, baseline: str | None = None, level: float = 0.95, seed: int = 0
 ) -> tuple[PairTest, ...]:
@@ -282,8 +289,7 @@ def pair_tests(
         errors, _ = table.common([a, b])
         test = paired_test(a, b, errors[:, 0], errors[:, 1], level=level, seed=seed)
         tests.append(_with_truth(test, table.n_other_truth([a, b])))
-    corrected = holm([test.p for test in tests])
-    return tuple(replace(t, p_holm=p) for t, p in zip(tests, corrected, strict=True))
+    return holm_corrected(tests)
 
 
 def _with_truth(test: PairTest, n_other: int) -> PairTest:

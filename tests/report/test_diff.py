@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from streamnet_plugin.errors import ConfigError
 from streamnet_plugin.report.diff import Change, diff
-from streamnet_plugin.report.diff_text import to_markdown, to_text
+from streamnet_plugin.report.diff_text import sentence, to_markdown, to_text
 
 from .conftest import build as _build
 
@@ -47,6 +47,52 @@ def test_the_same_errors_from_other_waveforms_are_not_called_identical(before):
     assert diff(before, replace(before, rows=rows)).methods[0].verdict == "the same errors"
 
 
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"hr_pred_refined": 71.0}, "HR"),
+        ({"spread": 9.0}, "spread"),
+        ({"half_widths": {"90": 7.0}}, "intervals"),
+        ({"half_widths": {"90": None}}, "intervals"),
+        ({"hr_range": (40.0, 180.0)}, "intervals"),
+        ({"hr_mc_std": 0.5}, "Monte Carlo samples"),
+        ({"withheld": "the peak is weak"}, "withholding"),
+        ({"macc": None}, "MACC"),
+        ({"reason": "other"}, "which windows have a result"),
+        ({"hr_label_refined": 70.5}, "true HR and time"),
+    ],
+)
+def test_what_is_not_the_same_beside_the_errors_is_said(before, change, what):
+    """In one window of twenty."""
+    other = replace(before, rows=(replace(before.rows[0], **change), *before.rows[1:]))
+    for found in (diff(before, other), diff(other, before)):
+        (net,) = found.methods
+        assert (net.verdict, net.changed) == ("the same errors", (what,))
+        assert what not in net.same
+        assert {"SNR", "numbers of the tables"} <= {*net.same}
+        text = to_text(found)
+        assert "net: the same errors in 20 common windows of 10 subjects; the same, too: " in text
+        assert f"; not the same: {what}." in text
+
+
+def test_runs_whose_tables_differ_are_not_identical(analysed):
+    methods = tuple(replace(m, n_withheld=9) for m in analysed.analysis.methods)
+    other = replace(analysed, analysis=replace(analysed.analysis, methods=methods))
+    for m in diff(analysed, other).methods:
+        assert (m.verdict, m.changed) == ("the same errors", ("numbers of the tables",))
+    fewer = replace(other, rows=other.rows[2:])  # the tables are of other windows then
+    assert diff(analysed, fewer).methods[0].verdict == "identical"
+
+
+def test_a_change_of_nothing_has_no_direction(before, build):
+    (net,) = diff(before, changed(build, [1, -1, 2, -2, 1.5, -1.5, 0.5, -0.5, 0, 0])).methods
+    assert net.difference.value == 0
+    assert sentence(net).startswith("net: errors neither larger nor smaller, within noise, in")
+    for gone, direction in ((0.5, "larger"), (-0.5, "smaller")):
+        (net,) = diff(before, changed(build, [gone] * 10)).methods
+        assert f"errors {direction}, more than noise" in sentence(net)
+
+
 def test_a_steady_change_is_more_than_noise(before, build):
     changes = np.linspace(0.5, 1.5, 10)
     (net,) = diff(before, changed(build, changes)).methods
@@ -65,6 +111,28 @@ def test_a_change_to_and_fro_is_within_noise(before, build):
     assert net.verdict == "within noise"
     assert net.difference.low < 0 < net.difference.high
     assert net.p > 0.5
+
+
+def test_what_is_noise_is_judged_among_all_methods_tested(build):
+    """Of eight methods of pure noise one is below 5 % by itself in every third rerun."""
+    to_and_fro = [1, -1.1, 0.9, -1, 1.2, -1, 1, -0.8, 0.7, -1]
+    changes = {f"m{i}": to_and_fro for i in range(6)}
+    changes["net"] = [2, 1.8, 1.6, 1.4, 1.2, 1.1, -1, 0.9, 0.8, -0.1]
+    changes |= {"worse": [5.0] * 10, "same": [0.0] * 10}
+    after = build({m: errors(c) for m, c in changes.items()})
+    found = diff(build(dict.fromkeys(changes, errors())), after)
+    *others, net, worse, same = found.methods
+    assert net.p == pytest.approx(20 / 2**10)
+    assert net.p_holm == pytest.approx(7 * net.p)  # the second of eight; `same` has no test
+    assert worse.p_holm == pytest.approx(8 * worse.p)
+    assert (net.verdict, worse.verdict, same.p_holm) == ("within noise", "more than noise", None)
+    assert {m.verdict for m in others} == {"within noise"}
+    assert net.difference.low > 0  # it is of this method alone, which the sentence says
+    where = "in 20 common windows of 10 subjects"
+    text = to_text(found)
+    assert f"net: errors larger, within noise, {where} (p = 0.137, Holm; p = 0.020 alone)." in text
+    assert f"worse: errors larger, more than noise, {where} (p = 0.016, Holm)." in text
+    assert "of that method alone, is below 5 %" in text
 
 
 def test_windows_of_one_subject_are_not_taken_for_many(build):

@@ -51,6 +51,25 @@ def test_intervals_are_scaled_and_left_out_where_half_is_missing():
     assert interval(Interval(None, 1.0, 2.0)) == "—"
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "text", "turned"),
+    [
+        # 0 is rejected, though not the shifts beside it:
+        (-17.584, -1e-9, "-5.27 [-17.58, < 0]", "5.27 [> 0, 17.58]"),
+        (-17.584, 0.0, "-5.27 [-17.58, 0.00]", "5.27 [0.00, 17.58]"),
+        (-17.584, 0.004, "-5.27 [-17.58, > 0]", "5.27 [< 0, 17.58]"),
+        (-17.584, -0.006, "-5.27 [-17.58, -0.01]", "5.27 [0.01, 17.58]"),
+        (None, None, "-5.27", "5.27"),
+    ],
+)
+def test_an_interval_that_leaves_out_0_does_not_end_with_it(analysed, low, high, text, turned):
+    pair = replace(analysed.analysis.pairs[0], difference=Interval(-5.27, low, high))
+    results = replace(analysed, analysis=replace(analysed.analysis, pairs=(pair,)))
+    assert tables.pairs_table(results).rows[0][3] == Cell(text, -5.27)
+    assert text.replace("<", "&lt;") in tables.to_markdown(results)
+    assert f"B, the next: difference {turned} bpm" in verdict(results)
+
+
 def test_small_p_values_are_bounds():
     assert [p_value(p) for p in (None, 0.0004, 0.0314, 1.0)] == ["—", "< 0.001", "0.031", "1.000"]
 

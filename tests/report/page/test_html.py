@@ -15,7 +15,7 @@ import pytest
 from streamnet_plugin.report.figures import Picture, as_pictures
 from streamnet_plugin.report.html import render, write_report
 from streamnet_plugin.report.svg import inline
-from streamnet_plugin.report.tables import caption, main_table
+from streamnet_plugin.report.tables import caption, main_table, uncertainty_table
 from streamnet_plugin.statistics.results import Interval, PairTest
 
 VOID = {"meta", "link", "input", "br", "hr", "img"}
@@ -138,6 +138,41 @@ def test_the_table_has_intervals_coverage_and_what_is_missing(analysed, page):
     assert table[3][11:] == ["—", "3 / 18"]
 
 
+def shown(text):
+    """A cell of the other formats as the page has it: the interval behind the value, its mark."""
+    return text.replace("-", "−").replace(" [", "").replace(", ", " to ").replace("]", "")
+
+
+def test_the_quality_of_uncertainty_is_that_of_the_tables(analysed):
+    rows = tuple(r for r in analysed.rows if r.recording != "subject2")
+    results = replace(analysed, rows=rows)
+    grid = uncertainty_table(results)
+    page = small(results)
+    head, *body = next(t for t in page.tables if "Excess AURC (bpm)" in t[0])
+    assert tuple(head) == grid.columns
+    for row, cells in zip(body, grid.rows, strict=True):
+        found = [c.replace(" (best)", "").replace(" (second)", "") for c in row[1:]]
+        assert row[0] == cells[0].text
+        assert found == [shown(c.text) for c in cells[1:]]
+        assert [next((m for m in ("best", "second") if f"({m})" in c), "") for c in row] == [
+            c.mark for c in cells
+        ]
+    assert any(c.mark == "best" for cells in grid.rows for c in cells)
+    assert "AURC: area under the risk-coverage curve." in page.text
+    assert all(note in page.text for note in grid.notes)
+    values = [a["data-value"] for a in page.all("td") if "data-value" in a]
+    numbers = [str(c.value) for cells in grid.rows for c in cells if c.value is not None]
+    assert set(numbers) <= set(values)
+    assert not {"nan", "inf"} & set(values)
+
+
+def test_without_uncertainty_there_is_no_table_of_it(analysed):
+    methods = tuple(replace(m, uncertainty=None) for m in analysed.analysis.methods)
+    page = small(replace(analysed, analysis=replace(analysed.analysis, methods=methods)))
+    assert "uncertainty" not in [a.get("id") for a in page.all("section")]
+    assert not any("Spearman" in table[0] for table in page.tables)
+
+
 def test_best_and_second_are_marked_where_methods_compare(analysed):
     page = small(analysed)
     assert "only the column over the common ones compares" in page.text
@@ -158,16 +193,21 @@ def test_the_page_marks_what_the_tables_mark(analysed):
     rows = tuple(r for r in analysed.rows if r.recording != "subject2")
     results = replace(analysed, rows=rows)
     f1 = {"STREAMNet": 97.1, "POS": 76.9, "GREEN": 61.4}
+    within = {"STREAMNet": 95.1, "POS": 88.2, "GREEN": 87.9}  # alike, as they are printed
+    more = {m: {"beat F1 (%)": Interval(f1[m]), "within 5 bpm": Interval(within[m])} for m in f1}
     methods = tuple(
-        replace(m, metrics={**m.metrics, "beat F1 (%)": Interval(f1[m.method])})
-        for m in results.analysis.methods
+        replace(m, metrics={**m.metrics, **more[m.method]}) for m in results.analysis.methods
     )
     results = replace(results, analysis=replace(results.analysis, methods=methods))
     table = small(results).tables[0]
     beats = table[0].index("beat F1 (%)")
     assert [row[beats] for row in table[1:]] == ["97.10 (best)", "76.90 (second)", "61.40"]
     grid = main_table(results)
-    for name in ("MAE (bpm)", "RMSE (bpm)", "Pearson", "SNR (dB)"):
+    table[0] = ["Within 5 bpm (%)" if c == "within 5 bpm (%)" else c for c in table[0]]
+    assert [row[table[0].index("Within 5 bpm (%)")] for row in table[1:]] == [
+        "95 (best)", "88 (second)", "88 (second)"
+    ]  # fmt: skip
+    for name in ("MAE (bpm)", "RMSE (bpm)", "Pearson", "SNR (dB)", "Within 5 bpm (%)"):
         page = [
             next((m for m in ("best", "second") if f"({m})" in row[table[0].index(name)]), "")
             for row in table[1:]
@@ -268,6 +308,15 @@ def test_a_group_says_why_its_coverage_is_not_judged(analysed):
 
 def test_the_page_says_which_heart_rate_a_figure_is_of(page):
     assert "Errors, ranks and tests are of the HR by FFT; spread, calibrated" in page.text
+
+
+def test_an_interval_that_leaves_out_0_does_not_end_with_it(analysed):
+    pairs = tuple(
+        replace(x, difference=Interval(-5.27, -17.58, -1e-9)) for x in analysed.analysis.pairs
+    )
+    page = small(replace(analysed, analysis=replace(analysed.analysis, pairs=pairs)))
+    assert page.tables[1][1][3] == "−5.27−17.58 to < 0"
+    assert "an end < 0 or > 0 rounds to 0, but is not 0." in page.text
 
 
 def test_why_there_is_no_test(analysed):
