@@ -127,7 +127,7 @@ def test_the_shipped_weights_say_what_they_are():
     test = metadata["test"]
     overall = test["STREAMNet"]["all"]
     assert overall["recordings"] >= 100
-    assert overall["mae_bpm"] < 3
+    assert overall["mae_bpm"] < 2
     assert overall["median_bpm"] < 0.5
     assert overall["within_5_bpm"] > 0.95
     for group, figures in test["STREAMNet"].items():
