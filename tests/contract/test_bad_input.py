@@ -93,6 +93,14 @@ def test_a_module_that_the_checkout_itself_lacks(edited, toolbox_yaml, twin_pure
     assert "pip" not in str(error.value)
 
 
+def test_a_name_that_a_package_no_longer_has(edited, toolbox_yaml, twin_pure, launch, tmp_path):
+    root = edited("import argparse\n", "import argparse\nfrom argparse import gone\n")
+    config = toolbox_yaml(tmp_path, "only_test", test=("PURE", twin_pure, 0.0, 1.0))
+    with pytest.raises(ConfigError, match="imports what is not there: cannot import") as error:
+        launch(root, config)
+    assert KNOWN_COMMIT in error.value.remedy
+
+
 def test_a_face_detector_of_older_toolboxes_is_missed_only_where_it_is_used(standin):
     with toolbox_environment(standin):
         from retinaface import RetinaFace

@@ -141,6 +141,15 @@ def _run_main(session: _Session, resolved: Path) -> None:
         _run_main_block(session, main)
     except ModuleNotFoundError as error:
         raise _not_found(str(error.name), session.checkout.root) from error
+    except ImportError as error:
+        if isinstance(error, StreamnetError):  # says itself what is missing
+            raise
+        raise ConfigError(
+            f"the toolbox imports what is not there: {error}",
+            path=session.checkout.root,
+            remedy="use a toolbox made for the packages that are installed here; it is known to "
+            f"work at {TESTED_AT}.",
+        ) from error
     finally:
         sys.argv = arguments
 
