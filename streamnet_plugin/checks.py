@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from streamnet_plugin.config import Config, Data, parse_leniently, read_tree
 from streamnet_plugin.data.datasets import FINDERS
@@ -20,6 +20,9 @@ from streamnet_plugin.leaks import leaks
 from streamnet_plugin.registry import check_method, list_methods
 from streamnet_plugin.sections import has_fold, recordings_of
 from streamnet_plugin.strict_types import strict_types
+
+if TYPE_CHECKING:
+    from streamnet_plugin.model.checkpoint import StatedConfig
 
 Backend = Literal["both", "builtin", "toolbox"]
 """What a protocol is to run on; some mistakes are mistakes on one of them only."""
@@ -323,9 +326,7 @@ def _weights(config: Config, backend: Backend) -> Iterator[Finding]:
 
             yield from _weights_fit(config, shipped_checkpoint(), backend)
     elif streamnet and not Path(path).is_file():
-        yield Finding(
-            f"INFERENCE.MODEL_PATH {_missing(path)}, or leave it empty for the shipped checkpoint."
-        )
+        yield Finding(f"INFERENCE.MODEL_PATH {_missing(path)}{or_shipped(config, backend)}.")
     elif streamnet:
         yield from _weights_fit(config, Path(path), backend)
     elif tests_weights and config.MODEL.NAME in _toolbox_models() and not Path(path).is_file():
@@ -359,15 +360,32 @@ def _weights_fit(config: Config, path: Path, backend: Backend) -> Iterator[Findi
             f"MODEL.STREAMNET.FRAME_DEPTH is {depth}, the weights {path.name} have segments of "
             f"{weights.config.segment_length} frames: set {weights.config.segment_length}."
         )
-    size = _size(config.test_data)
-    larger = size[0] >= made_for[0] and size[1] >= made_for[1]
-    if not weights.fits(*size) and not (backend == "builtin" and larger):
+    if not _takes(weights, config, backend):
+        size = _size(config.test_data)
         section = "UNSUPERVISED" if config.TOOLBOX_MODE == "unsupervised_method" else "TEST"
         yield Finding(
             f"{section}.DATA.PREPROCESS.RESIZE is {_px(size)}, the weights {path.name} are made "
             f"for {_px(made_for)}: set RESIZE to W {made_for[0]}, H {made_for[1]}, or "
             "INFERENCE.MODEL_PATH to weights of that size."
         )
+
+
+def _takes(weights: StatedConfig, config: Config, backend: Backend) -> bool:
+    """Whether weights can read crops of that size; the builtin backend shrinks larger ones."""
+    width, height = _size(config.test_data)
+    larger = width >= weights.config.width and height >= weights.config.height
+    return weights.fits(width, height) or (backend == "builtin" and larger)
+
+
+def or_shipped(config: Config, backend: Backend) -> str:
+    """What else to do about INFERENCE.MODEL_PATH, as the end of a sentence: the shipped weights.
+
+    Nothing where they are of another size.
+    """
+    from streamnet_plugin.model.checkpoint import read_stated_config, shipped_checkpoint
+
+    fit = _takes(read_stated_config(shipped_checkpoint()), config, backend)
+    return ", or leave it empty for the shipped checkpoint" if fit else ""
 
 
 def _evaluation(config: Config, backend: Backend) -> Iterator[Finding]:

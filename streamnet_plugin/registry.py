@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterable
+import logging
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
@@ -20,6 +22,7 @@ from typing import Any
 from streamnet_plugin.errors import StreamnetError, UnknownMethodError
 from streamnet_plugin.types import Method, MethodFamily
 
+log = logging.getLogger(__name__)
 GROUP = "rppg.methods"
 FAMILIES = "rppg.method_families"
 
@@ -62,7 +65,7 @@ def points_by_name(group: str = GROUP, what: str = "method") -> dict[str, EntryP
     for point in entry_points(group=group):
         other = found.get(point.name)
         # The same distribution can be seen twice (an editable install and its build folder).
-        if other is not None and other.value != point.value:
+        if other is not None and _claim(other) != _claim(point):
             raise StreamnetError(
                 f"two packages register the {what} {point.name!r}: "
                 f"{distribution_of(other)} and {distribution_of(point)}",
@@ -70,6 +73,12 @@ def points_by_name(group: str = GROUP, what: str = "method") -> dict[str, EntryP
             )
         found[point.name] = point
     return found
+
+
+def _claim(point: EntryPoint) -> tuple[str, str]:
+    """Who names what: the distribution, spelled as all spellings of it are, and its target."""
+    name = point.dist.name if point.dist else ""
+    return re.sub(r"[-_.]+", "-", name).lower(), point.value
 
 
 def distribution_of(point: EntryPoint) -> str:
@@ -81,18 +90,22 @@ def _families() -> dict[str, EntryPoint]:
     return points_by_name(FAMILIES, "method family")
 
 
-def _load(point: EntryPoint, what: str = "method") -> Any:
+def load_point(
+    point: EntryPoint, what: str = "method", kind: type[StreamnetError] = StreamnetError
+) -> Any:
+    """What an entry point names; an error of that kind, whatever its package raises meanwhile."""
     try:
         return point.load()
-    except (ImportError, AttributeError) as error:
-        raise StreamnetError(
-            f"the {what} {point.name!r} of {distribution_of(point)} cannot be imported: {error}",
+    except (Exception, SystemExit) as error:  # e.g. OSError: a shared library is missing
+        raise kind(
+            f"the {what} {point.name!r} of {distribution_of(point)} cannot be imported: "
+            f"{type(error).__name__}: {error}",
             remedy="reinstall that package with its dependencies.",
         ) from error
 
 
 def _family(point: EntryPoint) -> MethodFamily:
-    family = _load(point, "method family")
+    family = load_point(point, "method family")
     if not isinstance(family, MethodFamily):
         raise StreamnetError(
             f"{point.value} of {distribution_of(point)} is no family of methods: "
@@ -102,24 +115,33 @@ def _family(point: EntryPoint) -> MethodFamily:
     return family
 
 
+def _usable_families() -> Iterator[tuple[EntryPoint, MethodFamily]]:
+    """All families but those of broken packages, of which is warned."""
+    for point in _families().values():
+        try:
+            yield point, _family(point)
+        except StreamnetError as error:
+            log.warning("%s", error)
+
+
 def list_methods() -> list[MethodInfo]:
     """All methods that can be used, sorted by name; imports none of them."""
     infos = [
         MethodInfo(name, point.value, distribution_of(point))
         for name, point in points_by_name().items()
     ]
-    for prefix, point in _families().items():
+    for point, family in _usable_families():
         infos += [
-            MethodInfo(f"{prefix}:{member}", point.value, distribution_of(point))
-            for member in _family(point).names()
+            MethodInfo(f"{point.name}:{member}", point.value, distribution_of(point))
+            for member in family.names()
         ]
     return sorted(infos, key=lambda info: info.name)
 
 
 def absent_families() -> list[AbsentFamily]:
     """Families that have no methods here because their package is not installed."""
-    loaded = {prefix: _family(point) for prefix, point in sorted(_families().items())}
-    return [AbsentFamily(prefix, f.install) for prefix, f in loaded.items() if not f.names()]
+    usable = sorted(_usable_families(), key=lambda item: item[0].name)
+    return [AbsentFamily(point.name, f.install) for point, f in usable if not f.names()]
 
 
 def check_method(name: str) -> None:
@@ -203,7 +225,7 @@ def _unknown(what: str, name: str, known: Iterable[str]) -> UnknownMethodError:
 def _target(point: EntryPoint, member: str | None) -> Any:
     """A method, or what makes one."""
     if member is None:
-        return _load(point)
+        return load_point(point)
     make: Callable[..., Method] = _family(point).make
     return partial(make, member)
 

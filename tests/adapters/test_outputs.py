@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import importlib
 import os
 import pickle
 import sys
+import warnings
+from collections import OrderedDict, defaultdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +20,7 @@ from typer.testing import CliRunner
 from streamnet_plugin import cli
 from streamnet_plugin.errors import DataError
 from streamnet_plugin.rescoring import rescore
+from toolbox_adapters.rppg_toolbox import outputs
 from toolbox_adapters.rppg_toolbox.outputs import read_outputs
 
 T = np.arange(300) / 30
@@ -25,7 +30,11 @@ def wave(bpm):
     return np.sin(2 * np.pi * bpm / 60 * T)
 
 
-def save(path, wrap=lambda x: torch.tensor(x, dtype=torch.float32)[:, None], **changes):
+def as_tensor(x):
+    return torch.tensor(x, dtype=torch.float32)[:, None]
+
+
+def save(path, wrap=as_tensor, protocol=pickle.DEFAULT_PROTOCOL, **changes):
     def chunked(x):
         return {i: wrap(x[100 * i : 100 * i + 100]) for i in (2, 0, 1)}
 
@@ -35,7 +44,7 @@ def save(path, wrap=lambda x: torch.tensor(x, dtype=torch.float32)[:, None], **c
         "label_type": "Standardized",
         "fs": 30,
     } | changes
-    path.write_bytes(pickle.dumps({k: v for k, v in content.items() if v is not None}))
+    path.write_bytes(pickle.dumps({k: v for k, v in content.items() if v is not None}, protocol))
     return path
 
 
@@ -48,6 +57,69 @@ def test_chunks_are_joined_in_order(tmp_path, wrap):
     assert np.allclose(first.label, wave(60), atol=1e-6)
     assert first.fs == 30
     assert not first.differential
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@pytest.mark.parametrize("core", ["numpy._core", "numpy.core"])
+@pytest.mark.parametrize(
+    "wrap",
+    [as_tensor, np.array, lambda x: np.repeat(x, 2)[::2], lambda x: np.asfortranarray(x[:, None])],
+    ids=["tensor", "array", "strided", "fortran"],
+)
+def test_every_protocol_and_numpy_is_read(tmp_path, monkeypatch, protocol, core, wrap):
+    reduced = [
+        x for p in (2, 5) for x in (np.empty(1).__reduce_ex__(p), np.float64(1).__reduce__())
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # NumPy 2 has the names of 1 as well
+        for function, *_ in reduced:
+            module = f"{core}.{function.__module__.rpartition('.')[2]}"
+            monkeypatch.setattr(function, "__module__", module)
+        path = save(tmp_path / "a.pickle", wrap, protocol, fs=np.float64(30), extra=b"\xff")
+    if wrap is not as_tensor:
+        assert f"{core}.".encode() in path.read_bytes()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        first, _ = read_outputs(path)
+    assert np.allclose(first.pred, wave(70), atol=1e-6)
+    assert first.fs == 30
+
+
+@pytest.mark.parametrize("protocol", [2, 5])
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda x: torch.nn.Parameter(as_tensor(x)),
+        lambda x: as_tensor(x).requires_grad_(),
+        lambda x: as_tensor(x).bfloat16(),
+        lambda x: as_tensor(x).half(),
+    ],
+    ids=["parameter", "gradient", "bfloat16", "half"],
+)
+def test_any_tensor_of_numbers_is_read(tmp_path, protocol, wrap):
+    first, _ = read_outputs(save(tmp_path / "a.pickle", wrap, protocol))
+    assert np.allclose(first.pred, wave(70), atol=0.005)
+
+
+@pytest.mark.parametrize("protocol", [2, 5])
+@pytest.mark.parametrize("factory", [dict, list, int, str, None])
+def test_the_containers_of_collections_are_read(tmp_path, protocol, factory):
+    chunks = defaultdict(factory, {0: wave(70)})
+    path = save(
+        tmp_path / "a.pickle",
+        protocol=protocol,
+        predictions=defaultdict(factory, {"a": chunks}),
+        labels=OrderedDict(a=chunks),
+    )
+    (pair,) = read_outputs(path)
+    assert np.array_equal(pair.pred, wave(70))
+
+
+def test_a_factory_does_not_make_up_what_is_missing(tmp_path):
+    content = defaultdict(dict, predictions={}, labels={}, fs=30)
+    (tmp_path / "a.pickle").write_bytes(pickle.dumps(content))
+    with pytest.raises(DataError, match="lacks the key 'label_type'"):
+        list(read_outputs(tmp_path / "a.pickle"))
 
 
 def test_they_are_scored(tmp_path):
@@ -63,11 +135,11 @@ def test_difference_labels_are_integrated(tmp_path):
 
 
 class Bomb:
-    def __init__(self, call, argument):
-        self.call, self.argument = call, argument
+    def __init__(self, call, *arguments):
+        self.call, self.arguments = call, arguments
 
     def __reduce__(self):
-        return (self.call, (self.argument,))
+        return (self.call, self.arguments)
 
 
 @pytest.mark.parametrize("call", [os.system, eval, exec])
@@ -88,6 +160,43 @@ def test_code_inside_a_tensor_is_not_run_either(tmp_path):
     with pytest.raises(DataError):
         list(read_outputs(tmp_path / "a.pickle"))
     assert not trace.exists()
+
+
+def test_a_factory_that_would_run_something_is_refused(tmp_path):
+    for factory in (os.getcwd, partial(os.system, "true"), breakpoint, np.load):
+        save(tmp_path / "a.pickle", predictions=defaultdict(factory, {"a": {0: wave(70)}}))
+        with pytest.raises(DataError, match="not allowed"):
+            list(read_outputs(tmp_path / "a.pickle"))
+
+
+@pytest.mark.parametrize(
+    ("call", "arguments", "says"),
+    [
+        (getattr, (1, "real"), r"builtins\.getattr"),
+        (__import__, ("antigravity",), r"builtins\.__import__"),
+        (codecs.encode, ("uryyb", "rot13"), "encodes to rot13"),
+        (torch.load, ("a.pickle",), r"torch\.serialization\.load"),
+        (np.load, ("a.pickle",), r"numpy\.load|npyio"),
+        (torch._utils._rebuild_tensor_v2, (1, 2), "safely"),
+    ],
+    ids=["getattr", "import", "encode", "torch-load", "numpy-load", "arguments"],
+)
+def test_what_does_no_more_than_look_harmless_is_refused(tmp_path, call, arguments, says):
+    save(tmp_path / "a.pickle", fs=Bomb(call, *arguments))
+    with pytest.raises(DataError, match=says):
+        list(read_outputs(tmp_path / "a.pickle"))
+
+
+def test_every_allowed_name_is_data_or_makes_data():
+    """One more is one more to think about: it must call, import and open nothing it is given."""
+    names = {f"{module}.{name}" for module, name in {*outputs._ALLOWED, *outputs._STAND_INS}}
+    assert {n for n in names if not n.startswith(("builtins.", "__builtin__.", "numpy."))} == {
+        "_codecs.encode", "collections.OrderedDict", "collections.defaultdict", "torch.device",
+        "torch._utils._rebuild_parameter", "torch._utils._rebuild_tensor",
+        "torch._utils._rebuild_tensor_v2", "torch.storage._load_from_bytes",
+    }  # fmt: skip
+    plain = {"dict", "list", "tuple", "set", "frozenset", "int", "float", "str", "long", "unicode"}
+    assert {n.partition(".")[2] for n in names if "builtin" in n} == plain
 
 
 def test_missing_keys_and_rubbish(tmp_path):
@@ -142,7 +251,7 @@ NAN = np.full(60, np.nan)
         ({"c4": None}, "lacks the chunk 4"),
         ({"c2": wave(90)[:50]}, "the chunk 2 has"),
         ({"c2": np.array(["a"] * 60)}, "instead of numbers"),
-        ({"c2": torch.zeros(60, requires_grad=True)}, "no waveforms"),
+        ({"c2": [[1.0], [1.0, 2.0]]}, "no waveforms"),
         ({"c2": NAN}, "60 of 300 values that are not finite"),
     ],
 )

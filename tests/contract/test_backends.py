@@ -6,6 +6,7 @@ import contextlib
 import io
 import shutil
 
+import cv2
 import numpy as np
 import pytest
 
@@ -120,6 +121,34 @@ def test_the_network(both, record_property, dataset, chunk):
     assert len(inside.rows) == (2 if dataset == "UBFC-rPPG" else 3)
     assert all(row.hr_mc_std is not None for row in inside.rows)
     assert all(row.abs_error < 5 for row in inside.rows)
+
+
+def test_whole_videos_of_different_lengths_whose_labels_may_be_longer(
+    both, folders, monkeypatch, tmp_path
+):
+    shutil.copytree(folders["UBFC-rPPG"], tmp_path / "data")
+    film = tmp_path / "data" / "subject4" / "vid.avi"
+    video = cv2.VideoCapture(str(film))
+    frames = [video.read()[1] for _ in range(200)]  # of 240, as the label has
+    video.release()
+    writer = cv2.VideoWriter(str(film), cv2.VideoWriter_fourcc(*"MJPG"), 30, (320, 240))
+    for frame in frames:
+        writer.write(frame)
+    writer.release()
+    monkeypatch.setitem(folders, "UBFC cut", tmp_path / "data")
+    data = {"DATASET": "UBFC-rPPG", "CACHED_PATH": str(tmp_path / "cache")}
+    inside, ours = both(
+        "only_test", "UBFC cut", False,
+        TEST={"DATA": {**data, "PREPROCESS": {"DO_CHUNK": False}}},
+        INFERENCE={"BATCH_SIZE": 4},
+    )  # fmt: skip
+    assert [(r.recording, r.status) for r in inside.rows] == [
+        (name, "ok") for name in ("subject1", "subject4")
+    ]
+    for theirs, mine in zip(inside.rows, ours.rows, strict=True):
+        assert (theirs.start_s, theirs.end_s) == (mine.start_s, mine.end_s)
+        assert theirs.hr_pred == pytest.approx(mine.hr_pred, abs=CLOSE)
+        assert theirs.hr_label == pytest.approx(mine.hr_label, abs=CLOSE)
 
 
 def test_the_network_in_windows_by_peaks(both, record_property):

@@ -18,12 +18,15 @@ import yaml
 from typer.testing import CliRunner
 
 from streamnet_plugin import cli
+from streamnet_plugin.checks import check_config
 from streamnet_plugin.comparison import Scoring, report_pairs
+from streamnet_plugin.config import parse_config
 from streamnet_plugin.errors import CheckpointError, ConfigError, DataError, StreamnetError
 from streamnet_plugin.evaluation.conventions import get_convention
 from streamnet_plugin.scoring import WaveformPair
 from toolbox_adapters.rppg_toolbox import command, launcher, trainer
 from toolbox_adapters.rppg_toolbox.checkout import open_checkout
+from toolbox_adapters.rppg_toolbox.compat import toolbox_environment
 from toolbox_adapters.rppg_toolbox.outputs import read_outputs
 
 KNOWN_COMMIT = "d807b01"
@@ -70,6 +73,40 @@ def test_a_main_without_its_block(edited):
     with pytest.raises(ConfigError, match="no single block `if __name__") as error:
         open_checkout(root)
     assert KNOWN_COMMIT in error.value.remedy
+
+
+def test_a_main_that_makes_its_loaders_otherwise(edited):
+    root = edited("= DataLoader(", "= torch.utils.data.DataLoader(")
+    with pytest.raises(ConfigError, match=r"no call DataLoader\(\.\.\.\) by that name") as error:
+        open_checkout(root)
+    assert KNOWN_COMMIT in error.value.remedy
+
+
+def test_a_module_that_the_checkout_itself_lacks(edited, toolbox_yaml, twin_pure, launch, tmp_path):
+    root = edited("RANDOM_SEED", "SEED")
+    (root / "evaluation").chmod(0o755)
+    (root / "evaluation" / "BlandAltmanPy.py").unlink()
+    config = toolbox_yaml(tmp_path, "only_test", test=("PURE", twin_pure, 0.0, 1.0))
+    with pytest.raises(ConfigError, match=r"has no module evaluation\.BlandAltmanPy") as error:
+        launch(root, config)
+    assert KNOWN_COMMIT in error.value.remedy
+    assert "pip" not in str(error.value)
+
+
+def test_a_name_that_a_package_no_longer_has(edited, toolbox_yaml, twin_pure, launch, tmp_path):
+    root = edited("import argparse\n", "import argparse\nfrom argparse import gone\n")
+    config = toolbox_yaml(tmp_path, "only_test", test=("PURE", twin_pure, 0.0, 1.0))
+    with pytest.raises(ConfigError, match="imports what is not there: cannot import") as error:
+        launch(root, config)
+    assert KNOWN_COMMIT in error.value.remedy
+
+
+def test_a_face_detector_of_older_toolboxes_is_missed_only_where_it_is_used(standin):
+    with toolbox_environment(standin):
+        from retinaface import RetinaFace
+
+        with pytest.raises(ImportError, match=r"retinaface is not installed: .*BACKEND: HC"):
+            RetinaFace.detect_faces("frame")
 
 
 def test_a_main_that_is_no_python(edited):
@@ -155,6 +192,20 @@ def test_weights_of_another_image_size(refused):
     assert isinstance(error, CheckpointError)
     assert "36" in str(error)
     assert "72" in str(error)
+
+
+@pytest.mark.parametrize(("side", "fits"), [(36, True), (72, False)])
+def test_the_shipped_weights_are_proposed_where_they_fit(refused, side, fits):
+    size = {"TEST": {"DATA": {"PREPROCESS": {"RESIZE": {"W": side, "H": side}}}}}
+    error = refused({**size, "INFERENCE": {"MODEL_PATH": "gone.pth"}})
+    assert "gone.pth does not exist: correct it" in str(error)
+    assert ("leave it empty" in str(error)) is fits
+    config = parse_config({"TOOLBOX_MODE": "only_test", "MODEL": {"NAME": "STREAMNet"}, **size,
+                           "INFERENCE": {"MODEL_PATH": "gone.pth"}})  # fmt: skip
+    for backend in ("toolbox", "builtin"):  # that one makes larger crops smaller
+        found = " ".join(check_config(config, backend))
+        assert "gone.pth does not exist" in found
+        assert ("leave it empty" in found) is (fits or backend == "builtin")
 
 
 @pytest.mark.parametrize("model", ["STREAMNet", "Tscan"])
@@ -356,7 +407,7 @@ def test_every_damaged_video_is_named_and_the_run_goes_on(a_third_damaged):
     assert done.returncode == 1, done.stdout + done.stderr
     (line,) = (x for x in done.stderr.splitlines() if x.startswith("FAILED"))
     assert "subject2" in line
-    assert "FileNotFoundError" in line
+    assert "the toolbox could not read it: FileNotFoundError" in line
     assert str(config.parent / "data" / "subject2") in line
     assert "FFT MAE (FFT Label)" in done.stdout
     (pickled,) = config.parent.rglob("*_outputs.pickle")

@@ -142,7 +142,12 @@ def test_every_damaged_video_is_named(standin, twin_ubfc, toolbox_yaml, tmp_path
     assert sorted(str(v.path).split("/data/")[1].split("/")[0] for v in lost) == [
         "subject2", "subject3"
     ]  # fmt: skip
-    assert all(v.reason for v in lost)
+    for failure in (v.failure for v in lost):  # named as by the builtin backend, with one remedy
+        assert failure.recording in {"subject2", "subject3"}
+        assert failure.reason
+        assert failure.remedy
+        assert failure.remedy not in failure.reason
+    assert len({v.failure.recording for v in lost}) == 2
 
 
 def test_videos_that_fill_no_chunk(standin, twin_pure, toolbox_yaml, tmp_path):

@@ -14,16 +14,16 @@ import numpy as np
 import pytest
 import torch
 
-from streamnet_plugin.errors import ConfigError, StreamnetError
+from streamnet_plugin.errors import ConfigError, DataError, StreamnetError
 from streamnet_plugin.model.checkpoint import load_checkpoint, shipped_checkpoint
 from streamnet_plugin.rescoring import rescore
-from streamnet_plugin.scoring import load_pairs
+from streamnet_plugin.scoring import WaveformPair, load_pairs
 from toolbox_adapters.rppg_toolbox import launcher
 from toolbox_adapters.rppg_toolbox.capture import identity
 from toolbox_adapters.rppg_toolbox.compat import give_numpy, toolbox_environment
 from toolbox_adapters.rppg_toolbox.outputs import read_outputs
 from toolbox_adapters.rppg_toolbox.settings import absolute_paths
-from toolbox_adapters.rppg_toolbox.workers import MAX_WORKERS, choose_workers
+from toolbox_adapters.rppg_toolbox.workers import MAX_WORKERS, ToolboxDataLoader, choose_workers
 
 METRIC_LINE = re.compile(r"(FFT|Peak) (\w+) \(\1 Label\): (\S+) \+/- (\S+)")
 EPOCH_LINE = re.compile(r"Epoch (\d+): training loss (\S+), validation loss ([\d.]+)")
@@ -226,6 +226,47 @@ def test_the_number_of_workers():
     assert choose_workers(-1, 20) == 0
     assert choose_workers(-1, 100_000) == min(MAX_WORKERS, os.cpu_count())
     assert [choose_workers(n, 20) for n in (0, 1, 16)] == [0, 1, 16]
+
+
+def clip(length, name, label=None):
+    return np.zeros((length, 2), "f"), np.zeros(label or length, "f"), name, "0"
+
+
+@pytest.mark.parametrize("last", [clip(7, "c"), clip(5, "c", label=6)], ids=["frames", "label"])
+def test_videos_of_different_lengths_come_one_by_one(tmp_path, last):
+    items = [clip(5, "a"), clip(5, "b"), last, clip(5, "d"), clip(5, "e"), clip(5, "f")]
+    loader = ToolboxDataLoader(items, tmp_path, batch_size=3)
+    found = []
+    for frames, label, names, _ in loader:
+        assert len(frames) == len(label) == len(names)
+        assert loader.current[1] == names
+        found.append("".join(names))
+    assert found == ["a", "b", "c", "def"]
+
+
+def test_training_is_not_in_other_batches_than_asked_for(tmp_path):
+    items = [clip(5, "a"), clip(7, "b")]
+    with pytest.raises(DataError, match="different lengths make no batch of 2"):
+        next(iter(ToolboxDataLoader(items, tmp_path, batch_size=2, shuffle=True)))
+
+
+def test_clips_of_two_sizes_of_frames_are_one_batch(tmp_path):
+    items = [([np.zeros((5, 4)), np.zeros((5, 2))], np.zeros(5), name, "0") for name in "ab"]
+    ((frames, *_),) = ToolboxDataLoader(items, tmp_path, batch_size=2)
+    assert [tuple(x.shape) for x in frames] == [(2, 5, 4), (2, 5, 2)]
+
+
+def test_a_label_that_is_no_pulse_is_told_where_the_toolbox_counts_it():
+    t = np.arange(300.0)
+    labels = {"good": np.sin(t), "flat": np.zeros(300), "nan": np.where(t == 9, np.nan, t)}
+    pairs = [
+        WaveformPair(method, "PURE", name, name, 30.0, np.sin(t), label, False)
+        for method in ("A", "B")
+        for name, label in labels.items()
+    ]
+    (note,) = launcher._printed_alone(pairs)
+    assert note.endswith(": flat, nan.")
+    assert not list(launcher._printed_alone(pairs[:1]))
 
 
 def test_shipped_weights_and_whole_videos_from_a_data_root(

@@ -6,9 +6,12 @@ import importlib
 import subprocess
 import sys
 import textwrap
+from importlib.metadata import EntryPoint
+from types import SimpleNamespace
 
 import pytest
 
+from streamnet_plugin import registry
 from streamnet_plugin.errors import ConfigError, StreamnetError
 from toolbox_adapters.rppg_toolbox import plugins
 
@@ -223,6 +226,25 @@ def test_a_name_of_the_toolboxs_own(standin, built, installed, echo_yaml, launch
     installed(built("other-net", "0.3", 'Tscan = "other_net:Tscan"', {"other_net": "Tscan = 1"}))
     with pytest.raises(ConfigError, match=r"other-net 0\.3 provides a model 'Tscan'"):
         launch(standin, echo_yaml(MODEL={"NAME": "Tscan"}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["raise RuntimeError('no kernel')", "import ctypes; ctypes.CDLL('libgone.so')", "exit('no')"],
+)
+def test_whatever_an_import_raises_is_the_chosen_models_affair(
+    installed, monkeypatch, caplog, tmp_path, text
+):
+    (tmp_path / "broken_net.py").write_text(text)
+    installed(tmp_path)
+    broken = EntryPoint("Echo", "broken_net:Echo", plugins.GROUP)
+    vars(broken).update(dist=SimpleNamespace(name="broken-net", version="4.0"))
+    real = registry.entry_points
+    monkeypatch.setattr(registry, "entry_points", lambda group: [*real(group=group), broken])
+    assert plugins.all_defaults("", ()) == plugins.all_defaults("STREAMNet", ()) != {}
+    assert "'Echo' of broken-net 4.0 cannot be imported: " in caplog.text
+    with pytest.raises(ConfigError, match=r"broken-net 4\.0 cannot be imported: \w+: .*(no|gone)"):
+        plugins.all_defaults("Echo", ())
 
 
 def test_a_package_that_does_not_import(standin, built, installed, echo_yaml, launch, caplog):

@@ -65,6 +65,20 @@ def test_two_packages_with_one_name_are_both_named(monkeypatch):
         list_methods()
 
 
+def test_two_packages_with_one_target_are_two_nonetheless(monkeypatch):
+    monkeypatch.setattr(
+        registry, "entry_points", points(("Net", "json:loads", "a"), ("Net", "json:loads", "b"))
+    )
+    with pytest.raises(StreamnetError, match="a 1 and b 1"):
+        list_methods()
+
+
+def test_one_package_seen_twice_is_one(monkeypatch):
+    seen = points(("Net", "json:loads", "Net-pack"), ("Net", "json:loads", "net_pack"))
+    monkeypatch.setattr(registry, "entry_points", seen)
+    assert [info.name for info in list_methods()] == ["Net"]
+
+
 def test_a_package_that_does_not_import_is_named(monkeypatch):
     monkeypatch.setattr(registry, "entry_points", points(("Net", "no_such_module:Net", "alpha")))
     with pytest.raises(StreamnetError, match=r"'Net' of alpha 1 cannot be imported"):
@@ -142,6 +156,15 @@ def test_something_that_is_no_family_is_refused(families):
     families(("colour", "colours:NOT_A_FAMILY", "alpha"))
     with pytest.raises(StreamnetError, match="alpha 1 is no family of methods"):
         get_method("colour:Red.one")
+
+
+def test_a_broken_family_is_told_of_and_hinders_no_other(families, caplog):
+    families(("colour", "colours:COLOURS", "alpha"), ("gone", "no_such_module:X", "beta"))
+    assert [info.name for info in list_methods()] == ["colour:Blue.two", "colour:Red.one"]
+    assert absent_families() == []
+    assert "'gone' of beta 1 cannot be imported" in caplog.text
+    with pytest.raises(StreamnetError, match="'gone' of beta 1 cannot be imported"):
+        get_method("gone:One")
 
 
 HEAVY = "torch cv2 matplotlib numpy pandas scipy neurokit2 sklearn yaml joblib pytest rich"

@@ -81,6 +81,12 @@ def open_checkout(path: str | Path) -> Checkout:
             path=script,
             remedy=f"use a toolbox that has it; it is known to work at {TESTED_AT}.",
         )
+    if not any(_calls_data_loader(node) for node in ast.walk(tree)):
+        raise ConfigError(
+            "main.py has no call DataLoader(...) by that name, in the place of which ours is put",
+            path=script,
+            remedy=f"use a toolbox that has it; it is known to work at {TESTED_AT}.",
+        )
     rest = [node for node in tree.body if node is not blocks[0]]
     return Checkout(
         root=root,
@@ -97,6 +103,14 @@ def _is_main_block(node: ast.stmt) -> bool:
         and isinstance(node.test, ast.Compare)
         and isinstance(node.test.left, ast.Name)
         and node.test.left.id == "__name__"
+    )
+
+
+def _calls_data_loader(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "DataLoader"
     )
 
 

@@ -40,6 +40,7 @@ OPTIONAL = {
     "skimage": "pip install scikit-image",
     "requests": "pip install requests",
     "einops": "pip install einops",
+    "retinaface": "pip install retina-face, or set the face detector BACKEND: HC",
 }
 """Top-level modules that only some of the toolbox's models or datasets use -> how to get them."""
 

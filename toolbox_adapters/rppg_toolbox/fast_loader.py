@@ -94,7 +94,7 @@ class CachedClips(Dataset[Any]):
         settings = preprocess_settings(data, run_config().EVALUATION.LABEL_ALIGNMENT)
         report = preprocess_data(data, settings, jobs=os.cpu_count() or 1)
         lost.extend(
-            LostVideo(str(f.path), f"{f.reason}. {f.remedy}".rstrip()) for f in report.failures
+            LostVideo(str(f.path), f.reason, f.recording.id, f.remedy) for f in report.failures
         )
         self._videos = report.videos
         self._normalisers: dict[int, Normaliser] = {}
@@ -127,7 +127,10 @@ class CachedClips(Dataset[Any]):
             if not parts:
                 lost.append(
                     LostVideo(
-                        str(video.recording.path), f"its {n} frames fill no chunk of {length}"
+                        str(video.recording.path),
+                        f"its {n} frames fill no chunk of {length}",
+                        video.recording.id,
+                        "set a shorter CHUNK_LENGTH, or leave it out.",
                     )
                 )
             name = toolbox_name(video)

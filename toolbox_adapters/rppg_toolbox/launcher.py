@@ -7,6 +7,7 @@ configuration); then its main block, so that every loader is built by the toolbo
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import yaml
 
 from streamnet_plugin.comparison import BenchmarkRun, report_pairs, scoring_of
@@ -138,14 +140,34 @@ def _run_main(session: _Session, resolved: Path) -> None:
         main = _prepared_main(session)
         _run_main_block(session, main)
     except ModuleNotFoundError as error:
+        raise _not_found(str(error.name), session.checkout.root) from error
+    except ImportError as error:
+        if isinstance(error, StreamnetError):  # says itself what is missing
+            raise
         raise ConfigError(
-            f"the toolbox imports {error.name}, which is not installed",
+            f"the toolbox imports what is not there: {error}",
             path=session.checkout.root,
-            remedy=f"pip install {str(error.name).partition('.')[0]}, or what its "
-            "requirements.txt names.",
+            remedy="use a toolbox made for the packages that are installed here; it is known to "
+            f"work at {TESTED_AT}.",
         ) from error
     finally:
         sys.argv = arguments
+
+
+def _not_found(module: str, root: Path) -> ConfigError:
+    """A module that an import asked for in vain: the checkout's own, or another package's."""
+    top = module.partition(".")[0]
+    if (root / top).is_dir():
+        return ConfigError(
+            f"the toolbox has no module {module}, which was looked for there",
+            path=root,
+            remedy=f"use a toolbox that has it; it is known to work at {TESTED_AT}.",
+        )
+    return ConfigError(
+        f"the toolbox imports {module}, which is not installed",
+        path=root,
+        remedy=f"pip install {top}, or what its requirements.txt names.",
+    )
 
 
 def find_config_file(name: str | Path, root: Path) -> Path:
@@ -358,7 +380,11 @@ def _report(
                 }
             },
         ),
-        notes=("Waveforms read inside the rPPG-Toolbox.", *_unheard(config, pairs)),
+        notes=(
+            "Waveforms read inside the rPPG-Toolbox.",
+            *_unheard(config, pairs),
+            *_printed_alone(pairs),
+        ),
         output=folder,
         plots=plots,
         report=report,
@@ -376,3 +402,17 @@ def _unheard(config: Any, pairs: Sequence[WaveformPair]) -> Iterator[str]:
                 f"Not in this table, as this toolbox computes them by other functions than at "
                 f"{TESTED_AT}: {', '.join(missing)}."
             )
+
+
+def _printed_alone(pairs: Sequence[WaveformPair]) -> Iterator[str]:
+    """Says so where the toolbox's metrics count labels that are no pulse, and ours do not."""
+    flat = dict.fromkeys(
+        pair.recording
+        for pair in pairs
+        if len(pair.label) and not 0 < np.ptp(pair.label) < math.inf
+    )
+    if flat:
+        yield (
+            "The metrics that the toolbox prints count a heart rate of labels that are constant or "
+            f"not finite, e.g. for a NaN in the file; the table here does not: {', '.join(flat)}."
+        )

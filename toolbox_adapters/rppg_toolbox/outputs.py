@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import math
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,23 +24,20 @@ from streamnet_plugin.wording import count
 
 DATASET = "toolbox outputs"
 
-# (module, name) pairs that tensors, arrays and containers need, and that run nothing else.
+_PLAIN = ("dict", "list", "tuple", "set", "frozenset", "int", "float", "str")
+# What tensors, arrays and containers need, and what runs nothing else: nothing may be added that
+# calls, imports or opens what it is given.
 _ALLOWED = {
     ("collections", "OrderedDict"),
     ("torch._utils", "_rebuild_tensor_v2"),
     ("torch._utils", "_rebuild_tensor"),
-    ("torch", "FloatStorage"),
-    ("torch", "DoubleStorage"),
-    ("torch", "HalfStorage"),
     ("torch", "device"),
     ("numpy", "ndarray"),
     ("numpy", "dtype"),
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy.core.multiarray", "scalar"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "scalar"),
-    ("_codecs", "encode"),  # NumPy's own pickles of bytes
+    *(("builtins", name) for name in _PLAIN),
+    *(("__builtin__", name) for name in (*_PLAIN, "long", "unicode")),  # as protocol 2 has them
 }
+"""(module, name) pairs that stand for themselves."""
 
 
 def _load_storage(data: bytes) -> Any:
@@ -50,10 +47,54 @@ def _load_storage(data: bytes) -> Any:
     return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
 
 
+def _plain_dict(_factory: object = None, items: Iterable[Any] = ()) -> dict[Any, Any]:
+    """Stands in for `collections.defaultdict`; the factory is never called."""
+    return dict(items)
+
+
+def _bare_tensor(tensor: Any, _requires_grad: bool, _hooks: Any) -> Any:
+    """Stands in for what makes an `nn.Parameter`."""
+    return tensor
+
+
+def _encode(text: str, encoding: str) -> bytes:
+    """Stands in for `codecs.encode`, by which protocol 2 has bytes."""
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"it encodes to {encoding}, which is not allowed")
+    return text.encode(encoding)
+
+
+# Functions of NumPy's that have other names in NumPy 1 and 2, under both.
+_NUMPY_FUNCTIONS = {
+    "multiarray._reconstruct": np.empty(0).__reduce__()[0],
+    "multiarray.scalar": np.float64(0).__reduce__()[0],
+    "numeric._frombuffer": np.empty(0).__reduce_ex__(5)[0],
+}
+_STAND_INS: dict[tuple[str, str], Any] = {
+    ("torch.storage", "_load_from_bytes"): _load_storage,
+    ("torch._utils", "_rebuild_parameter"): _bare_tensor,
+    ("collections", "defaultdict"): _plain_dict,
+    ("_codecs", "encode"): _encode,
+    **{
+        (f"{core}.{path.partition('.')[0]}", path.partition(".")[2]): function
+        for core in ("numpy.core", "numpy._core")
+        for path, function in _NUMPY_FUNCTIONS.items()
+    },
+}
+"""(module, name) pairs and what they are given in their place."""
+
+
+_UNREADABLE = (
+    pickle.UnpicklingError, EOFError, AttributeError, ValueError, TypeError, IndexError,
+    RuntimeError, ArithmeticError, ImportError, MemoryError,
+)  # fmt: skip
+"""What a damaged pickle raises, or one that calls what is allowed with the wrong arguments."""
+
+
 class _AllowListUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("torch.storage", "_load_from_bytes"):
-            return _load_storage
+        if (module, name) in _STAND_INS:
+            return _STAND_INS[module, name]
         if (module, name) in _ALLOWED:
             return super().find_class(module, name)
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not allowed")
@@ -84,17 +125,17 @@ def read_outputs(path: str | Path) -> Iterator[WaveformPair | FailureRow]:
             name: (predictions.get(videos[name], {}), labels.get(videos[name], {}))
             for name in sorted(videos)
         }
-    except (pickle.UnpicklingError, EOFError, AttributeError, ValueError, TypeError) as error:
-        raise DataError(
-            f"this is no rPPG-Toolbox output that can be read safely: {error}",
-            path=path,
-            remedy="give a saved_test_outputs pickle from a source you trust.",
-        ) from error
     except KeyError as error:
         raise DataError(
             f"the pickle lacks the key {error}",
             path=path,
             remedy="it must hold predictions, labels, label_type and fs, as the toolbox saves.",
+        ) from error
+    except _UNREADABLE as error:
+        raise DataError(
+            f"this is no rPPG-Toolbox output that can be read safely: {error}",
+            path=path,
+            remedy="give a saved_test_outputs pickle from a source you trust.",
         ) from error
     method = path.name.removesuffix(path.suffix).removesuffix("_outputs")
     for name, (read, true) in chunks.items():
@@ -141,7 +182,7 @@ def _check_chunks(prediction: Mapping[Any, Any], label: Mapping[Any, Any]) -> No
     if not (prediction and label):
         return
     for key in sorted(prediction, key=int):
-        read, true = (np.asarray(chunks[key]).size for chunks in (prediction, label))
+        read, true = (_array(chunks[key]).size for chunks in (prediction, label))
         if read != true:
             raise DataError(
                 f"the chunk {key} has {count(read, 'sample')} of the prediction and {true} of the "
@@ -151,10 +192,19 @@ def _check_chunks(prediction: Mapping[Any, Any], label: Mapping[Any, Any]) -> No
 
 def join_chunks(chunks: Mapping[Any, Any]) -> FloatArray:
     """One waveform (T,), in the precision it was saved in: scoring integrates in that."""
-    ordered = [np.asarray(chunks[key]).reshape(-1) for key in sorted(chunks, key=int)]
+    ordered = [_array(chunks[key]).reshape(-1) for key in sorted(chunks, key=int)]
     if not ordered:
         return np.empty(0)
     joined = np.concatenate(ordered)
     if joined.dtype.kind not in "fiu":
         raise TypeError(f"they hold {joined.dtype} instead of numbers")
     return joined
+
+
+def _array(chunk: Any) -> Any:
+    """A chunk as an array; also of tensors that NumPy does not read: with a gradient, bfloat16."""
+    if hasattr(chunk, "detach"):
+        chunk = chunk.detach().cpu()
+        if str(chunk.dtype) == "torch.bfloat16":
+            chunk = chunk.float()
+    return np.asarray(chunk)

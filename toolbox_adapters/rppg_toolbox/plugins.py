@@ -18,7 +18,7 @@ from importlib.metadata import EntryPoint
 from typing import Any
 
 from streamnet_plugin.errors import ConfigError
-from streamnet_plugin.registry import distribution_of, points_by_name
+from streamnet_plugin.registry import distribution_of, load_point, points_by_name
 
 log = logging.getLogger(__name__)
 GROUP = "rppg_toolbox.models"
@@ -51,13 +51,7 @@ def load_model(name: str, toolbox_names: Iterable[str]) -> Any:
             "itself uses",
             remedy="uninstall that package, or ask its author to rename the model.",
         )
-    try:
-        return points[name].load()
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(
-            f"the model {name!r} of {distribution_of(points[name])} cannot be imported: {error}",
-            remedy="reinstall that package with its dependencies.",
-        ) from error
+    return load_point(points[name], "model", ConfigError)
 
 
 def all_defaults(chosen: str, toolbox_names: Iterable[str]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from streamnet_plugin.atomic import whole_file
-from streamnet_plugin.checks import network_findings
+from streamnet_plugin.checks import network_findings, or_shipped
 from streamnet_plugin.config import Config
 from streamnet_plugin.errors import ConfigError
 from streamnet_plugin.evaluation.conventions import get_convention
@@ -145,7 +145,7 @@ class STREAMNetTrainer:
         return make_validate(
             loader.dataset,
             self.own.MODEL.STREAMNET.LOSS,
-            batch=loader.batch_size or 1,
+            batch=loader.batch_size if data.PREPROCESS.DO_CHUNK else 1,  # videos differ in length
             fs=float(data.FS),
             band=convention.band,
             load=load_like(loader),
@@ -206,7 +206,8 @@ class STREAMNetTrainer:
                     first_clip=number * n_clips(len(frames), model.config.segment_length),
                 )
                 predictions[name][number] = torch.from_numpy(bvp.astype(np.float32))[:, None]
-                labels[name][number] = label.float().reshape(-1, 1).cpu()
+                # The labels of a whole video may go on after its frames do.
+                labels[name][number] = label.float().reshape(-1, 1)[: len(bvp)].cpu()
                 if drawn is not None:
                     samples[name][number] = drawn
         self.mc_samples = {
@@ -289,8 +290,8 @@ def _problems(config: Any) -> Iterator[str]:
     weights = config.INFERENCE.MODEL_PATH
     if config.TOOLBOX_MODE == "only_test" and weights and not Path(weights).is_file():
         yield (
-            f"INFERENCE.MODEL_PATH {weights} does not exist: correct it, or leave it empty for the "
-            "shipped weights."
+            f"INFERENCE.MODEL_PATH {weights} does not exist: correct it"
+            f"{or_shipped(config_of(config), 'toolbox')}."
         )
     gpus = config.NUM_OF_GPU_TRAIN
     if config.DEVICE.startswith("cuda") and gpus > torch.cuda.device_count():

@@ -34,17 +34,25 @@ SMALL_SET = 256
 
 @dataclass(frozen=True)
 class LostVideo:
-    """A video that the toolbox could not preprocess, and what its process said last."""
+    """A video that could not be used, and why.
+
+    Attributes:
+        path: its folder or file.
+        reason: e.g. what the toolbox's process said last.
+        recording: its name; "" for that of `path`.
+        remedy: what to do about it.
+    """
 
     path: str
     reason: str
+    recording: str = ""
+    remedy: str = "mend or remove this recording."
 
     @property
     def failure(self) -> FailureRow:
         """As a results folder and the command line name it."""
-        return FailureRow(
-            Path(self.path).name, self.path, self.reason, "mend or remove this recording."
-        )
+        name = self.recording or Path(self.path).name
+        return FailureRow(name, self.path, self.reason, self.remedy)
 
 
 class ChildSetup:
@@ -117,7 +125,7 @@ def watch_preprocessing(module: ModuleType, root: Path, lost: list[LostVideo]) -
 def _why(folder: Path, index: int, finished: bool) -> str:
     note = folder / f"{index}.json"
     if note.exists():
-        return str(json.loads(note.read_text()))
+        return f"the toolbox could not read it: {json.loads(note.read_text())}"
     if finished:
         return "it has fewer frames than CHUNK_LENGTH: no clip came of it"
     return "its process ended without a word (out of memory?)"
@@ -188,8 +196,37 @@ def _sorted(get_raw_data: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
 
 
 def contiguous_collate(batch: list[Any]) -> Any:
-    """`default_collate`, with every tensor in one piece: the toolbox's trainers call `view`."""
+    """`default_collate`, with every tensor in one piece: the toolbox's trainers call `view`.
+
+    Raises:
+        DataError: clips of different shapes.
+    """
+    if _unequal(batch):
+        raise DataError(
+            f"videos of different lengths make no batch of {len(batch)}",
+            remedy="set PREPROCESS.DO_CHUNK: True, or BATCH_SIZE: 1.",
+        )
     return _contiguous(default_collate(batch))
+
+
+class OneByOne(list[Any]):
+    """Batches of one in the place of a batch that cannot be."""
+
+
+def splitting_collate(batch: list[Any]) -> Any:
+    """`contiguous_collate`; `OneByOne` of clips of different shapes, as whole videos are."""
+    if _unequal(batch):
+        return OneByOne(contiguous_collate([item]) for item in batch)
+    return contiguous_collate(batch)
+
+
+def _unequal(batch: list[Any]) -> bool:
+    return len({_shape(item[:2]) for item in batch}) > 1
+
+
+def _shape(x: Any) -> Any:
+    """Of an array, or of every one in a list of them (BigSmall has two sizes of frames)."""
+    return tuple(map(_shape, x)) if isinstance(x, list | tuple) else np.shape(x)
 
 
 def _contiguous(x: Any) -> Any:
@@ -237,13 +274,17 @@ def _unpacked(_: None, dataset: Any) -> Any:
 class ToolboxDataLoader(DataLoader[Any]):
     """The toolbox's DataLoader with as many workers as pay, and a memory of its last batch.
 
+    Where it does not shuffle, which is where nothing is trained, whole videos of different lengths
+    come one by one: no result is a mean over a batch.
+
     Attributes:
         current: labels, names and chunk numbers of the batch handed out last.
     """
 
     def __init__(self, dataset: Any, root: Path, num_workers: int = -1, **kwargs: Any) -> None:
         workers = choose_workers(num_workers, len(dataset))
-        kwargs.setdefault("collate_fn", contiguous_collate)
+        trains = bool(kwargs.get("shuffle"))
+        kwargs.setdefault("collate_fn", contiguous_collate if trains else splitting_collate)
         kwargs["worker_init_fn"] = seed_worker
         if workers:
             dataset = _Shipping(dataset, root)
@@ -251,7 +292,8 @@ class ToolboxDataLoader(DataLoader[Any]):
         self.current: tuple[Any, Any, Any] = ((), (), ())
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        for batch in super().__iter__():
-            if len(batch) > 3:
-                self.current = (batch[1], batch[2], batch[3])
-            yield batch
+        for loaded in super().__iter__():
+            for batch in loaded if isinstance(loaded, OneByOne) else [loaded]:
+                if len(batch) > 3:
+                    self.current = (batch[1], batch[2], batch[3])
+                yield batch
