@@ -29,6 +29,7 @@ from streamnet_plugin.cli.options import (
     ProtocolOrDemo,
     Report,
     ScoredWindow,
+    Subjects,
     TargetMae,
 )
 from streamnet_plugin.errors import ConfigError
@@ -144,7 +145,8 @@ def evaluate(
     predictions: Annotated[
         Path,
         typer.Argument(
-            help="A results folder, a CSV with columns video,pred,label, or a toolbox pickle."
+            help="A results folder, a CSV with columns video,pred,label (and subject), or a "
+            "toolbox pickle."
         ),
     ],
     fs: Annotated[
@@ -156,6 +158,7 @@ def evaluate(
     differential: Annotated[
         bool, typer.Option("--differential", help="A CSV's waveforms are first differences.")
     ] = False,
+    subjects: Subjects = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Also write a results folder.")
     ] = None,
@@ -183,6 +186,7 @@ def evaluate(
             window_s=window,
             hr_method=hr_method,
             differential=differential,
+            subjects=subjects,
             output=output,
             uncertainty=wanted_uncertainty(calibrator, target_mae, keep),
             baseline=baseline,
@@ -200,6 +204,7 @@ def compare(
     convention: ConventionName = "toolbox-2025",
     window: ScoredWindow = None,
     hr_method: HrBy = "FFT",
+    subjects: Subjects = None,
     output: Output = Path("streamnet-comparison"),
     plots: Plots = True,
     report: Report = None,
@@ -225,6 +230,7 @@ def compare(
             convention=convention,
             window_s=window,
             hr_method=hr_method,
+            subjects=subjects,
             output=output,
             plots=plots,
             report=report,

@@ -97,6 +97,15 @@ NetworkWeights = Annotated[
 ConventionName = Annotated[
     str, typer.Option("--convention", help="HR band: toolbox-2025 or neurips-2023.")
 ]
+Subjects = Annotated[
+    Path | None,
+    typer.Option(
+        "--subjects",
+        metavar="FILE",
+        help="CSV with the columns recording and subject, where sources do not say whom they show; "
+        "other columns are groups.",
+    ),
+]
 ScoredWindow = Annotated[
     float | None, typer.Option("--window", help="Window length in s; default: whole video.")
 ]

@@ -117,6 +117,7 @@ def read_outputs(path: str | Path) -> Iterator[WaveformPair | FailureRow]:
             differential=label_type == "DiffNormalized",
             variant="rPPG-Toolbox",
             path=str(path),
+            subject_assumed=True,
         )
 
 
