@@ -8,6 +8,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,9 @@ from streamnet_plugin.comparison import (
     nothing_usable,
     report_pairs,
 )
+from streamnet_plugin.data.pure import NAME as PURE
+from streamnet_plugin.data.pure import own_names
+from streamnet_plugin.data.ubfc import NAME as UBFC
 from streamnet_plugin.errors import ConfigError, DataError
 from streamnet_plugin.evaluation.conventions import get_convention
 from streamnet_plugin.evaluation.windows import HrMethod
@@ -34,7 +38,7 @@ from streamnet_plugin.people import (
 )
 from streamnet_plugin.progress import Reporter
 from streamnet_plugin.report.provenance import provenance
-from streamnet_plugin.report.results import FailureRow
+from streamnet_plugin.report.results import CSV_DATASET, UNNAMED_DATASETS, FailureRow
 from streamnet_plugin.report.writer import check_writable
 from streamnet_plugin.scoring import WaveformPair, load_pairs
 from streamnet_plugin.signal.filters import min_samples
@@ -48,8 +52,9 @@ DEFAULT_FS = 30.0
 CSV = ".csv"
 VIDEO = "video"
 """Column of a CSV."""
-CSV_DATASET = "CSV"
-"""Of all CSVs, so that methods in several of them are compared video by video."""
+Item = TypeVar("Item", WaveformPair, FailureRow)
+DATASETS = {"ubfc": UBFC, **{name.lower(): name for name in (UBFC, PURE)}}
+"""Small letters -> the name that our readers and published results have."""
 
 
 def rescore(
@@ -60,6 +65,7 @@ def rescore(
     fs: float | None = None,
     differential: bool = False,
     subjects: str | Path | None = None,
+    dataset: str | None = None,
     output: str | Path | None = None,
     plots: bool = True,
     report: bool | None = None,
@@ -82,6 +88,8 @@ def rescore(
         subjects: a CSV with the columns recording and subject, for sources that do not know whom
             they show; its other columns are groups. Without it, and where names like those of PURE
             and UBFC-rPPG do not tell, each recording counts as a subject, with a note.
+        dataset: what sources that do not know it were read from, e.g. "UBFC-rPPG" or "PURE": they
+            are then compared with results on it, recording by recording, and with published ones.
         output: results folder; None writes nothing.
         plots: whether to draw files of their own.
         report: whether to write report.html; None if plots are drawn.
@@ -93,8 +101,8 @@ def rescore(
         DataError: a source or the table of subjects cannot be read, or holds no video; a recording
             whose subject is unknown is not in that table, or has another subject elsewhere.
         ConfigError: an unknown convention or HR method; a frame rate or window that is none; a
-            window longer than every recording, or with too few samples; `fs` or `differential`
-            with a source that knows its own.
+            window longer than every recording, or with too few samples; `fs`, `differential` or
+            `dataset` with a source, for `dataset` all of them, that knows its own.
         OutputError: the results cannot be written.
     """
     paths = [Path(source) for source in sources]
@@ -111,10 +119,12 @@ def rescore(
     if output is not None:
         check_writable(output)
     found = [(path, _read_source(path, fs, differential)) for path in paths]
+    if dataset is not None:
+        _check_dataset(dataset, [item for _, items in found for item in items])
     failures: list[FailureRow] = []
     read = []
     for path, items in found:
-        usable, failed = _usable(path, items, table)
+        usable, failed = _usable(path, items, table, dataset)
         read.append((path.resolve(), usable))
         failures += failed
     _check_window(window_s, [pair for _, pairs in read for pair in pairs])
@@ -126,7 +136,12 @@ def rescore(
         scoring=scoring,
         failures=tuple(dict.fromkeys(failures)),
         provenance=provenance(
-            {"sources": [str(s) for s in sources]}, 0, pairs_fingerprint(pairs), {}
+            {"sources": [str(s) for s in sources]}
+            | ({} if subjects is None else {"subjects": str(subjects)})
+            | ({} if dataset is None else {"dataset": dataset}),
+            0,
+            pairs_fingerprint(pairs),
+            {},
         ),
         notes=(
             *copies,
@@ -189,6 +204,35 @@ def _check_given(sources: Sequence[Path], fs: float | None, differential: bool) 
             path=knowing[0],
             remedy="leave it out; it is for CSVs.",
         )
+
+
+def _check_dataset(name: str, found: Sequence[WaveformPair | FailureRow]) -> None:
+    """`ConfigError` where the name is none, or every source knows its dataset."""
+    if not name.strip():
+        raise ConfigError("the name of the dataset is empty", remedy=f"give e.g. {UBFC}.")
+    if not any(item.dataset in UNNAMED_DATASETS for item in found):
+        raise ConfigError(
+            "--dataset is given, and every source knows its own",
+            remedy="leave it out; it is for CSVs and outputs of the rPPG-Toolbox.",
+        )
+
+
+def _on_dataset(
+    name: str, pairs: Sequence[WaveformPair], failures: Sequence[FailureRow]
+) -> tuple[list[WaveformPair], list[FailureRow]]:
+    """What does not know its dataset, as of this one; PURE's recordings under their own names."""
+    name = DATASETS.get(name.lower(), name)
+    items: list[WaveformPair | FailureRow] = [*pairs, *failures]
+    unnamed = [item.recording for item in items if item.dataset in UNNAMED_DATASETS]
+    called = own_names(unnamed) if name == PURE else {}
+
+    def named(item: Item) -> Item:
+        if item.dataset not in UNNAMED_DATASETS:
+            return item
+        own = called.get(item.recording, item.recording)
+        return replace(item, dataset=name, recording=own)
+
+    return [named(pair) for pair in pairs], [named(failure) for failure in failures]
 
 
 def _distinct(read: Sequence[tuple[Path, list[WaveformPair]]]) -> list[WaveformPair]:
@@ -257,11 +301,16 @@ def _notes(pairs: Sequence[WaveformPair]) -> tuple[str, ...]:
 
 
 def _usable(
-    source: Path, found: Sequence[WaveformPair | FailureRow], table: SubjectTable
+    source: Path,
+    found: Sequence[WaveformPair | FailureRow],
+    table: SubjectTable,
+    dataset: str | None,
 ) -> tuple[list[WaveformPair], list[FailureRow]]:
     """Waveforms of what a source holds, at least one, with their subjects; and its other videos."""
     pairs = identified([item for item in found if isinstance(item, WaveformPair)], table)
     failures = [item for item in found if isinstance(item, FailureRow)]
+    if dataset is not None:
+        pairs, failures = _on_dataset(dataset, pairs, failures)
     if not pairs and failures:
         raise nothing_usable(failures)
     if not pairs:

@@ -15,6 +15,7 @@ from streamnet_plugin.cli.options import (
     ConventionName,
     Dask,
     DataRoot,
+    DatasetName,
     Engine,
     Folders,
     HrBy,
@@ -159,6 +160,7 @@ def evaluate(
         bool, typer.Option("--differential", help="A CSV's waveforms are first differences.")
     ] = False,
     subjects: Subjects = None,
+    dataset: DatasetName = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Also write a results folder.")
     ] = None,
@@ -187,6 +189,7 @@ def evaluate(
             hr_method=hr_method,
             differential=differential,
             subjects=subjects,
+            dataset=dataset,
             output=output,
             uncertainty=wanted_uncertainty(calibrator, target_mae, keep),
             baseline=baseline,
@@ -205,6 +208,7 @@ def compare(
     window: ScoredWindow = None,
     hr_method: HrBy = "FFT",
     subjects: Subjects = None,
+    dataset: DatasetName = None,
     output: Output = Path("streamnet-comparison"),
     plots: Plots = True,
     report: Report = None,
@@ -218,9 +222,11 @@ def compare(
 
     Pickles are read through an allow-list: one that would run code is refused.
 
-    Example:
+    Examples:
 
         streamnet compare runs/exp/*/saved_test_outputs/*.pickle streamnet-results
+
+        streamnet compare A_outputs.pickle --dataset PURE --convention neurips-2023
     """
     from streamnet_plugin.rescoring import rescore
 
@@ -231,6 +237,7 @@ def compare(
             window_s=window,
             hr_method=hr_method,
             subjects=subjects,
+            dataset=dataset,
             output=output,
             plots=plots,
             report=report,

@@ -106,6 +106,15 @@ Subjects = Annotated[
         "other columns are groups.",
     ),
 ]
+DatasetName = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset",
+        metavar="NAME",
+        help="What sources that do not say it were read from, e.g. UBFC-rPPG or PURE: compares "
+        "with published results.",
+    ),
+]
 ScoredWindow = Annotated[
     float | None, typer.Option("--window", help="Window length in s; default: whole video.")
 ]

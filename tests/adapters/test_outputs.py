@@ -74,6 +74,16 @@ def test_who_a_pickle_shows_is_told_by_names_like_ubfc_or_a_table_and_else_by_a_
     assert said == [False, False, True]
 
 
+def test_a_video_without_a_waveform_is_of_the_named_dataset_too(tmp_path):
+    good = {"101": {0: wave(90)}, "102": {0: wave(70)}}
+    labels = {"101": {0: wave(90)}, "102": {1: wave(70)}}
+    path = save(tmp_path / "net_outputs.pickle", predictions=good, labels=labels)
+    done = CliRunner().invoke(cli.app, ["evaluate", str(path), "--dataset", "PURE"])
+    assert done.exit_code == 1
+    assert "FAILED 01-02 [net]" in done.stderr
+    assert "PURE: 1 subject, 1 window" in done.stdout
+
+
 def test_difference_labels_are_integrated(tmp_path):
     save(tmp_path / "a.pickle", label_type="DiffNormalized")
     assert all(pair.differential for pair in read_outputs(tmp_path / "a.pickle"))

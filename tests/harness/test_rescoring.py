@@ -355,6 +355,48 @@ def test_what_one_source_knows_holds_in_the_others_and_contradictions_are_refuse
         rescore(knowing, subjects=table)
 
 
+@pytest.mark.parametrize("name", ["PURE", "pure"])
+def test_waveforms_of_a_named_dataset_are_compared_with_results_on_it(tmp_path, name):
+    """The toolbox's names of PURE's recordings become ours; folders know their dataset."""
+    names = [f"{person}0{setup}" for person in range(1, 7) for setup in (1, 2)]
+    ours = csv_of(tmp_path / "ours.csv", **{n: read(72, seed=i) for i, n in enumerate(names)})
+    folder = rescore(ours, dataset="PURE", output=tmp_path / "r", plots=False).folder
+    theirs = csv_of(tmp_path / "theirs.csv", **{n: read(90, seed=i) for i, n in enumerate(names)})
+    results = rescore(theirs, folder, dataset=name).results
+    (pair,) = results.analysis.pairs
+    assert pair.n_subjects == 6
+    assert results.title == "PURE"
+    assert {(r.dataset, r.recording, r.subject) for r in results.rows} == {
+        ("PURE", f"0{n[0]}-{n[1:]}", f"0{n[0]}") for n in names
+    }
+    said = ("by their names", "a subject of its own", "Not the same videos")
+    assert not [note for note in results.notes for words in said if words in note]
+    with pytest.raises(ConfigError, match="every source knows its own"):
+        rescore(folder, dataset=name)
+    with pytest.raises(ConfigError, match="name of the dataset is empty"):
+        rescore(theirs, dataset=" ")
+
+
+def test_published_rows_stand_beside_a_whole_named_dataset_and_else_the_table_says_why(tmp_path):
+    videos = {f"subject{i}": PULSE for i in range(42)}
+    source = csv_of(tmp_path / "net.csv", **videos)
+    for dataset, shown in (("ubfc", True), ("UBFC-rPPG", True), (None, False)):
+        options = {"convention": "neurips-2023", "dataset": dataset, "plots": False}
+        folder = rescore(source, **options, output=tmp_path / "r").folder
+        table = (folder / "table.md").read_text()
+        assert ("reported, not measured" in table) == shown
+        assert ("nobody said which dataset" in table) != shown
+    windows = rescore(source, dataset="ubfc", window_s=10, output=tmp_path / "r", plots=False)
+    assert "do not compare" in (windows.folder / "table.md").read_text()
+
+
+def test_a_failed_recording_is_of_the_named_dataset_too(tmp_path):
+    """Else it would count beside the same recording of a method that read it."""
+    source = csv_of(tmp_path / "net.csv", **{"101": PULSE, "102": np.ones(900)})
+    (failure,) = rescore(source, dataset="PURE").results.failures
+    assert (failure.dataset, failure.recording) == ("PURE", "01-02")
+
+
 def test_a_source_without_any_video_is_an_error(good, tmp_path):
     empty = tmp_path / "none_outputs.pickle"
     content = {"predictions": {}, "labels": {}, "label_type": "Standardized", "fs": 30}

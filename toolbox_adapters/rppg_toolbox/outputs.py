@@ -17,12 +17,10 @@ from typing import Any
 import numpy as np
 
 from streamnet_plugin.errors import DataError
-from streamnet_plugin.report.results import FailureRow
+from streamnet_plugin.report.results import TOOLBOX_DATASET, FailureRow
 from streamnet_plugin.scoring import WaveformPair
 from streamnet_plugin.types import FloatArray
 from streamnet_plugin.wording import count
-
-DATASET = "toolbox outputs"
 
 # (module, name) pairs that tensors, arrays and containers need, and that run nothing else.
 _ALLOWED = {
@@ -104,11 +102,11 @@ def read_outputs(path: str | Path) -> Iterator[WaveformPair | FailureRow]:
         except (DataError, AttributeError, ValueError, TypeError, RuntimeError) as error:
             reason = error.what if isinstance(error, DataError) else f"no waveforms: {error}"
             remedy = f"run the toolbox on {name} again, or leave it out of the pickle."
-            yield FailureRow(name, str(path), reason, remedy, method, DATASET)
+            yield FailureRow(name, str(path), reason, remedy, method, TOOLBOX_DATASET)
             continue
         yield WaveformPair(
             method=method,
-            dataset=DATASET,
+            dataset=TOOLBOX_DATASET,
             recording=name,
             subject=name,
             fs=fs,
