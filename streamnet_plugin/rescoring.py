@@ -47,7 +47,7 @@ from streamnet_plugin.wording import count
 
 GROUP = "rppg.outputs"
 """Entry points: file ending without its dot -> reader (path) -> iterable of WaveformPair, and of
-FailureRow where a video cannot be used."""
+FailureRow where a video cannot be used. What does not know its subjects says `subject_assumed`."""
 DEFAULT_FS = 30.0
 CSV = ".csv"
 VIDEO = "video"
