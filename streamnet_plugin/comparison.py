@@ -51,7 +51,7 @@ from streamnet_plugin.uncertainty.calibration import (
     load_calibrators,
     with_uncertainty,
 )
-from streamnet_plugin.uncertainty.mc_dropout import Sampled, can_be_sampled
+from streamnet_plugin.uncertainty.mc_dropout import Sampled, can_be_sampled, cannot_be_sampled
 from streamnet_plugin.wording import count
 
 log = logging.getLogger(__name__)
@@ -182,7 +182,10 @@ def benchmark(
             {m.name: getattr(m, "provenance", {}) for m in chosen},
         ),
         seconds=seconds,
-        notes=tuple(_notes(chosen, parsed.test_data, prepared.videos)),
+        notes=(
+            *_notes(chosen, parsed.test_data, prepared.videos),
+            *(_unsampled(chosen, pairs) if parsed.UNCERTAINTY.MC_SAMPLES else ()),
+        ),
         split=split,
         output=output,
         plots=plots,
@@ -206,6 +209,20 @@ def _notes(methods: Sequence[Method], data: Data, videos: Sequence[FaceVideo]) -
     for video in videos:
         for note in video.notes:
             yield f"{video.recording.id}: {note}."
+
+
+def _unsampled(methods: Sequence[Method], pairs: Sequence[WaveformPair]) -> Iterator[str]:
+    """The networks with dropout that Monte Carlo samples, which were asked for, are without."""
+    with_samples = {pair.method for pair in pairs if pair.samples is not None}
+    for m in methods:
+        layers = ", ".join(cannot_be_sampled(m))
+        if not layers:
+            continue
+        why = f"the dropout inside {layers}, which cannot be switched on alone."
+        if isinstance(m, Sampled):
+            yield f"{m.name}: its Monte Carlo samples are without {why}"
+        elif m.name not in with_samples:  # whoever samples by himself knows his layers
+            yield f"{m.name}: no Monte Carlo samples, as it has nothing but {why}"
 
 
 def _seen_before(method: Method, data: Data, videos: Sequence[FaceVideo]) -> Iterator[str]:

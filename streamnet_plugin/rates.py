@@ -10,7 +10,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,8 @@ from streamnet_plugin.report.results import FailureRow, WindowRow
 from streamnet_plugin.report.writer import check_writable, in_new_folder
 from streamnet_plugin.scoring import score
 from streamnet_plugin.statistics.results import Interval
+from streamnet_plugin.types import Method
+from streamnet_plugin.uncertainty.mc_dropout import Sampled, cannot_be_sampled
 from streamnet_plugin.uncertainty.quality import spread_error_correlation
 
 PAPER_VARIANCE = (0.0049, 0.0113)
@@ -69,12 +71,17 @@ class RateRow:
 
 @dataclass(frozen=True)
 class RateRun:
-    """All rates, what failed on the way, and the folder written."""
+    """All rates, what failed on the way, and the folder written.
+
+    Attributes:
+        unsampled: layers whose dropout the samples are without, see `mc_dropout.unsampled_layers`.
+    """
 
     method: str
     rows: tuple[RateRow, ...]
     failures: tuple[FailureRow, ...]
     folder: Path | None
+    unsampled: tuple[str, ...] = ()
 
 
 def uncertainty_by_rate(
@@ -97,7 +104,7 @@ def uncertainty_by_rate(
         progress: hears of every step.
 
     Raises:
-        ConfigError: a rate that is none, no samples, or a method without dropout.
+        ConfigError: a rate that is none, no samples, or a method without dropout of its own layers.
         DataError: no video could be used.
         OutputError: the folder cannot be written.
     """
@@ -112,7 +119,7 @@ def uncertainty_by_rate(
     if output is not None:
         check_writable(output)
     prepared = prepare(parsed, jobs=jobs, progress=progress)
-    rows, failures = [], list(prepared.failures)
+    rows, failures, unsampled = [], list(prepared.failures), []
     for rate in (None, *dict.fromkeys(rates)):
         changed = parsed.UNCERTAINTY.model_copy(update={"MC_RATE": rate})
         at_rate = parsed.model_copy(update={"UNCERTAINTY": changed})
@@ -121,9 +128,8 @@ def uncertainty_by_rate(
         failures += [f for f in failed if f not in failures]
         read = [pair for pair in pairs if len(pair.pred)]
         if read and all(pair.samples is None for pair in read):
-            raise ConfigError(
-                f"{method.name} has no dropout to sample", remedy="set MODEL.NAME: STREAMNet."
-            )
+            raise _nothing_to_sample(method)
+        unsampled = cannot_be_sampled(method) if isinstance(method, Sampled) else []
         scoring = scoring_of(at_rate)
         windows, _ = score(pairs, scoring.convention, scoring.window_s, scoring.hr_method)
         rows.append(_row(rate, windows))
@@ -136,11 +142,24 @@ def uncertainty_by_rate(
         dataset_fingerprint(prepared.videos),
         {parsed.MODEL.NAME: {"rates": list(rates)}},
     )
-    done = RateRun(parsed.MODEL.NAME, tuple(rows), tuple(failures), None)
+    done = RateRun(parsed.MODEL.NAME, tuple(rows), tuple(failures), None, tuple(unsampled))
     if output is None:
         return done
     folder = in_new_folder(output, lambda place: _write(done, source, place))
-    return RateRun(done.method, done.rows, done.failures, folder)
+    return replace(done, folder=folder)
+
+
+def _nothing_to_sample(method: Method) -> ConfigError:
+    layers = cannot_be_sampled(method)
+    if not layers:
+        return ConfigError(
+            f"{method.name} has no dropout to sample", remedy="set MODEL.NAME: STREAMNet."
+        )
+    return ConfigError(
+        f"{method.name} has dropout only inside {', '.join(layers)}, which cannot be switched on "
+        "alone",
+        remedy="put nn.Dropout between such layers, or let predict give Prediction.samples.",
+    )
 
 
 def _named(rate: float | None) -> str:
@@ -183,6 +202,7 @@ def rates_table(run: RateRun) -> Grid:
             f"{first.n_windows} windows. Variance: of the normalised first difference of the BVP, "
             f"mean over frames; the paper reports {low}-{high} over its rates, on other data. "
             "MAE: of the samples' mean HR (refined). Spearman: of HR SD and absolute error."
+            + (f" Without the dropout inside {', '.join(run.unsampled)}." if run.unsampled else "")
         ),
         columns=("Rate", "Variance", "HR SD (bpm)", "MAE (bpm)", "CRPS (bpm)", "Spearman"),
         rows=tuple(

@@ -8,6 +8,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -20,15 +21,24 @@ from streamnet_plugin.comparison import (
     report_pairs,
 )
 from streamnet_plugin.data.pure import NAME as PURE
-from streamnet_plugin.data.pure import SETUP as PURE_SETUP
-from streamnet_plugin.data.pure import people_of
+from streamnet_plugin.data.pure import own_names
+from streamnet_plugin.data.ubfc import NAME as UBFC
 from streamnet_plugin.errors import ConfigError, DataError
 from streamnet_plugin.evaluation.conventions import get_convention
 from streamnet_plugin.evaluation.windows import HrMethod
 from streamnet_plugin.paths import distinguishing
+from streamnet_plugin.people import (
+    NO_TABLE,
+    SUBJECT,
+    SubjectTable,
+    agreed,
+    identified,
+    people_notes,
+    read_subjects,
+)
 from streamnet_plugin.progress import Reporter
 from streamnet_plugin.report.provenance import provenance
-from streamnet_plugin.report.results import FailureRow
+from streamnet_plugin.report.results import CSV_DATASET, UNNAMED_DATASETS, FailureRow
 from streamnet_plugin.report.writer import check_writable
 from streamnet_plugin.scoring import WaveformPair, load_pairs
 from streamnet_plugin.signal.filters import min_samples
@@ -37,11 +47,14 @@ from streamnet_plugin.wording import count
 
 GROUP = "rppg.outputs"
 """Entry points: file ending without its dot -> reader (path) -> iterable of WaveformPair, and of
-FailureRow where a video cannot be used."""
+FailureRow where a video cannot be used. What does not know its subjects says `subject_assumed`."""
 DEFAULT_FS = 30.0
 CSV = ".csv"
-CSV_DATASET = "CSV"
-"""Of all CSVs, so that methods in several of them are compared video by video."""
+VIDEO = "video"
+"""Column of a CSV."""
+Item = TypeVar("Item", WaveformPair, FailureRow)
+DATASETS = {"ubfc": UBFC, **{name.lower(): name for name in (UBFC, PURE)}}
+"""Small letters -> the name that our readers and published results have."""
 
 
 def rescore(
@@ -51,6 +64,8 @@ def rescore(
     hr_method: str = "FFT",
     fs: float | None = None,
     differential: bool = False,
+    subjects: str | Path | None = None,
+    dataset: str | None = None,
     output: str | Path | None = None,
     plots: bool = True,
     report: bool | None = None,
@@ -61,15 +76,20 @@ def rescore(
     """Metrics of saved waveforms, several sources in one table.
 
     Args:
-        sources: results folders; CSVs with columns pred, label and optionally video; or files
-            that a registered reader knows, such as rPPG-Toolbox output pickles. Each is a method
-            (a results folder: as many as it has); equal names get the part of the path that tells
-            their sources apart. What is given twice is counted once, with a note.
+        sources: results folders; CSVs with columns pred, label and optionally video and subject;
+            or files that a registered reader knows, such as rPPG-Toolbox output pickles. Each is a
+            method (a results folder: as many as it has); equal names get the part of the path that
+            tells their sources apart. What is given twice is counted once, with a note.
         convention: the HR band.
         window_s: s; None is the whole video.
         hr_method: "FFT" or "Peak", in any capitals.
         fs: Hz, of a CSV (30 if not given); other sources know theirs.
         differential: a CSV's waveforms are normalised first differences.
+        subjects: a CSV with the columns recording and subject, for sources that do not know whom
+            they show; its other columns are groups. Without it, and where names like those of PURE
+            and UBFC-rPPG do not tell, each recording counts as a subject, with a note.
+        dataset: what sources that do not know it were read from, e.g. "UBFC-rPPG" or "PURE": they
+            are then compared with results on it, recording by recording, and with published ones.
         output: results folder; None writes nothing.
         plots: whether to draw files of their own.
         report: whether to write report.html; None if plots are drawn.
@@ -78,10 +98,11 @@ def rescore(
         progress: hears of every step.
 
     Raises:
-        DataError: a source cannot be read, or holds no video.
+        DataError: a source or the table of subjects cannot be read, or holds no video; a recording
+            whose subject is unknown is not in that table, or has another subject elsewhere.
         ConfigError: an unknown convention or HR method; a frame rate or window that is none; a
-            window longer than every recording, or with too few samples; `fs` or `differential`
-            with a source that knows its own.
+            window longer than every recording, or with too few samples; `fs`, `differential` or
+            `dataset` with a source, for `dataset` all of them, that knows its own.
         OutputError: the results cannot be written.
     """
     paths = [Path(source) for source in sources]
@@ -94,26 +115,40 @@ def rescore(
     )
     check_calibrator(scoring)
     _check_given(paths, fs, differential)
+    table = NO_TABLE if subjects is None else read_subjects(subjects)
     if output is not None:
         check_writable(output)
+    found = [(path, _read_source(path, fs, differential)) for path in paths]
+    if dataset is not None:
+        _check_dataset(dataset, [item for _, items in found for item in items])
     failures: list[FailureRow] = []
     read = []
-    for path in paths:
-        usable, failed = read_source(path, fs, differential)
+    for path, items in found:
+        usable, failed = _usable(path, items, table, dataset)
         read.append((path.resolve(), usable))
         failures += failed
     _check_window(window_s, [pair for _, pairs in read for pair in pairs])
     once, copies = _each_once(read)
-    pairs = _distinct(once)
+    pairs = agreed(_distinct(once))
     run = report_pairs(
         pairs,
         title=", ".join(dict.fromkeys(p.dataset for p in pairs)) or "nothing",
         scoring=scoring,
         failures=tuple(dict.fromkeys(failures)),
         provenance=provenance(
-            {"sources": [str(s) for s in sources]}, 0, pairs_fingerprint(pairs), {}
+            {"sources": [str(s) for s in sources]}
+            | ({} if subjects is None else {"subjects": str(subjects)})
+            | ({} if dataset is None else {"dataset": dataset}),
+            0,
+            pairs_fingerprint(pairs),
+            {},
         ),
-        notes=(*copies, *_people(pairs), *_notes(pairs)),
+        notes=(
+            *copies,
+            *people_notes(pairs),
+            *table.unused(item.recording for _, items in found for item in items),
+            *_notes(pairs),
+        ),
         output=output,
         plots=plots,
         report=report,
@@ -171,6 +206,35 @@ def _check_given(sources: Sequence[Path], fs: float | None, differential: bool) 
         )
 
 
+def _check_dataset(name: str, found: Sequence[WaveformPair | FailureRow]) -> None:
+    """`ConfigError` where the name is none, or every source knows its dataset."""
+    if not name.strip():
+        raise ConfigError("the name of the dataset is empty", remedy=f"give e.g. {UBFC}.")
+    if not any(item.dataset in UNNAMED_DATASETS for item in found):
+        raise ConfigError(
+            "--dataset is given, and every source knows its own",
+            remedy="leave it out; it is for CSVs and outputs of the rPPG-Toolbox.",
+        )
+
+
+def _on_dataset(
+    name: str, pairs: Sequence[WaveformPair], failures: Sequence[FailureRow]
+) -> tuple[list[WaveformPair], list[FailureRow]]:
+    """What does not know its dataset, as of this one; PURE's recordings under their own names."""
+    name = DATASETS.get(name.lower(), name)
+    items: list[WaveformPair | FailureRow] = [*pairs, *failures]
+    unnamed = [item.recording for item in items if item.dataset in UNNAMED_DATASETS]
+    called = own_names(unnamed) if name == PURE else {}
+
+    def named(item: Item) -> Item:
+        if item.dataset not in UNNAMED_DATASETS:
+            return item
+        own = called.get(item.recording, item.recording)
+        return replace(item, dataset=name, recording=own)
+
+    return [named(pair) for pair in pairs], [named(failure) for failure in failures]
+
+
 def _distinct(read: Sequence[tuple[Path, list[WaveformPair]]]) -> list[WaveformPair]:
     """All pairs; a method of several sources carries what tells these apart, too."""
     owners: dict[str, dict[Path, None]] = {}
@@ -220,21 +284,6 @@ def _each_once(
     return kept, notes
 
 
-def _people(pairs: Sequence[WaveformPair]) -> list[str]:
-    """Says so where a file's recordings are several of one person by their names alone."""
-    found: dict[str, list[WaveformPair]] = {}
-    for pair in pairs:
-        if pair.dataset != PURE and PURE_SETUP in pair.groups:
-            found.setdefault(pair.method, []).append(pair)
-    return [
-        f"{method}: {count(len(own), 'recording')} of "
-        f"{count(len({p.subject for p in own}), 'person', 'people')}, by their names, which are "
-        f"all like those of {PURE} ({own[0].recording}: person {own[0].subject}, "
-        f"{own[0].groups[PURE_SETUP]})."
-        for method, own in found.items()
-    ]
-
-
 def _notes(pairs: Sequence[WaveformPair]) -> tuple[str, ...]:
     """Says so where the methods were not read from the same videos: their rows do not compare."""
     videos: dict[str, set[tuple[str, str]]] = {}
@@ -251,15 +300,17 @@ def _notes(pairs: Sequence[WaveformPair]) -> tuple[str, ...]:
     )
 
 
-def read_source(
-    source: Path, fs: float | None, differential: bool
+def _usable(
+    source: Path,
+    found: Sequence[WaveformPair | FailureRow],
+    table: SubjectTable,
+    dataset: str | None,
 ) -> tuple[list[WaveformPair], list[FailureRow]]:
-    """Waveforms from whatever `source` is, at least one, and its other videos; see `rescore`."""
-    found = _read_source(source, fs, differential)
-    pairs = [item for item in found if isinstance(item, WaveformPair)]
+    """Waveforms of what a source holds, at least one, with their subjects; and its other videos."""
+    pairs = identified([item for item in found if isinstance(item, WaveformPair)], table)
     failures = [item for item in found if isinstance(item, FailureRow)]
-    if not source.is_dir():
-        pairs = _by_person(pairs)
+    if dataset is not None:
+        pairs, failures = _on_dataset(dataset, pairs, failures)
     if not pairs and failures:
         raise nothing_usable(failures)
     if not pairs:
@@ -267,20 +318,6 @@ def read_source(
             "there is no video in it", path=source, remedy="leave it out, or predict again."
         )
     return pairs, failures
-
-
-def _by_person(pairs: list[WaveformPair]) -> list[WaveformPair]:
-    """A file's recordings, which know no people, under those that PURE's names tell, if all do."""
-    people = people_of(pair.recording for pair in pairs)
-    return (
-        [
-            replace(pair, subject=person, groups={**pair.groups, PURE_SETUP: setup})
-            for pair in pairs
-            for person, setup in [people[pair.recording]]
-        ]
-        if people
-        else pairs
-    )
 
 
 def _read_source(
@@ -303,6 +340,8 @@ def _read_source(
 def _read_csv(path: Path, fs: float, differential: bool) -> list[WaveformPair]:
     try:
         table = pd.read_csv(path)
+        # Names as they stand there: 01 is another one than 1, and NA is one.
+        names = pd.read_csv(path, dtype=str, keep_default_na=False)
         pred = pd.to_numeric(table["pred"]).to_numpy(dtype=np.float64)
         label = pd.to_numeric(table["label"]).to_numpy(dtype=np.float64)
     except KeyError as error:
@@ -319,25 +358,36 @@ def _read_csv(path: Path, fs: float, differential: bool) -> list[WaveformPair]:
         raise DataError(
             "there is no row below the header", path=path, remedy="give one row per frame."
         )
-    videos = (
-        table["video"].astype(str).to_numpy()
-        if "video" in table.columns
-        else np.full(len(table), path.stem)
-    )
+    told = SUBJECT in names
+    videos = names[VIDEO].to_numpy() if VIDEO in names else np.full(len(names), path.stem)
     return [
         WaveformPair(
             method=path.stem,
             dataset=CSV_DATASET,
             recording=video,
-            subject=video,
+            subject=_subject(names[SUBJECT][videos == video], video, path) if told else video,
             fs=fs,
             pred=pred[videos == video],
             label=label[videos == video],
             differential=differential,
             path=str(path),
+            subject_assumed=not told,
         )
         for video in dict.fromkeys(videos.tolist())
     ]
+
+
+def _subject(names: pd.Series[str], video: str, path: Path) -> str:
+    """The one subject of a video's frames; `DataError` where they have several, or none."""
+    subjects = [str(name) for name in names.unique()]
+    if len(subjects) > 1 or not subjects[0]:
+        what = f"the subjects {', '.join(map(repr, subjects))}" if any(subjects) else "no subject"
+        raise DataError(
+            f"the video {video!r} has {what}",
+            path=path,
+            remedy="name one subject in all rows of a video, or leave out the column subject.",
+        )
+    return subjects[0]
 
 
 def pairs_fingerprint(pairs: Sequence[WaveformPair]) -> str:

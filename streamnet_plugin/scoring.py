@@ -50,6 +50,7 @@ class WaveformPair:
         covered, inverted: see `Prediction`.
         rgb: (T, 3) mean colour of the frames, None if that is not known.
         path: of the video, or of the file that holds the waveforms; empty if that is not known.
+        subject_assumed: nobody said who it shows; the recording stands for a subject of its own.
     """
 
     method: str
@@ -67,6 +68,7 @@ class WaveformPair:
     inverted: bool = False
     path: str = ""
     rgb: FloatArray | None = None
+    subject_assumed: bool = False
 
 
 def score_pair(
@@ -238,7 +240,7 @@ def save_pairs(folder: Path, pairs: Sequence[WaveformPair]) -> None:
             {
                 name: getattr(p, name)
                 for name in ("method", "dataset", "recording", "subject", "fs", "differential",
-                             "variant", "covered", "inverted", "path")
+                             "variant", "covered", "inverted", "path", "subject_assumed")
             }
             | {"groups": dict(p.groups)}
         )  # fmt: skip

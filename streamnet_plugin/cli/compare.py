@@ -15,6 +15,7 @@ from streamnet_plugin.cli.options import (
     ConventionName,
     Dask,
     DataRoot,
+    DatasetName,
     Engine,
     Folders,
     HrBy,
@@ -29,6 +30,7 @@ from streamnet_plugin.cli.options import (
     ProtocolOrDemo,
     Report,
     ScoredWindow,
+    Subjects,
     TargetMae,
 )
 from streamnet_plugin.errors import ConfigError
@@ -144,7 +146,8 @@ def evaluate(
     predictions: Annotated[
         Path,
         typer.Argument(
-            help="A results folder, a CSV with columns video,pred,label, or a toolbox pickle."
+            help="A results folder, a CSV with columns video,pred,label (and subject), or a "
+            "toolbox pickle."
         ),
     ],
     fs: Annotated[
@@ -156,6 +159,8 @@ def evaluate(
     differential: Annotated[
         bool, typer.Option("--differential", help="A CSV's waveforms are first differences.")
     ] = False,
+    subjects: Subjects = None,
+    dataset: DatasetName = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Also write a results folder.")
     ] = None,
@@ -183,6 +188,8 @@ def evaluate(
             window_s=window,
             hr_method=hr_method,
             differential=differential,
+            subjects=subjects,
+            dataset=dataset,
             output=output,
             uncertainty=wanted_uncertainty(calibrator, target_mae, keep),
             baseline=baseline,
@@ -200,6 +207,8 @@ def compare(
     convention: ConventionName = "toolbox-2025",
     window: ScoredWindow = None,
     hr_method: HrBy = "FFT",
+    subjects: Subjects = None,
+    dataset: DatasetName = None,
     output: Output = Path("streamnet-comparison"),
     plots: Plots = True,
     report: Report = None,
@@ -213,9 +222,11 @@ def compare(
 
     Pickles are read through an allow-list: one that would run code is refused.
 
-    Example:
+    Examples:
 
         streamnet compare runs/exp/*/saved_test_outputs/*.pickle streamnet-results
+
+        streamnet compare A_outputs.pickle --dataset PURE --convention neurips-2023
     """
     from streamnet_plugin.rescoring import rescore
 
@@ -225,6 +236,8 @@ def compare(
             convention=convention,
             window_s=window,
             hr_method=hr_method,
+            subjects=subjects,
+            dataset=dataset,
             output=output,
             plots=plots,
             report=report,

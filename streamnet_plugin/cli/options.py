@@ -97,6 +97,24 @@ NetworkWeights = Annotated[
 ConventionName = Annotated[
     str, typer.Option("--convention", help="HR band: toolbox-2025 or neurips-2023.")
 ]
+Subjects = Annotated[
+    Path | None,
+    typer.Option(
+        "--subjects",
+        metavar="FILE",
+        help="CSV with the columns recording and subject, where sources do not say whom they show; "
+        "other columns are groups.",
+    ),
+]
+DatasetName = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset",
+        metavar="NAME",
+        help="What sources that do not say it were read from, e.g. UBFC-rPPG or PURE: compares "
+        "with published results.",
+    ),
+]
 ScoredWindow = Annotated[
     float | None, typer.Option("--window", help="Window length in s; default: whole video.")
 ]

@@ -44,7 +44,8 @@ class GroupsOf:
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
-        self.table = _read_table(self.root)
+        path = self.root / GROUPS_FILE
+        self.table = read_table(path, REMEDY) if path.is_file() else {}
 
     def joined(self, recording: str, own: Mapping[str, str]) -> dict[str, str]:
         """The groups that its own name gives a recording, and those that the folder gives it."""
@@ -54,25 +55,27 @@ class GroupsOf:
         return {**made, **own, **self.table.get(recording, {})}
 
 
-def _read_table(root: Path) -> Mapping[str, Mapping[str, str]]:
-    path = root / GROUPS_FILE
-    if not path.is_file():
-        return {}
+def read_table(path: Path, remedy: str) -> dict[str, dict[str, str]]:
+    """recording -> column -> what stands there, without empty cells.
+
+    Raises:
+        DataError: it cannot be read, or names no recording, or one twice; with this remedy.
+    """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             rows, columns = list(reader), reader.fieldnames or ()
     except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"this table cannot be read: {error}", path=path, remedy=REMEDY) from error
+        raise DataError(f"this table cannot be read: {error}", path=path, remedy=remedy) from error
     if RECORDING not in columns:
-        raise DataError("there is no column `recording`", path=path, remedy=REMEDY)
+        raise DataError("there is no column `recording`", path=path, remedy=remedy)
     found: dict[str, dict[str, str]] = {}
     for number, row in enumerate(rows, 1):
         if None in row or None in row.values():
-            raise DataError(f"row {number} is not as long as the header", path=path, remedy=REMEDY)
+            raise DataError(f"row {number} is not as long as the header", path=path, remedy=remedy)
         name = row.pop(RECORDING)
         if name in found:
-            raise DataError(f"the recording {name!r} has two rows", path=path, remedy=REMEDY)
+            raise DataError(f"the recording {name!r} has two rows", path=path, remedy=remedy)
         found[name] = {key: value for key, value in row.items() if value}
     return found
 

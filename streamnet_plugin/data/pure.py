@@ -79,9 +79,19 @@ def _recording(folder: Path) -> Recording:
 
 def people_of(names: Iterable[str]) -> dict[str, tuple[str, str]]:
     """name -> (subject, setup in words), of names such as 101 or 01-01; empty unless all are."""
+    return {name: (subject, SETUPS[setup]) for name, (subject, setup) in _parts(names).items()}
+
+
+def own_names(names: Iterable[str]) -> dict[str, str]:
+    """name -> what the recording is called in PURE, 01-01 for 101; empty unless all are such."""
+    return {name: f"{subject}-{setup}" for name, (subject, setup) in _parts(names).items()}
+
+
+def _parts(names: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """name -> the numbers of subject and setup; empty unless all have them."""
     found = {name: _SAVED.fullmatch(name) for name in names}
     return (
-        {name: (match[1].zfill(2), SETUPS[match[2]]) for name, match in found.items() if match}
+        {name: (match[1].zfill(2), match[2]) for name, match in found.items() if match}
         if all(found.values())
         else {}
     )

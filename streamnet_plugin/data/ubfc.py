@@ -6,6 +6,8 @@ DATASET_1   N-gt/vid.avi       N-gt/gtdump.xmp             columns: ms, HR, SpO2
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from streamnet_plugin.wording import count
 NAME = "UBFC-rPPG"
 VIDEO = "vid.avi"
 LABELS = ("ground_truth.txt", "gtdump.xmp")
+_RECORDING = re.compile(r"subject\d+|\d+-gt")
 
 
 def find_ubfc(root: str | Path) -> list[Recording]:
@@ -57,6 +60,11 @@ def find_ubfc(root: str | Path) -> list[Recording]:
         )
         for folder in sorted(folders, key=lambda f: natural_key(ids[f]))
     ]
+
+
+def named_like_ubfc(names: Iterable[str]) -> bool:
+    """Whether all are names as UBFC-rPPG has them, which has one recording of each person."""
+    return all(_RECORDING.fullmatch(name) for name in names)
 
 
 def read_ubfc_label(recording: Recording) -> BvpTrace:

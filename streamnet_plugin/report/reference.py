@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from streamnet_plugin.evaluation.conventions import CONVENTIONS
-from streamnet_plugin.report.results import BenchmarkResults
+from streamnet_plugin.report.results import UNNAMED_DATASETS, BenchmarkResults
 
 UBFC, PURE, SCAMPS = "UBFC-rPPG", "PURE", "SCAMPS"
 CONVENTION = CONVENTIONS["neurips-2023"].name
@@ -93,6 +93,11 @@ class References:
 
 
 NO_REFERENCES = References()
+UNNAMED = References(
+    (),
+    "Published results are not shown: nobody said which dataset saved waveforms are of. The option "
+    f"--dataset of compare and evaluate names it, e.g. {UBFC} or {PURE}.",
+)
 
 
 def _published() -> Iterator[ReferenceRow]:
@@ -153,19 +158,16 @@ def references_for(
     return References(rows)
 
 
-def references_of(results: BenchmarkResults, dataset: str | None = None) -> References:
-    """Published rows that compare with these results; none on more than one dataset.
-
-    Args:
-        results: to be shown beside them.
-        dataset: what was tested, where the results do not know it (outputs of a toolbox).
-    """
+def references_of(results: BenchmarkResults) -> References:
+    """Published rows that compare with these results; none on more than one dataset."""
     datasets = {row.dataset for row in results.rows}
+    if datasets & UNNAMED_DATASETS:
+        return UNNAMED
     if len(datasets) != 1:
         return NO_REFERENCES
     tested = {r.recording for r in results.rows} | {f.recording for f in results.failures}
     return references_for(
-        dataset or datasets.pop(),
+        datasets.pop(),
         results.convention,
         results.hr_method,
         results.window,

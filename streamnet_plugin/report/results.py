@@ -22,6 +22,11 @@ WindowKey = tuple[str, str, int]
 RecordingKey = tuple[str, str]
 """(dataset, recording)."""
 
+CSV_DATASET, TOOLBOX_DATASET = "CSV", "toolbox outputs"
+UNNAMED_DATASETS = frozenset({CSV_DATASET, TOOLBOX_DATASET})
+"""What stands for the dataset of saved waveforms that do not say what they were read from; the same
+for all of a kind, so that methods in several files are compared video by video."""
+
 
 def shown_names(recordings: Iterable[RecordingKey]) -> dict[RecordingKey, str]:
     """What to call each recording, once: with its dataset where there are several of these."""

@@ -21,6 +21,9 @@ ELEMENTWISE = (nn.Dropout, nn.AlphaDropout)
 CHANNELWISE = (nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.FeatureAlphaDropout)
 DROPOUTS = (*ELEMENTWISE, *CHANNELWISE)
 ALPHA_DROPOUTS = (nn.AlphaDropout, nn.FeatureAlphaDropout)
+UNBATCHED_DIMS = ((nn.Dropout1d, 2), (nn.Dropout3d, 4))
+"""Inputs of so many dimensions are a single item to a layer, whose channels come first; torch takes
+three dimensions of a `Dropout2d` for a batch."""
 SELU_FLOOR = -1.7580993408473766
 """What an alpha dropout puts in place of a value: the limit of SELU (Klambauer et al. 2017)."""
 MEMORY_MB = {"cpu": 16.0}
@@ -60,7 +63,8 @@ def sample_clip(
     before the first dropout is computed once if the network says where that is, see `SPLIT`.
 
     Args:
-        model: in evaluation mode; it is left so. Its dropout must be made of modules of `DROPOUTS`.
+        model: in evaluation mode; it is left so. Its dropout must be made of modules of `DROPOUTS`:
+            all other, see `unsampled_layers`, stays off.
         clip: what the model takes, e.g. (N, 6, H, W) for STREAM-Net; items along the first axis
             must not influence each other across whole clips, so that clips can be stacked there.
         n_samples: S.
@@ -108,8 +112,26 @@ def fast_precision(device: torch.device) -> Precision:
 
 
 def dropout_layers(model: nn.Module) -> list[nn.Module]:
-    """The layers that Monte Carlo dropout would make random."""
+    """The layers that Monte Carlo dropout would make random.
+
+    What drops by a call of `torch.nn.functional` cannot be seen, and so stays off.
+    """
     return [layer for layer in model.modules() if isinstance(layer, DROPOUTS)]
+
+
+def unsampled_layers(model: nn.Module) -> list[str]:
+    """Layers whose own dropout has no module, so that it stays off; "rnn (LSTM, dropout=0.3)"."""
+    return [
+        f"{name or 'the network'} ({type(layer).__name__}, dropout={layer.dropout:g})"
+        for name, layer in model.named_modules()
+        if _drops_inside(layer)
+    ]
+
+
+def _drops_inside(layer: nn.Module) -> bool:
+    if isinstance(layer, nn.RNNBase):  # LSTM, GRU and RNN drop between their layers
+        return layer.dropout > 0 and layer.num_layers > 1
+    return isinstance(layer, nn.MultiheadAttention) and layer.dropout > 0
 
 
 def _split(model: nn.Module, clip: Tensor) -> tuple[Sequence[Tensor], Callable[..., Tensor]]:
@@ -166,7 +188,9 @@ class Masks:
 
 def _dropped(layer: nn.Module, x: Tensor, p: float, generator: MaskGenerator) -> Tensor:
     if isinstance(layer, CHANNELWISE):
-        kept = generator.kept(x.new_empty(x.shape[:2] + (1,) * (x.dim() - 2)), p)
+        single = any(isinstance(layer, kind) and x.dim() == dims for kind, dims in UNBATCHED_DIMS)
+        lead = 1 if single else 2
+        kept = generator.kept(x.new_empty(x.shape[:lead] + (1,) * (x.dim() - lead)), p)
     else:
         kept = generator.kept(x, p)
     if not isinstance(layer, ALPHA_DROPOUTS):
@@ -274,3 +298,9 @@ def can_be_sampled(method: Method) -> bool:
     """Whether `method` shows a torch network with dropout layers under `model`."""
     model = getattr(method, "model", None)
     return isinstance(model, nn.Module) and bool(dropout_layers(model))
+
+
+def cannot_be_sampled(method: Method) -> list[str]:
+    """The `unsampled_layers` of the network that `method` shows under `model`, if it does."""
+    model = getattr(method, "model", None)
+    return unsampled_layers(model) if isinstance(model, nn.Module) else []

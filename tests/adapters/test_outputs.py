@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from streamnet_plugin import cli
 from streamnet_plugin.errors import DataError
+from streamnet_plugin.report.writer import read_results
 from streamnet_plugin.rescoring import rescore
 from toolbox_adapters.rppg_toolbox import outputs
 from toolbox_adapters.rppg_toolbox.outputs import read_outputs
@@ -127,6 +128,32 @@ def test_they_are_scored(tmp_path):
     errors = {row.recording: row.abs_error for row in results.rows}
     assert errors["subject2"] == 0
     assert errors["subject1"] == pytest.approx(10, abs=3.6)
+
+
+def test_who_a_pickle_shows_is_told_by_names_like_ubfc_or_a_table_and_else_by_a_note(tmp_path):
+    known = rescore(save(tmp_path / "net_outputs.pickle")).results
+    good = {"s1_a": {0: wave(90)}, "s1_b": {0: wave(70)}}
+    path = save(tmp_path / "own_outputs.pickle", predictions=good, labels=good)
+    table = tmp_path / "people.csv"
+    table.write_text("recording,subject\ns1_a,s1\ns1_b,s1\n")
+    options = ["--subjects", str(table), "--no-plots", "-o", str(tmp_path / "r")]
+    done = CliRunner().invoke(cli.app, ["compare", str(path), *options])
+    assert done.exit_code == 0
+    named = read_results(tmp_path / "r")
+    found = [known, named, rescore(path).results]
+    assert [results.summaries[0].n_subjects for results in found] == [2, 1, 2]
+    said = [any("nobody said who" in note for note in results.notes) for results in found]
+    assert said == [False, False, True]
+
+
+def test_a_video_without_a_waveform_is_of_the_named_dataset_too(tmp_path):
+    good = {"101": {0: wave(90)}, "102": {0: wave(70)}}
+    labels = {"101": {0: wave(90)}, "102": {1: wave(70)}}
+    path = save(tmp_path / "net_outputs.pickle", predictions=good, labels=labels)
+    done = CliRunner().invoke(cli.app, ["evaluate", str(path), "--dataset", "PURE"])
+    assert done.exit_code == 1
+    assert "FAILED 01-02 [net]" in done.stderr
+    assert "PURE: 1 subject, 1 window" in done.stdout
 
 
 def test_difference_labels_are_integrated(tmp_path):

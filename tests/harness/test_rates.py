@@ -7,8 +7,11 @@ import json
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
-from streamnet_plugin import rates
+from streamnet_plugin import comparison, rates
+from streamnet_plugin.comparison import benchmark
 from streamnet_plugin.data.synthetic import easy
 from streamnet_plugin.data.synthetic.writers import write_ubfc
 from streamnet_plugin.errors import ConfigError, DataError, NoResultError, OutputError
@@ -130,6 +133,44 @@ def test_a_network_that_reads_nothing_is_not_said_to_have_no_dropout(dataset, mo
     monkeypatch.setattr(rates, "make_method", lambda *_: Blind())
     with pytest.raises(DataError, match=r"no window has a result.*it is too dark"):
         uncertainty_by_rate(rates=[0.1], overrides=FEW, data_root=dataset, output=None, jobs=1)
+
+
+class Recurrent:
+    """Somebody's network, with dropout inside a layer, and maybe in one of its own."""
+
+    name, variant = "Recurrent", "network"
+
+    def __init__(self, rate):
+        rnn, own = nn.LSTM(3, 4, num_layers=2, dropout=0.3), nn.Dropout(rate)
+        self.model = nn.Sequential(rnn, *[own] * bool(rate)).eval()
+
+    def predict(self, video):
+        pulse = np.sin(2 * np.pi * 1.3 * np.arange(len(video.frames)) / video.fs)
+        kept = [layer(torch.ones(len(pulse))).numpy() for layer in self.model[1:]]
+        return Prediction(pulse * np.prod(kept, axis=0))
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.2])
+def test_dropout_inside_a_layer_is_named_where_it_is_not_sampled(dataset, monkeypatch, rate):
+    monkeypatch.setattr(comparison, "get_method", lambda *_, **__: Recurrent(rate))
+    options = {"overrides": [*FEW, "MODEL.NAME=POS"], "data_root": dataset, "jobs": 1}
+    if not rate:
+        with pytest.raises(ConfigError, match=r"only inside 0 \(LSTM, dropout=0.3\)") as error:
+            uncertainty_by_rate(rates=[0.1], **options, output=None)
+        assert "Prediction.samples" in error.value.remedy
+    else:
+        run = uncertainty_by_rate(rates=[0.1], **options, output=None)
+        assert "Without the dropout inside 0 (LSTM, dropout=0.3)." in rates_table(run).caption
+    notes = benchmark(**options, methods=["POS"], output=None).results.notes
+    (note,) = [note for note in notes if "LSTM" in note]
+    assert note.startswith(
+        "Recurrent: its Monte Carlo samples are without the dropout inside 0 (LSTM, dropout=0.3)"
+        if rate
+        else "Recurrent: no Monte Carlo samples, as it has nothing but the dropout inside 0 (LSTM"
+    )
+    none = {**options, "overrides": ["UNCERTAINTY.MC_SAMPLES=0"]}
+    notes = benchmark(**none, methods=["POS"], output=None).results.notes
+    assert not any("LSTM" in note for note in notes)
 
 
 class Half:

@@ -258,6 +258,145 @@ def test_recordings_named_like_those_of_pure_are_of_their_people(tmp_path):
     assert not any("PURE" in n for n in results.notes)
 
 
+def told(path, **subjects):
+    """A CSV of waveforms in which videos name their subjects; the table that says the same."""
+    source = csv_of(path, **dict.fromkeys(subjects, PULSE))
+    head, *rows = source.read_text().splitlines()
+    named = [f"{row},{subjects[row.partition(',')[0]]}" for row in rows]
+    source.write_text("\n".join([f"{head},subject", *named]))
+    return source
+
+
+def table_of(path, **subjects):
+    rows = [f"{name},{subject}" for name, subject in subjects.items()]
+    path.write_text("\n".join(["recording,subject", *rows]))
+    return path
+
+
+def assumed(results):
+    return [note for note in results.notes if "a subject of its own" in note]
+
+
+TWO_PEOPLE = {"a": "01", "b": "1", "c": "01"}
+
+
+def test_recordings_of_unknown_people_count_as_subjects_and_the_notes_say_so(good, tmp_path):
+    run = rescore(good, output=tmp_path / "r", plots=False)
+    (note,) = assumed(run.results)
+    assert note.startswith("net: nobody said who the 2 recordings show")
+    assert "--subjects FILE" in note
+    assert "column subject" in note
+    assert note in (run.folder / "table.md").read_text()
+    assert assumed(rescore(run.folder).results) == [note]  # the folder does not know them either
+    assert not assumed(rescore(csv_of(tmp_path / "one.csv", a=PULSE)).results)
+    ubfc = csv_of(tmp_path / "ubfc.csv", subject1=PULSE, subject12=PULSE)
+    assert not assumed(rescore(ubfc).results)
+
+
+def test_a_csv_names_its_subjects(tmp_path):
+    run = rescore(told(tmp_path / "net.csv", **TWO_PEOPLE), output=tmp_path / "r", plots=False)
+    for results in (run.results, rescore(run.folder).results):
+        assert {r.recording: r.subject for r in results.rows} == TWO_PEOPLE
+        assert results.summaries[0].n_subjects == 2
+        assert not assumed(results)
+
+
+@pytest.mark.parametrize(
+    ("second", "says"), [("02", "the subjects '01', '02'"), ("", "the subjects '01', ''")]
+)
+def test_a_video_of_two_subjects_is_refused(tmp_path, second, says):
+    source = told(tmp_path / "net.csv", a="01", b="02")
+    lines = source.read_text().splitlines()
+    lines[5] = lines[5].removesuffix("01") + second
+    source.write_text("\n".join(lines))
+    with pytest.raises(DataError, match=f"the video 'a' has {says}.*one subject in all") as error:
+        rescore(source)
+    assert error.value.path == source
+    with pytest.raises(DataError, match="the video 'b' has no subject"):
+        rescore(told(source, a="01", b=""))
+
+
+def test_a_table_names_the_subjects_of_sources_that_do_not_know_them(good, tmp_path):
+    table = tmp_path / "subjects.csv"
+    table.write_text("recording,subject,setup\na,anna,still\nb,anna,still\nz,zoe,still\n")
+    results = rescore(good, subjects=table).results
+    assert results.summaries[0].n_subjects == 1
+    assert {r.groups["setup"] for r in results.rows} == {"still"}
+    assert not assumed(results)
+    assert not any("by their names" in note for note in results.notes)
+    assert f"{table}: 1 row of no recording here (z)." in results.notes
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ({"a": "anna"}, r"no row for 1 recording \(b\)"),
+        ({"a": "anna", "b": ""}, "'b' has no subject"),
+    ],
+)
+def test_a_table_that_lacks_a_subject_is_refused(good, tmp_path, rows, says):
+    table = table_of(tmp_path / "subjects.csv", **rows)
+    with pytest.raises(DataError, match=says) as error:
+        rescore(good, subjects=table, output=tmp_path / "r")
+    assert error.value.path == table
+    assert not (tmp_path / "r").exists()
+
+
+def test_what_one_source_knows_holds_in_the_others_and_contradictions_are_refused(tmp_path):
+    knowing = told(tmp_path / "a.csv", **TWO_PEOPLE)
+    other = csv_of(tmp_path / "b.csv", **dict.fromkeys(TWO_PEOPLE, PULSE))
+    results = rescore(other, knowing).results
+    assert [s.n_subjects for s in results.summaries] == [2, 2]
+    assert not assumed(results)
+    with pytest.raises(DataError, match="'a' is of '02' by c, and of '01' by a"):
+        rescore(knowing, told(tmp_path / "c.csv", **{**TWO_PEOPLE, "a": "02"}))
+    table = table_of(tmp_path / "subjects.csv", **{**TWO_PEOPLE, "a": "02"})
+    with pytest.raises(DataError, match="'a' is of '02' here, and of '01' by"):
+        rescore(knowing, subjects=table)
+
+
+@pytest.mark.parametrize("name", ["PURE", "pure"])
+def test_waveforms_of_a_named_dataset_are_compared_with_results_on_it(tmp_path, name):
+    """The toolbox's names of PURE's recordings become ours; folders know their dataset."""
+    names = [f"{person}0{setup}" for person in range(1, 7) for setup in (1, 2)]
+    ours = csv_of(tmp_path / "ours.csv", **{n: read(72, seed=i) for i, n in enumerate(names)})
+    folder = rescore(ours, dataset="PURE", output=tmp_path / "r", plots=False).folder
+    theirs = csv_of(tmp_path / "theirs.csv", **{n: read(90, seed=i) for i, n in enumerate(names)})
+    results = rescore(theirs, folder, dataset=name).results
+    (pair,) = results.analysis.pairs
+    assert pair.n_subjects == 6
+    assert results.title == "PURE"
+    assert {(r.dataset, r.recording, r.subject) for r in results.rows} == {
+        ("PURE", f"0{n[0]}-{n[1:]}", f"0{n[0]}") for n in names
+    }
+    said = ("by their names", "a subject of its own", "Not the same videos")
+    assert not [note for note in results.notes for words in said if words in note]
+    with pytest.raises(ConfigError, match="every source knows its own"):
+        rescore(folder, dataset=name)
+    with pytest.raises(ConfigError, match="name of the dataset is empty"):
+        rescore(theirs, dataset=" ")
+
+
+def test_published_rows_stand_beside_a_whole_named_dataset_and_else_the_table_says_why(tmp_path):
+    videos = {f"subject{i}": PULSE for i in range(42)}
+    source = csv_of(tmp_path / "net.csv", **videos)
+    for dataset, shown in (("ubfc", True), ("UBFC-rPPG", True), (None, False)):
+        options = {"convention": "neurips-2023", "dataset": dataset, "plots": False}
+        folder = rescore(source, **options, output=tmp_path / "r").folder
+        table = (folder / "table.md").read_text()
+        assert ("reported, not measured" in table) == shown
+        assert ("nobody said which dataset" in table) != shown
+    windows = rescore(source, dataset="ubfc", window_s=10, output=tmp_path / "r", plots=False)
+    assert "do not compare" in (windows.folder / "table.md").read_text()
+
+
+def test_a_failed_recording_is_of_the_named_dataset_too(tmp_path):
+    """Else it would count beside the same recording of a method that read it."""
+    source = csv_of(tmp_path / "net.csv", **{"101": PULSE, "102": np.ones(900)})
+    (failure,) = rescore(source, dataset="PURE").results.failures
+    assert (failure.dataset, failure.recording) == ("PURE", "01-02")
+
+
 def test_a_source_without_any_video_is_an_error(good, tmp_path):
     empty = tmp_path / "none_outputs.pickle"
     content = {"predictions": {}, "labels": {}, "label_type": "Standardized", "fs": 30}

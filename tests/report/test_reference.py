@@ -76,8 +76,10 @@ def test_what_was_measured_decides(build):
     toolbox = replace(pure, rows=tuple(replace(r, dataset="toolbox:PURE") for r in pure.rows))
     assert references_of(toolbox).rows == rows
     unknown = replace(pure, rows=tuple(replace(r, dataset="toolbox outputs") for r in pure.rows))
-    assert references_of(unknown) == NO_REFERENCES
-    assert references_of(unknown, "PURE").rows == rows
+    assert references_of(unknown).rows == ()
+    assert "nobody said which dataset" in references_of(unknown).why_not
+    both = replace(pure, rows=(*pure.rows[1:], replace(pure.rows[0], dataset="CSV")))
+    assert references_of(both) == references_of(unknown)
     two = replace(pure, rows=(*pure.rows[1:], replace(pure.rows[0], dataset="UBFC-rPPG")))
     assert references_of(two) == NO_REFERENCES
     part = replace(pure, rows=pure.rows[:-20])

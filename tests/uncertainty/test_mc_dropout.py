@@ -17,6 +17,7 @@ from streamnet_plugin.uncertainty.mc_dropout import (
     can_be_sampled,
     dropout_layers,
     sample_clip,
+    unsampled_layers,
 )
 
 CLIP = torch.randn(20, 6, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -125,6 +126,44 @@ def test_each_kind_of_dropout_is_torchs(layer, together):
     )
     whole = dropped.flatten(3).float().mean(dim=-1)
     assert bool(((whole == 0) | (whole == 1)).all()) == together
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"), [(nn.Dropout1d(0.4), (16, 9)), (nn.Dropout3d(0.4), (16, 3, 2, 2))]
+)
+@pytest.mark.parametrize("batched", [False, True])
+def test_a_single_item_is_dropped_by_channel_as_a_batch_is(layer, shape, batched):
+    """As torch has it, whose layers take (C, L) and (C, D, H, W), too."""
+    x = torch.ones((3, *shape) if batched else shape)
+    dropped = sample_clip(nn.Sequential(layer).eval(), x, 20) == 0
+    whole = dropped.flatten(3 if batched else 2).float().mean(dim=-1)
+    assert set(whole.unique().tolist()) == {0, 1}
+    assert 0.3 < whole.mean() < 0.5
+
+
+class Inside(nn.Module):
+    """Dropout inside layers, with and without effect."""
+
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.LSTM(3, 4, num_layers=2, dropout=0.3)
+        self.single = nn.GRU(4, 4, dropout=0.0)
+        self.deep = nn.Sequential(nn.GRU(4, 4, num_layers=3, dropout=0.25), nn.LSTM(4, 4, 2))
+        self.attention = nn.MultiheadAttention(4, 2, dropout=0.1)
+        self.sure = nn.MultiheadAttention(4, 2)
+
+
+def test_layers_whose_own_dropout_cannot_be_sampled_are_named():
+    assert unsampled_layers(Inside()) == [
+        "rnn (LSTM, dropout=0.3)",
+        "deep.0 (GRU, dropout=0.25)",
+        "attention (MultiheadAttention, dropout=0.1)",
+    ]
+    assert unsampled_layers(nn.LSTM(3, 4, 2, dropout=0.5)) == ["the network (LSTM, dropout=0.5)"]
+    with pytest.warns(UserWarning, match="num_layers greater than 1"):
+        single = nn.LSTM(3, 4, dropout=0.5)  # nothing to drop between
+    assert unsampled_layers(single) == []
+    assert dropout_layers(Inside()) == []
 
 
 def test_any_network_with_dropout(net):

@@ -17,12 +17,10 @@ from typing import Any
 import numpy as np
 
 from streamnet_plugin.errors import DataError
-from streamnet_plugin.report.results import FailureRow
+from streamnet_plugin.report.results import TOOLBOX_DATASET, FailureRow
 from streamnet_plugin.scoring import WaveformPair
 from streamnet_plugin.types import FloatArray
 from streamnet_plugin.wording import count
-
-DATASET = "toolbox outputs"
 
 _PLAIN = ("dict", "list", "tuple", "set", "frozenset", "int", "float", "str")
 # What tensors, arrays and containers need, and what runs nothing else: nothing may be added that
@@ -145,11 +143,11 @@ def read_outputs(path: str | Path) -> Iterator[WaveformPair | FailureRow]:
         except (DataError, AttributeError, ValueError, TypeError, RuntimeError) as error:
             reason = error.what if isinstance(error, DataError) else f"no waveforms: {error}"
             remedy = f"run the toolbox on {name} again, or leave it out of the pickle."
-            yield FailureRow(name, str(path), reason, remedy, method, DATASET)
+            yield FailureRow(name, str(path), reason, remedy, method, TOOLBOX_DATASET)
             continue
         yield WaveformPair(
             method=method,
-            dataset=DATASET,
+            dataset=TOOLBOX_DATASET,
             recording=name,
             subject=name,
             fs=fs,
@@ -158,6 +156,7 @@ def read_outputs(path: str | Path) -> Iterator[WaveformPair | FailureRow]:
             differential=label_type == "DiffNormalized",
             variant="rPPG-Toolbox",
             path=str(path),
+            subject_assumed=True,
         )
 
 
