@@ -209,7 +209,8 @@ def test_a_shift_is_warned_of_in_tables_and_report(shifted):
     cautions = find(mixed).cautions
     assert f"POS where motion is talking: {warning}." in cautions
     over_all = next(c for c in mixed.analysis.methods[0].uncertainty.levels if c.level == 0.9)
-    assert over_all.picp.high < 0.9
-    share = f"{100 * over_all.picp.value:.0f}"
-    assert f"POS: the 90 % intervals cover only {share} % of windows." in cautions
+    assert over_all.by_subject.high < 0.9
+    share = f"{100 * over_all.by_subject.value:.0f}"
+    told = f"POS: the 90 % intervals cover only {share} % of windows"
+    assert f"{told}, every subject weighing the same." in cautions
     assert f"- POS: its 90 % intervals hold the true HR in only {share} [" in to_markdown(mixed)
