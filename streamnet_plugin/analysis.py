@@ -151,12 +151,17 @@ def _lengths(
 ) -> tuple[LengthRow, ...]:
     """Every method at every window length, in the recordings that are long enough for it."""
     plain = [replace(pair, samples=None, rgb=None) for pair in pairs]
-    rows: dict[float | None, list[WindowRow]] = {}
-    for seconds in (*_tried_lengths(pairs), None):
-        rows[seconds] = [
-            row for pair in plain for row in _whole_windows(pair, convention, seconds, hr_method)
-        ]
-    return length_rows(rows, seed=seed)
+    return length_rows(
+        {
+            seconds: [
+                row
+                for pair in plain
+                for row in _whole_windows(pair, convention, seconds, hr_method)
+            ]
+            for seconds in (*_tried_lengths(pairs), None)
+        },
+        seed=seed,
+    )
 
 
 def _tried_lengths(pairs: Sequence[WaveformPair]) -> list[float]:
@@ -169,23 +174,27 @@ def _whole_windows(
     pair: WaveformPair, convention: Convention, seconds: float | None, hr_method: HrMethod
 ) -> Iterator[WindowRow]:
     """Windows of that length: the rest at the end, which is scored too, is shorter, and harder."""
-    least = 0.0 if seconds is None else seconds - 1.5 / pair.fs  # a window is whole frames long
     for row, _ in score_pair(pair, convention, seconds, hr_method):
-        if row.end_s - row.start_s >= least:
+        if seconds is None or _fills(row.end_s - row.start_s, seconds, pair.fs):
             yield row
+
+
+def _fills(span_s: float, length_s: float, fs: float) -> bool:
+    """Whether so much is a window of that length: it is whole frames long."""
+    return span_s >= length_s - 1.5 / fs
 
 
 def _too_short(pairs: Sequence[WaveformPair]) -> Iterator[str]:
     """Which recordings are missing at some window length."""
-    seconds = {(p.dataset, p.recording): len(p.label) / p.fs for p in pairs if len(p.label)}
+    recordings = {(p.dataset, p.recording): p for p in pairs if len(p.label)}
     missing: dict[int, list[float]] = {}
     for length in _tried_lengths(pairs):
-        n = sum(s < length - 1e-9 for s in seconds.values())
+        n = sum(not _fills(len(p.label) / p.fs, length, p.fs) for p in recordings.values())
         if n:
             missing.setdefault(n, []).append(length)
     for n, lengths in missing.items():
         verb = "is" if n == 1 else "are"
         yield (
             f"windows of {' and '.join(f'{s:g}' for s in lengths)} s: {n} of "
-            f"{count(len(seconds), 'recording')} {verb} shorter and not among them"
+            f"{count(len(recordings), 'recording')} {verb} shorter and not among them"
         )

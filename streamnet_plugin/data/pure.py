@@ -127,8 +127,7 @@ def read_pure_label(recording: Recording) -> BvpTrace:
         first_image = listed[0]
     _check_samples(bvp, path)
     trace = checked_trace(ns / 1e9, bvp, hr, path)
-    _check_complete(listed, recording)
-    on_disk = image_stamps(_images(recording))
+    on_disk = _complete_images(listed, recording)
     if on_disk is not None and len(on_disk):
         first_image = int(min(on_disk))  # the frames' clock starts there
     offset = (int(ns[0]) - first_image) / 1e9
@@ -146,7 +145,7 @@ def read_pure_values(recording: Recording) -> FloatArray:
         bvp = _waveform(content)
         listed = _listed(content) if "/Image" in content else []
     _check_samples(bvp, path)
-    _check_complete(listed, recording)
+    _complete_images(listed, recording)
     return checked_values(bvp, path)
 
 
@@ -176,18 +175,18 @@ def _listed(content: Any) -> list[int]:
     return [int(image["Timestamp"]) for image in content["/Image"]]
 
 
-def _images(recording: Recording) -> list[str]:
-    return [path.name for path in recording.path.glob("*.png")]
-
-
 def _check_samples(bvp: FloatArray, path: Path) -> None:
     if not len(bvp):
         raise DataError("the JSON holds no samples", path=path, remedy="unpack PURE again.")
 
 
-def _check_complete(listed: list[int], recording: Recording) -> None:
-    """`DataError` if images that the JSON lists are not there: frames would close up unseen."""
-    names = _images(recording)
+def _complete_images(listed: list[int], recording: Recording) -> NDArray[np.int64] | None:
+    """`image_stamps` of those that are there.
+
+    Raises:
+        DataError: images that the JSON lists are not there: frames would close up unseen.
+    """
+    names = [path.name for path in recording.path.glob("*.png")]
     on_disk = image_stamps(names)
     if on_disk is None or not set(listed) & set(on_disk.tolist()):  # another clock, or none
         missing = max(0, len(listed) - len(names))
@@ -201,3 +200,4 @@ def _check_complete(listed: list[int], recording: Recording) -> None:
         )
     if missing:
         log.info("%s: %d images of the JSON are missing", recording.path, missing)
+    return on_disk

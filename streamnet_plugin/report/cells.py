@@ -203,16 +203,16 @@ def coverage_warnings(results: BenchmarkResults, level: float = 0.9) -> list[str
     found = [(a.method, coverage_at(a, level)) for a in _analysed(results)]
     return [
         f"{method}: its {100 * level:g} % intervals hold the true HR in only "
-        f"{interval(promised(c), scale=100, digits=0)} % of all windows"
-        f"{', every subject weighing the same' if c.by_subject else ''}; do not rely on them."
+        f"{interval(c.promised, scale=100, digits=0)} % of all windows{weighed(c)}; do not rely on "
+        "them."
         for method, c in found
-        if c is not None and (high := promised(c).high) is not None and high < level
+        if c is not None and c.too_narrow
     ]
 
 
-def promised(c: Coverage) -> Interval:
-    """The coverage that the promise is about: by subject, or by window in older results."""
-    return c.by_subject or c.picp
+def weighed(c: Coverage) -> str:
+    """What follows "of windows" where the coverage that was promised is told."""
+    return ", every subject weighing the same" if c.by_subject else ""
 
 
 def _analysed(results: BenchmarkResults) -> tuple[MethodAnalysis, ...]:

@@ -21,7 +21,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from streamnet_plugin.report.cells import in_percent, promised
+from streamnet_plugin.report.cells import in_percent
 from streamnet_plugin.report.results import BenchmarkResults
 from streamnet_plugin.report.writer import file_name
 from streamnet_plugin.statistics.groups import MIN_GROUP_SUBJECTS
@@ -323,9 +323,9 @@ def calibration(results: BenchmarkResults) -> Drawn | None:
     for m in _analysed(results):
         levels = m.uncertainty.levels if m.uncertainty else ()
         known = [
-            (100 * c.level, in_percent(promised(c)))
+            (100 * c.level, in_percent(c.promised))
             for c in levels
-            if promised(c).value is not None and c.n_infinite < c.n_windows
+            if c.promised.value is not None and c.n_infinite < c.n_windows
         ]
         if known:
             curves[m.method] = known

@@ -14,8 +14,8 @@ from streamnet_plugin.report.cells import (
     common_mae,
     coverage_at,
     number,
-    promised,
     same_windows,
+    weighed,
 )
 from streamnet_plugin.report.pairs import pair_of
 from streamnet_plugin.report.results import BenchmarkResults, WindowRow
@@ -296,16 +296,17 @@ def _trust(results: BenchmarkResults, order: Sequence[str], cautions: Sequence[s
     if not cautions:
         return Answer(question, "No warning", "Nothing stands against these figures.")
     serious = [*_groups(results, order[0]), *_too_low(results, order[0])]
-    short, first = count(len(cautions), "caution"), list(_weak(results, order[0]))
-    if withheld and not serious:
-        short = f"Where it is withheld: in {100 * withheld / n:.0f} % of its windows"
+    first = [] if serious else list(_weak(results, order[0]))
     if serious:
-        first = []
         places = [f"{r.group} is {r.value}" for r in _warned(results, order[0])]
         more = [f"{len(places) - 2} more"] if len(places) > 2 else []
         short = (
             f"Where {joined([*places[:2], *more])}" if places else "Its intervals are too narrow"
         )
+    elif withheld:
+        short = f"Where it is withheld: in {100 * withheld / n:.0f} % of its windows"
+    else:
+        short = count(len(cautions), "caution")
     told = [*first, *(c for c in cautions if c not in first)]
     return Answer(question, short, " ".join(told[:2]))
 
@@ -348,18 +349,14 @@ def _next_told(results: BenchmarkResults, best: str, following: str) -> str:
 
 def _intervals_told(results: BenchmarkResults, method: str) -> str:
     c = coverage_at(analysis_of(results, method), NOMINAL)
-    if c is None or promised(c).value is None:
+    if c is None or c.promised.value is None:
         return ""
-    nominal, covered = f"{100 * c.level:.0f} %", told(_percent(promised(c)), "%")
+    nominal, covered = f"{100 * c.level:.0f} %", told(_percent(c.promised), "%")
     width = "" if c.mean_width is None else f" are {c.mean_width:.1f} bpm wide on average and"
     return (
         f"Its {nominal} intervals{width} cover the true HR in {covered.replace('.00', '')} of "
-        f"windows{_weighed(c)}, {_promise(c)}."
+        f"windows{weighed(c)}, {_promise(c)}."
     )
-
-
-def _weighed(c: Coverage) -> str:
-    return ", every subject weighing the same" if c.by_subject else ""
 
 
 def _percent(x: Interval) -> Interval:
@@ -369,19 +366,13 @@ def _percent(x: Interval) -> Interval:
 
 def _promise(c: Coverage) -> str:
     """Whether the coverage is what was promised, within its own interval."""
-    found = promised(c)
+    found = c.promised
     if found.low is None or found.high is None:
         reason = f": {found.reason}" if found.reason else ""
         return f"which cannot be judged without an interval{reason}"
-    if _too_narrow(c):
+    if c.too_narrow:
         return "less than they promise"
     return "more than they promise" if found.low > c.level else "as they promise"
-
-
-def _too_narrow(c: Coverage) -> bool:
-    """The coverage is below nominal by more than its interval."""
-    high = promised(c).high
-    return high is not None and high < c.level
 
 
 def _withheld_told(results: BenchmarkResults, method: str) -> str:
@@ -481,11 +472,11 @@ def _groups(results: BenchmarkResults, method: str) -> list[str]:
 
 def _too_low(results: BenchmarkResults, method: str) -> list[str]:
     c = coverage_at(analysis_of(results, method), NOMINAL)
-    if c is None or (covered := promised(c).value) is None or not _too_narrow(c):
+    if c is None or (covered := c.promised.value) is None or not c.too_narrow:
         return []
     return [
         f": the {100 * c.level:.0f} % intervals cover only {100 * covered:.0f} % of windows"
-        f"{_weighed(c)}"
+        f"{weighed(c)}"
     ]
 
 

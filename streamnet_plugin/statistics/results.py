@@ -71,6 +71,17 @@ class Coverage:
     n_infinite: int
     by_subject: Interval | None = None
 
+    @property
+    def promised(self) -> Interval:
+        """The coverage that the promise is about: by subject, or by window in older results."""
+        return self.by_subject or self.picp
+
+    @property
+    def too_narrow(self) -> bool:
+        """The coverage that was promised is below nominal by more than its interval."""
+        high = self.promised.high
+        return high is not None and high < self.level
+
 
 @dataclass(frozen=True)
 class UncertaintyQuality:

@@ -145,7 +145,7 @@ def _calibration_error(levels: Sequence[Coverage]) -> float | None:
     tried = [c for c in levels if c.n_infinite < c.n_windows]
     if not tried:
         return None
-    coverage = np.array([(c.by_subject or c.picp).value for c in tried], dtype=np.float64)
+    coverage = np.array([c.promised.value for c in tried], dtype=np.float64)
     return calibration_error([c.level for c in tried], coverage)
 
 
