@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
+import os
 import time
 
+import numpy as np
 import pytest
 import torch
-from beside import put
-from inputs import clip_batch
+from beside import alternate, put, put_ratio, put_times
+from inputs import CLIP, clip_batch, clip_labels
 from jobs_ours import _network, counted
 
 from streamnet_plugin.model.engines import make_engine
+from streamnet_plugin.training.loop import fit
+from streamnet_plugin.training.recipe import TrainSettings
+from streamnet_plugin.uncertainty.mc_dropout import sample_clip
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA here")
 PEAK_SIZE = 8192
-REPEAT = 20
+REPEAT = 10
+ROUNDS = 3
+STEPS = 20
+"""Of training in a round."""
+SAMPLES = 30
 
 
-def seconds_per_call(work):
+def seconds_per_call(work, repeat=REPEAT):
     """On the GPU, after a warm-up."""
     for _ in range(3):
         work()
     torch.cuda.synchronize()
     start = time.perf_counter()
-    for _ in range(REPEAT):
+    for _ in range(repeat):
         work()
     torch.cuda.synchronize()
-    return (time.perf_counter() - start) / REPEAT
+    return (time.perf_counter() - start) / repeat
 
 
 def peak_flops(dtype):
@@ -35,26 +44,112 @@ def peak_flops(dtype):
     return 2 * PEAK_SIZE**3 / seconds_per_call(lambda: a @ a)
 
 
+def frames_on_gpu(clips, size):
+    x = torch.from_numpy(clip_batch(clips, size)).flatten(0, 1).cuda()
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def toolbox_network(name, size):
+    """The toolbox's network on the GPU, as its trainers run it, or None without a checkout."""
+    if "RPPG_TOOLBOX" not in os.environ:
+        return None
+    import jobs_toolbox
+
+    return torch.nn.DataParallel(jobs_toolbox._network(name, size).cuda())
+
+
 @pytest.mark.benchmark(group="network, GPU")
 @pytest.mark.parametrize("clips", [1, 4, 16, 64])
 @pytest.mark.parametrize("size", [36, 72])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_gpu(benchmark, precision, size, clips):
+    """float32 is torch's default: convolutions in TF32, matrix products not."""
     model = _network(size)
     macs = counted(model, clip_batch(1, size)[0])[1]
     compute = make_engine("torch", model.cuda(), precision)
-    x = torch.from_numpy(clip_batch(clips, size)).flatten(0, 1).cuda()
-    x = x.contiguous(memory_format=torch.channels_last)
+    x = frames_on_gpu(clips, size)
+    torch.cuda.reset_peak_memory_stats()
     taken = []
     with torch.no_grad():
         benchmark.pedantic(lambda: taken.append(seconds_per_call(lambda: compute(x))), rounds=3)
-    rate = len(x) / sorted(taken)[1]
+    memory = torch.cuda.max_memory_allocated()
+    rate = len(x) / float(np.median(taken))
     peak = peak_flops(getattr(torch, precision))
     put(
         benchmark,
         **{
             "frames/s": rate,
-            "share of a matrix product's peak, %": 100 * 2 * macs * rate / peak,
-            "memory, MB": torch.cuda.max_memory_allocated() / 2**20,
+            "a matrix product's peak, TFLOP/s": peak / 1e12,
+            "share of it, %": 100 * 2 * macs * rate / peak,
+            "memory, MB": memory / 2**20,
         },
     )
+
+
+@pytest.mark.benchmark(group="network, GPU")
+@pytest.mark.parametrize("size", [36, 72])
+@pytest.mark.parametrize("engine", ["torch", "compile"])
+def test_beside_ts_can(benchmark, engine, size):
+    """4 clips, ours in bfloat16, TS-CAN as the toolbox's trainer computes it."""
+    compute = make_engine(engine, _network(size).cuda(), "bfloat16")
+    x, others = frames_on_gpu(4, size), {}
+    theirs = toolbox_network("TS-CAN", size)
+    with torch.no_grad():
+        if theirs is not None:
+            theirs.eval()
+            plain = x.contiguous()
+            others["TS-CAN"] = lambda: seconds_per_call(lambda: theirs(plain))
+        mine = lambda: seconds_per_call(lambda: compute(x))  # noqa: E731
+        times = alternate(benchmark, mine, others, ROUNDS)
+    put_times(benchmark, times, per=4 * CLIP, unit="frames/s")
+
+
+@pytest.mark.benchmark(group="network, GPU")
+@pytest.mark.parametrize("size", [36, 72])
+def test_training(benchmark, size):
+    """Steps of the training loop with 4 clips in bfloat16; TS-CAN's as its trainer takes them."""
+    x = [clip.cuda() for clip in torch.from_numpy(clip_batch(4, size))]
+    items = list(zip(x, torch.from_numpy(clip_labels(4)).cuda(), strict=True))
+    model = _network(size).cuda().to(memory_format=torch.channels_last)
+    settings = TrainSettings(epochs=STEPS, batch_clips=4, precision="bfloat16")
+
+    def ours():
+        start = time.perf_counter()
+        fit(model, items, settings)
+        torch.cuda.synchronize()
+        return (time.perf_counter() - start) / STEPS
+
+    others, theirs = {}, toolbox_network("TS-CAN", size)
+    if theirs is not None:
+        theirs.train()
+        optimizer = torch.optim.AdamW(theirs.parameters(), lr=9e-3, weight_decay=0)
+        data, label = torch.cat(x), torch.cat([y for _, y in items]).view(-1, 1)
+
+        def step():
+            optimizer.zero_grad()
+            torch.nn.functional.mse_loss(theirs(data), label).backward()
+            optimizer.step()
+
+        others["TS-CAN"] = lambda: seconds_per_call(step, STEPS)
+    put_times(benchmark, alternate(benchmark, ours, others, ROUNDS), per=1, unit="steps/s")
+
+
+@pytest.mark.benchmark(group="network, GPU")
+@pytest.mark.parametrize("size", [36, 72])
+def test_monte_carlo(benchmark, size):
+    """30 samples of a clip, relative to one pass; both in bfloat16."""
+    model, x = _network(size).cuda(), frames_on_gpu(1, size)
+    compute = make_engine("torch", model, "bfloat16")
+
+    def sampled():
+        return seconds_per_call(lambda: sample_clip(model, x, SAMPLES, precision="bfloat16"))
+
+    with torch.no_grad():
+        times = alternate(
+            benchmark, sampled, {"one pass": lambda: seconds_per_call(lambda: compute(x))}, ROUNDS
+        )
+    put(benchmark, **{"30 samples, s": float(np.median(times["ours"]))})
+    put_ratio(
+        benchmark, "30 samples to one pass", times["ours"] / times["one pass"],
+        ours=float(np.median(times["ours"])), theirs=float(np.median(times["one pass"])), unit="s",
+    )  # fmt: skip

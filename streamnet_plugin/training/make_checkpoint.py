@@ -27,6 +27,7 @@ from streamnet_plugin.data.datasets import dataset_fingerprint
 from streamnet_plugin.errors import StreamnetError
 from streamnet_plugin.evaluation.conventions import get_convention
 from streamnet_plugin.model.checkpoint import save_checkpoint
+from streamnet_plugin.model.method import usable_device
 from streamnet_plugin.model.streamnet import STREAMNet, STREAMNetConfig
 from streamnet_plugin.progress import Bars
 from streamnet_plugin.registry import get_method
@@ -190,18 +191,28 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=2, help="of the test, 66 recordings each")
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--jobs", type=int, default=2, help="recordings rendered at a time")
+    parser.add_argument("--device", default="cpu", help="to train on, e.g. cuda:0")
+    parser.add_argument("--workers", type=int, default=0, help="processes that load clips")
+    parser.add_argument(
+        "--only",
+        choices=("train", "measure"),
+        help="train where there is a GPU, and measure the weights in OUT elsewhere",
+    )
     args = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
-    with Bars(Console(stderr=True)) as bars:
-        weights = train_checkpoint(args, bars)
-    measured = measure(args, weights)
+    if args.only != "measure":
+        with Bars(Console(stderr=True)) as bars:
+            train_checkpoint(args, bars)
+    if args.only == "train":
+        return
+    measured = measure(args)
     write_text(args.out / "MODEL_CARD.md", model_card(measured), "the model card")
     log.warning("test: %s", json.dumps(measured["test"], indent=1))
 
 
-def train_checkpoint(args: argparse.Namespace, bars: Bars) -> STREAMNet:
-    """Train, or go on training, by the command's options; the network of the best epoch."""
+def train_checkpoint(args: argparse.Namespace, bars: Bars) -> None:
+    """Train, or go on training, by the command's options; write the best epoch's weights."""
     settings = TrainSettings(
         epochs=args.epochs,
         learning_rate=args.learning_rate,
@@ -210,6 +221,7 @@ def train_checkpoint(args: argparse.Namespace, bars: Bars) -> STREAMNet:
         clip_norm=5.0,
         select_by="loss",
         seed=args.seed,
+        workers=args.workers,
     )
     crops = args.work / "clips"
     sets = {
@@ -240,7 +252,7 @@ def train_checkpoint(args: argparse.Namespace, bars: Bars) -> STREAMNet:
     start = time.monotonic()
     with closing(recorder):
         fit(
-            model.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
+            model.to(usable_device(args.device)).to(memory_format=torch.channels_last),  # type: ignore[call-overload]
             clips,
             settings,
             validate=validate,
@@ -248,18 +260,18 @@ def train_checkpoint(args: argparse.Namespace, bars: Bars) -> STREAMNet:
             listener=recorder,
         )
     log.info("trained for %.0f minutes", (time.monotonic() - start) / 60)
-    return _finished(args, folder, settings, len(videos["train"]), len(clips), print_)
+    _finish(args, folder, settings, len(videos["train"]), len(clips), print_)
 
 
-def _finished(
+def _finish(
     args: argparse.Namespace,
     folder: Path,
     settings: TrainSettings,
     recordings: int,
     clips: int,
     data: str,
-) -> STREAMNet:
-    """The best epoch's network, written to `args.out` with all that is known but the test."""
+) -> None:
+    """Write the best epoch's network to `args.out` with all that is known but the test."""
     from streamnet_plugin.model.checkpoint import load_checkpoint
 
     model, told = load_checkpoint(folder / BEST)
@@ -272,7 +284,9 @@ def _finished(
         "command": "python -m streamnet_plugin.training.make_checkpoint "
         f"--work WORK --out OUT --size {args.size} --recordings {args.recordings} "
         f"--epochs {args.epochs} --learning-rate {args.learning_rate:g} "
-        f"--precision {args.precision} --seed {args.seed} --rounds {args.rounds}",
+        f"--precision {args.precision} --seed {args.seed} --rounds {args.rounds}"
+        + f" --device {args.device}"
+        * (args.device != "cpu"),
         "training": {
             "data": "synthetic, streamnet_plugin.training.synthetic_clips",
             "fingerprint": data,
@@ -286,7 +300,6 @@ def _finished(
         },
     }
     save_checkpoint(model, weights_path(args), metadata)
-    return model
 
 
 def weights_path(args: argparse.Namespace) -> Path:
@@ -294,7 +307,7 @@ def weights_path(args: argparse.Namespace) -> Path:
     return Path(args.out) / f"streamnet_{args.size}px_synthetic.safetensors"
 
 
-def measure(args: argparse.Namespace, model: STREAMNet) -> dict[str, Any]:
+def measure(args: argparse.Namespace) -> dict[str, Any]:
     """Errors of the network, the classical methods and the yardstick on the held-out test."""
     from streamnet_plugin.model.checkpoint import load_checkpoint
 
@@ -314,7 +327,7 @@ def measure(args: argparse.Namespace, model: STREAMNet) -> dict[str, Any]:
     test = {}
     for name, (method, size) in methods.items():
         test[name] = by_group(hr_errors(method, videos[size]), videos[size])
-    metadata = load_checkpoint(path)[1]
+    model, metadata = load_checkpoint(path)
     metadata |= {"test": test, "test_recordings": len(videos[args.size])}
     save_checkpoint(model, path, metadata)
     return metadata
