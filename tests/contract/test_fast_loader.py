@@ -278,6 +278,23 @@ def test_its_lost_videos_are_ours_to_name(foreign, twin_ubfc, tmp_path):
     assert "FileNotFoundError" in failure.reason
 
 
+def test_its_videos_that_end_early_are_ours_to_name(
+    foreign, inline, twin_ubfc, tmp_path, monkeypatch
+):
+    _, data = foreign("UBFC-rPPG")
+    for k in (1, 2):
+        shutil.copytree(twin_ubfc / f"subject{k}", tmp_path / "data" / f"subject{k}")
+    film = tmp_path / "data" / "subject2" / "vid.avi"
+    film.write_bytes(film.read_bytes()[: int(0.7 * film.stat().st_size)])
+    data = data.model_copy(update={"DATA_PATH": str(tmp_path / "data")})
+    for _ in range(2):  # the second time from the cache
+        report = datasets.read_dataset(data, tmp_path / "cache", Silent())
+        notes = {v.recording.id: v.notes for v in report.videos}
+        assert notes["subject1"] == ()
+        assert notes["subject2"][0].startswith(f"{film} is truncated: its header says 240 frames")
+        monkeypatch.setattr(datasets, "_read", None)
+
+
 def test_a_benchmark_on_its_loader(standin, twin_pure, toolbox_yaml, tmp_path, monkeypatch):
     monkeypatch.setenv("RPPG_TOOLBOX", str(standin))
     tables = []

@@ -28,6 +28,7 @@ from toolbox_adapters.rppg_toolbox.checkout import Checkout, open_checkout
 from toolbox_adapters.rppg_toolbox.compat import toolbox_environment
 from toolbox_adapters.rppg_toolbox.workers import (
     LostVideo,
+    ShortVideo,
     sort_recordings,
     watch_preprocessing,
 )
@@ -104,12 +105,13 @@ def _read(
 ) -> None:
     """Let the loader preprocess into a scratch folder, and keep its crops as uint8."""
     lost: list[LostVideo] = []
+    short: list[ShortVideo] = []
     scratch = Path(tempfile.mkdtemp(prefix=".toolbox-", dir=folder))
     try:
         with toolbox_environment(checkout.root):
             node = _config_node(data, dataset, scratch)
             base = import_module("dataset.data_loader.BaseLoader")
-            watch_preprocessing(base, checkout.root, lost)
+            watch_preprocessing(base, checkout.root, lost, short)
             kind = getattr(import_module(f"dataset.data_loader.{module}"), name)
             sort_recordings(base.BaseLoader)
             try:
@@ -129,9 +131,10 @@ def _read(
                 str(d["index"]): str(d.get("subject", d["index"]))
                 for d in loader.get_raw_data(node.DATA_PATH)
             }
+            notes = {video.name: video.told for video in short}
             progress.start(f"Crops of {dataset}", len(loader))
             videos = [
-                _keep(loader[i], folder / f"{i:05d}", float(data.FS), subjects)
+                _keep(loader[i], folder / f"{i:05d}", float(data.FS), subjects, notes)
                 for i in _told(range(len(loader)), progress)
             ]
     finally:
@@ -176,7 +179,9 @@ def _told(numbers: Iterable[int], progress: Reporter) -> Iterator[int]:
         progress.step()
 
 
-def _keep(item: Any, entry: Path, fs: float, subjects: dict[str, str]) -> dict[str, str]:
+def _keep(
+    item: Any, entry: Path, fs: float, subjects: dict[str, str], notes: dict[str, str]
+) -> dict[str, str]:
     """Write a video's crops and labels into the new folder `entry`; say whose they are."""
     frames, label, name = item[0], item[1], str(item[2])
     n = min(len(frames), len(label))
@@ -185,7 +190,8 @@ def _keep(item: Any, entry: Path, fs: float, subjects: dict[str, str]) -> dict[s
     crops = (np.rint(frame[..., :3]).astype(np.uint8) for frame in frames[:n])
     cache.append(entry / cache.FRAMES, crops)
     shape = (n, *frames.shape[1:3], 3)
-    cache.finish(entry, shape, fs, np.asarray(label[:n], np.float64), (0, 0, 0, 0))
+    told = [notes[name]] if name in notes else []
+    cache.finish(entry, shape, fs, np.asarray(label[:n], np.float64), (0, 0, 0, 0), told)
     return {"folder": entry.name, "name": name, "subject": subjects.get(name, name)}
 
 

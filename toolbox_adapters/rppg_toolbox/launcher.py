@@ -53,6 +53,7 @@ from toolbox_adapters.rppg_toolbox.settings import (
 )
 from toolbox_adapters.rppg_toolbox.workers import (
     LostVideo,
+    ShortVideo,
     ToolboxDataLoader,
     sort_recordings,
     watch_cache,
@@ -84,6 +85,7 @@ class _Session:
     cwd: Path
     fast_loader: bool
     lost: list[LostVideo] = field(default_factory=list)
+    short: list[ShortVideo] = field(default_factory=list)
     capture: Capture = field(default_factory=Capture)
     config: Any = None  # the toolbox's, once it is read
 
@@ -201,8 +203,8 @@ def _prepared_main(session: _Session) -> ModuleType:
     name = _chosen_model(session)
     _register(config._C, plugins.all_defaults(name, checkout.models))
     base = import_module("dataset.data_loader.BaseLoader")
-    watch_preprocessing(base, checkout.root, session.lost)
-    watch_cache(base, session.lost)
+    watch_preprocessing(base, checkout.root, session.lost, session.short)
+    watch_cache(base, session.lost, session.short)
 
     main = ModuleType("main")
     main.__file__ = str(checkout.root / "main.py")
@@ -384,6 +386,7 @@ def _report(
             "Waveforms read inside the rPPG-Toolbox.",
             *_unheard(config, pairs),
             *_printed_alone(pairs),
+            *dict.fromkeys(video.note for video in session.short),
         ),
         output=folder,
         plots=plots,
