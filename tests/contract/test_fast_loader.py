@@ -312,6 +312,28 @@ def test_a_benchmark_on_its_loader(standin, twin_pure, toolbox_yaml, tmp_path, m
     assert len(tables[0]) == 3
 
 
+@pytest.mark.parametrize(
+    ("dataset", "subjects", "assumed"),
+    [("SCAMPS", {"subject1", "subject2"}, True), ("PhysDrive", {"1", "2", "3"}, False)],
+)
+def test_its_loaders_say_who_a_video_shows_or_a_note_says_that_nobody_does(
+    inline, renaming, twin_ubfc, twin_pure, toolbox_yaml, tmp_path, monkeypatch, dataset, subjects,
+    assumed,
+):  # fmt: skip
+    """Of a dataset that only the toolbox knows, with subjects in its loader's list or without."""
+    monkeypatch.setenv("RPPG_TOOLBOX", str(renaming))
+    split = (twin_ubfc, 0.0, 0.4) if assumed else (twin_pure, 0.0, 1.0)
+    config = toolbox_yaml(
+        tmp_path, "unsupervised_method", unsupervised=(dataset, *split), methods=("GREEN", "POS")
+    )
+    for _ in range(2):  # the second time from the cache
+        results = benchmark(config, output=None, plots=False, jobs=1).results
+        assert {row.subject for row in results.rows} == subjects
+        notes = [note for note in results.notes if "a subject of its own" in note]
+        assert len(notes) == assumed
+        assert all("nobody said who the 2 recordings show" in note for note in notes)
+
+
 def test_an_unknown_dataset_of_the_toolbox(foreign, tmp_path):
     _, data = foreign("PURE")
     data = data.model_copy(update={"DATASET": "toolbox:COHFACE"})

@@ -35,6 +35,8 @@ from toolbox_adapters.rppg_toolbox.workers import (
 
 PREFIX = "toolbox:"
 """`toolbox:PURE` reads a dataset that both know with the toolbox's loader."""
+VERSION = 2
+"""Of what is kept of a dataset beside its crops; another is read anew."""
 
 
 def read_dataset(data: Data, cache_dir: Path, progress: Reporter) -> PreprocessReport:
@@ -90,7 +92,8 @@ def loader_of(checkout: Checkout, dataset: str) -> tuple[str, str]:
 
 
 def _fingerprint(data: Data, commit: str) -> str:
-    text = json.dumps([commit, cache.VERSION, data.model_dump(mode="json")], sort_keys=True)
+    versions = [commit, cache.VERSION, VERSION]
+    text = json.dumps([*versions, data.model_dump(mode="json")], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -128,8 +131,9 @@ def _read(
                     remedy="give the folder that this loader expects.",
                 ) from error
             subjects = {
-                str(d["index"]): str(d.get("subject", d["index"]))
+                str(d["index"]): str(d["subject"])
                 for d in loader.get_raw_data(node.DATA_PATH)
+                if "subject" in d
             }
             notes = {video.name: video.told for video in short}
             progress.start(f"Crops of {dataset}", len(loader))
@@ -181,7 +185,7 @@ def _told(numbers: Iterable[int], progress: Reporter) -> Iterator[int]:
 
 def _keep(
     item: Any, entry: Path, fs: float, subjects: dict[str, str], notes: dict[str, str]
-) -> dict[str, str]:
+) -> dict[str, str | None]:
     """Write a video's crops and labels into the new folder `entry`; say whose they are."""
     frames, label, name = item[0], item[1], str(item[2])
     n = min(len(frames), len(label))
@@ -192,7 +196,7 @@ def _keep(
     shape = (n, *frames.shape[1:3], 3)
     told = [notes[name]] if name in notes else []
     cache.finish(entry, shape, fs, np.asarray(label[:n], np.float64), (0, 0, 0, 0), told)
-    return {"folder": entry.name, "name": name, "subject": subjects.get(name, name)}
+    return {"folder": entry.name, "name": name, "subject": subjects.get(name)}
 
 
 def _load(index: Path, dataset: str, print_: str, known: GroupsOf) -> PreprocessReport:
@@ -200,9 +204,9 @@ def _load(index: Path, dataset: str, print_: str, known: GroupsOf) -> Preprocess
     videos: list[FaceVideo] = []
     cache.allow_open_files(len(content["videos"]))
     for entry in content["videos"]:
-        recording, subject, groups = identity(dataset, entry["name"])
-        if subject == entry["name"]:  # nothing is known of it here
-            subject = entry["subject"]
+        recording, subject, groups, assumed = identity(dataset, entry["name"])
+        if assumed and entry["subject"] is not None:  # the loader knows who it shows
+            subject, assumed = entry["subject"], False
         source = Recording(
             dataset,
             recording,
@@ -210,6 +214,7 @@ def _load(index: Path, dataset: str, print_: str, known: GroupsOf) -> Preprocess
             index.parent / entry["folder"],
             None,
             known.joined(recording, groups),
+            subject_assumed=assumed,
         )
         video = cache.load(source.path, source, print_)
         if video is None:

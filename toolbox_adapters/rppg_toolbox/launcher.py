@@ -27,6 +27,7 @@ from streamnet_plugin.config import find_config, read_tree
 from streamnet_plugin.data.groups import GroupsOf
 from streamnet_plugin.data_root import DataRoot
 from streamnet_plugin.errors import ConfigError, StreamnetError
+from streamnet_plugin.people import assumed_notes
 from streamnet_plugin.progress import Reporter
 from streamnet_plugin.report.provenance import provenance
 from streamnet_plugin.rescoring import pairs_fingerprint
@@ -386,6 +387,7 @@ def _report(
             "Waveforms read inside the rPPG-Toolbox.",
             *_unheard(config, pairs),
             *_printed_alone(pairs),
+            *assumed_notes(pairs),
             *dict.fromkeys(video.note for video in session.short),
         ),
         output=folder,
