@@ -264,8 +264,10 @@ def _tests_told(results: BenchmarkResults, best: str, lead: _Lead) -> Iterator[s
         reasons.setdefault(reason, []).append(name)
     for reason, names_of in reasons.items():
         yield _sentence(f"Against {joined(names_of)} it cannot be told: {reason}")
-    if lead.against:
+    if lead.against and not lead.untested:
         yield f"Tested against {lead.against} alone (--baseline)."
+    elif lead.against:
+        yield "No other method was to be tested against (--baseline)."
     if together := _together(results, best, lead):
         yield together
 

@@ -110,7 +110,8 @@ def test_a_baseline_is_all_that_is_said_to_be_tested(complete, p, short, detail)
     found = find(against(complete, "POS", p, "" if p else "1 subject is too few"))
     assert found.answers[1].short == short
     assert found.answers[1].detail.startswith(detail)
-    assert found.answers[1].detail.endswith("Tested against POS alone (--baseline).")
+    told = "No other method was to be tested against" if p is None else "Tested against POS alone"
+    assert found.answers[1].detail.endswith(f"{told} (--baseline).")
     assert "GREEN" not in found.answers[1].detail
     assert "no test was made" not in " ".join(found.sentences)
 
