@@ -30,7 +30,7 @@ ENVIRONMENT.__enter__()  # as long as this process lives
 atexit.register(ENVIRONMENT.__exit__, None, None, None)
 LOST: list[Any] = []
 """Videos that its preprocessing could not use."""
-watch_preprocessing(import_module("dataset.data_loader.BaseLoader"), ROOT, LOST)
+watch_preprocessing(import_module("dataset.data_loader.BaseLoader"), ROOT, LOST, [])
 
 Prepared = Any
 

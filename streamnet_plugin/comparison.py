@@ -37,6 +37,7 @@ from streamnet_plugin.evaluation.windows import HrMethod
 from streamnet_plugin.leaks import subjects_by_section
 from streamnet_plugin.parallel import processes
 from streamnet_plugin.paths import cache_root
+from streamnet_plugin.people import assumed_notes
 from streamnet_plugin.progress import Reporter, Silent
 from streamnet_plugin.registry import get_method, takes_option
 from streamnet_plugin.report.provenance import provenance
@@ -185,6 +186,7 @@ def benchmark(
         notes=(
             *_notes(chosen, parsed.test_data, prepared.videos),
             *(_unsampled(chosen, pairs) if parsed.UNCERTAINTY.MC_SAMPLES else ()),
+            *assumed_notes(pairs),
         ),
         split=split,
         output=output,
@@ -576,6 +578,7 @@ def _predict(
         inverted=prediction.inverted,
         rgb=video.rgb[:n],
         path=str(recording.path),
+        subject_assumed=recording.subject_assumed,
     )
     return pair, reason
 

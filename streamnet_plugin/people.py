@@ -17,6 +17,16 @@ from streamnet_plugin.wording import count
 
 SUBJECT = "subject"
 """Column of a CSV of waveforms, and of a table of subjects."""
+NAME_THEM = (
+    "name them by --subjects FILE, a CSV with the columns recording and subject, or in a CSV of "
+    "waveforms by a column subject."
+)
+"""What to do where nobody said who recordings show, when waveforms are scored again."""
+SCORE_AGAIN = (
+    "name them in a CSV with the columns recording and subject, and score the results folder by "
+    "`streamnet evaluate FOLDER --subjects FILE`."
+)
+"""The same where they are read and scored at once."""
 NAMED = 5
 """So many recordings are named in a note or an error."""
 REMEDY = "give it the columns recording and subject, and a row for every recording."
@@ -146,7 +156,7 @@ def agreed(pairs: Sequence[WaveformPair]) -> list[WaveformPair]:
 
 def people_notes(pairs: Sequence[WaveformPair]) -> list[str]:
     """Says so where names alone tell subjects, and where nobody does."""
-    return [*_told_by_name(pairs), *_assumed(pairs)]
+    return [*_told_by_name(pairs), *assumed_notes(pairs, NAME_THEM)]
 
 
 def _told_by_name(pairs: Sequence[WaveformPair]) -> list[str]:
@@ -163,18 +173,19 @@ def _told_by_name(pairs: Sequence[WaveformPair]) -> list[str]:
     ]
 
 
-def _assumed(pairs: Sequence[WaveformPair]) -> list[str]:
-    """A note on recordings that count as subjects; a single one is a single subject anyway."""
+def assumed_notes(pairs: Sequence[WaveformPair], remedy: str = SCORE_AGAIN) -> list[str]:
+    """A note on recordings that count as subjects; a single one is a single subject anyway.
+
+    Chunks of a recording, which are scored as recordings of their own, count once.
+    """
     assumed = [pair for pair in pairs if pair.subject_assumed]
-    recordings = {(pair.dataset, pair.recording) for pair in assumed}
+    recordings = {(pair.dataset, pair.subject) for pair in assumed}
     if len(recordings) < 2:
         return []
     return [
         f"{', '.join(dict.fromkeys(pair.method for pair in assumed))}: nobody said who the "
         f"{len(recordings)} recordings show, so each counts as a subject of its own. If some show "
-        "the same person, there are fewer subjects, and intervals and tests are too sure: name "
-        "them by --subjects FILE, a CSV with the columns recording and subject, or in a CSV of "
-        "waveforms by a column subject."
+        f"the same person, there are fewer subjects, and intervals and tests are too sure: {remedy}"
     ]
 
 

@@ -26,6 +26,7 @@ class Recording:
         path: the video file, or the folder of its images.
         label_path: the ground-truth file, None if there is none.
         groups: what is known of the recording, e.g. {"setup": "steady"}.
+        subject_assumed: nobody said who it shows; it stands for a subject of its own.
     """
 
     dataset: str
@@ -34,6 +35,7 @@ class Recording:
     path: Path
     label_path: Path | None = None
     groups: Mapping[str, str] = field(default_factory=dict)
+    subject_assumed: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,12 @@ from streamnet_plugin.report.cells import (
     by_error,
     common_mae,
     coverage_at,
+    difference,
     number,
     same_windows,
     weighed,
 )
-from streamnet_plugin.report.pairs import pair_of
+from streamnet_plugin.report.pairs import baseline_of, pair_of
 from streamnet_plugin.report.results import BenchmarkResults, WindowRow
 from streamnet_plugin.statistics.analysis import FEW_SUBJECTS, IS_EXACT, TESTABLE
 from streamnet_plugin.statistics.results import (
@@ -111,6 +112,11 @@ def told(x: Interval, unit: str = "bpm") -> str:
     return f"{_signed(x.value)} {unit} ({_signed(x.low)} to {_signed(x.high)})"
 
 
+def _difference_told(x: Interval) -> str:
+    """As the tables print it, so that no end says 0.00 where it leaves out 0."""
+    return f"{difference(x).replace('-', '−')} bpm"
+
+
 def _signed(value: float) -> str:
     return number(value).replace("-", "−")
 
@@ -175,17 +181,23 @@ def _same(a: Interval, b: Interval) -> bool:
 
 @dataclass(frozen=True)
 class _Lead:
-    """The best method against each other one: beaten, level, better than it, or untested."""
+    """The best method against each other one: beaten, level, better than it, or untested.
+
+    `against` is the baseline where the best method was to be tested against that alone, else "".
+    """
 
     beaten: list[PairTest]
     level: list[PairTest]
     behind: list[PairTest]
     untested: list[tuple[str, str]]
+    against: str = ""
 
 
 def _lead(results: BenchmarkResults, order: Sequence[str]) -> _Lead:
-    lead = _Lead([], [], [], [])
-    for other in order[1:]:
+    baseline = baseline_of(results)
+    against = "" if baseline == order[0] else baseline
+    lead = _Lead([], [], [], [], against)
+    for other in [against] if against else order[1:]:
         pair = pair_of(results, order[0], other)
         p = corrected(pair) if pair else None
         if pair is None or p is None:
@@ -215,6 +227,8 @@ def _in_short(lead: _Lead) -> str:
     beaten, untested = len(lead.beaten), len(lead.untested)
     not_so = len(lead.level) + len(lead.behind)
     others = beaten + not_so + untested
+    if lead.against and not untested:
+        return f"{'Yes' if beaten else 'No'}, tested against {lead.against} alone"
     if beaten == others:
         return f"Yes, against {'the other' if others == 1 else f'all {others} others'}"
     if untested == others:
@@ -250,6 +264,10 @@ def _tests_told(results: BenchmarkResults, best: str, lead: _Lead) -> Iterator[s
         reasons.setdefault(reason, []).append(name)
     for reason, names_of in reasons.items():
         yield _sentence(f"Against {joined(names_of)} it cannot be told: {reason}")
+    if lead.against and not lead.untested:
+        yield f"Tested against {lead.against} alone (--baseline)."
+    elif lead.against:
+        yield "No other method was to be tested against (--baseline)."
     if together := _together(results, best, lead):
         yield together
 
@@ -343,7 +361,7 @@ def _next_told(results: BenchmarkResults, best: str, following: str) -> str:
         return ""
     return (
         f"The next, {following}, has {told(error_of(results, following))}; over subjects the "
-        f"typical difference (Hodges-Lehmann) is {told(pair.difference)}."
+        f"typical difference (Hodges-Lehmann) is {_difference_told(pair.difference)}."
     )
 
 

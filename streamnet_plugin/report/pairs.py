@@ -62,6 +62,16 @@ def pair_of(results: BenchmarkResults, a: str, b: str) -> PairTest | None:
     return None
 
 
+def baseline_of(results: BenchmarkResults) -> str:
+    """The one of several methods that all others were to be tested against, "" for every pair."""
+    pairs = results.analysis.pairs if results.analysis else ()
+    methods = {m.method for m in results.analysis.methods} if results.analysis else set()
+    baselines = {pair.b for pair in pairs}
+    if len(methods) < 3 or len(baselines) != 1 or {p.a for p in pairs} | baselines != methods:
+        return ""
+    return baselines.pop()
+
+
 def _negative(x: Interval) -> Interval:
     value, low, high = (None if v is None else -v for v in (x.value, x.high, x.low))
     return replace(x, value=value, low=low, high=high)

@@ -93,6 +93,18 @@ def toolbox(request) -> Path:
     return request.getfixturevalue("standin" if request.param == "standin" else "real_toolbox")
 
 
+@pytest.fixture(scope="session")
+def renaming(standin, tmp_path_factory) -> Path:
+    """The stand-in, whose UBFC-rPPG is called SCAMPS and whose PURE is called PhysDrive."""
+    root = tmp_path_factory.mktemp("toolbox") / "renaming"
+    shutil.copytree(standin, root)
+    script = root / "main.py"
+    script.chmod(0o644)
+    text = script.read_text().replace('"UBFC-rPPG"', '"SCAMPS"').replace('"PURE"', '"PhysDrive"')
+    script.write_text(text)
+    return root
+
+
 # Data
 
 

@@ -145,6 +145,8 @@ def test_whole_videos_of_different_lengths_whose_labels_may_be_longer(
     assert [(r.recording, r.status) for r in inside.rows] == [
         (name, "ok") for name in ("subject1", "subject4")
     ]
+    (note,) = (note for note in inside.notes if note.startswith("subject4:"))
+    assert f"{film} may be truncated: its labels go on for 1.3 s behind its 200 frames" in note
     for theirs, mine in zip(inside.rows, ours.rows, strict=True):
         assert (theirs.start_s, theirs.end_s) == (mine.start_s, mine.end_s)
         assert theirs.hr_pred == pytest.approx(mine.hr_pred, abs=CLOSE)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,8 +26,9 @@ from streamnet_plugin.comparison import Scoring, report_pairs
 from streamnet_plugin.config import parse_config
 from streamnet_plugin.errors import CheckpointError, ConfigError, DataError, StreamnetError
 from streamnet_plugin.evaluation.conventions import get_convention
+from streamnet_plugin.report.results import BenchmarkResults
 from streamnet_plugin.scoring import WaveformPair
-from toolbox_adapters.rppg_toolbox import command, launcher, trainer
+from toolbox_adapters.rppg_toolbox import command, launcher, trainer, workers
 from toolbox_adapters.rppg_toolbox.checkout import open_checkout
 from toolbox_adapters.rppg_toolbox.compat import toolbox_environment
 from toolbox_adapters.rppg_toolbox.outputs import read_outputs
@@ -360,12 +364,15 @@ def test_an_interrupted_training_goes_on(
 # Damaged recordings
 
 
-def damaged_copy(source, root, damage):
-    """A dataset of three recordings, of which `damage` names those whose labels are gone."""
+def damaged_copy(source, root, damage, cut=()):
+    """A dataset of three recordings: of `damage` the labels are gone, of `cut` the files' ends."""
     for k in (1, 2, 3):
         shutil.copytree(source / f"subject{k}", root / f"subject{k}")
         if k in damage:
             (root / f"subject{k}" / "ground_truth.txt").unlink()
+        if k in cut:
+            video = root / f"subject{k}" / "vid.avi"
+            video.write_bytes(video.read_bytes()[: int(0.7 * video.stat().st_size)])
     return root
 
 
@@ -388,9 +395,9 @@ def run_here(*arguments):
 
 @pytest.fixture(scope="module")
 def a_third_damaged(standin, twin_ubfc, toolbox_yaml, tmp_path_factory):
-    """A run as a command on three recordings, one of them damaged: (process, YAML)."""
+    """A run as a command on three recordings, one damaged and one cut: (process, YAML)."""
     work = tmp_path_factory.mktemp("third")
-    root = damaged_copy(twin_ubfc, work / "data", {2})
+    root = damaged_copy(twin_ubfc, work / "data", {2}, cut={3})
     config = toolbox_yaml(
         work,
         "only_test",
@@ -414,8 +421,63 @@ def test_every_damaged_video_is_named_and_the_run_goes_on(a_third_damaged):
     assert {p.recording for p in read_outputs(pickled)} == {"subject1", "subject3"}
 
 
+def results_below(folder):
+    """Of the one results folder there."""
+    (path,) = folder.rglob("results.json")
+    return BenchmarkResults.from_dict(json.loads(path.read_text()))
+
+
+CUT = (
+    r"subject3: \S*/subject3/vid\.avi is truncated: its header says 240 frames, (\d+) could be "
+    r"decoded and are used; copy it again, or remove this recording\."
+)
+
+
+def test_a_video_that_ends_early_is_named_and_used(a_third_damaged):
+    """The toolbox's loader takes the end of a file for the end of the recording."""
+    done, config = a_third_damaged
+    (warned,) = re.findall(CUT, done.stderr)
+    results = results_below(config.parent / "runs")
+    (noted,) = (m[1] for note in results.notes if (m := re.fullmatch(CUT, note)))
+    assert warned == noted
+    (row,) = (r for r in results.rows if r.recording == "subject3")
+    assert row.status == "ok"
+    assert row.end_s == int(noted) // 60 * 60 / 30  # its whole chunks
+    assert not any("subject1" in note for note in results.notes)
+
+
+def test_what_a_cache_says_of_short_videos_is_of_its_clips_as_they_are_now(tmp_path):
+    """A recording that was mended and preprocessed anew is short no longer; others stay so."""
+    loader, list_ = SimpleNamespace(cached_path=tmp_path), tmp_path / workers.SHORT_VIDEOS
+    workers._remember(loader, ["subject1"], {})
+    assert not list_.exists()
+    workers._remember(loader, ["subject1", "subject2"], {"subject1": "cut", "subject2": "cut"})
+    workers._remember(loader, ["subject3"], {"subject3": "cut"})  # another split, the same cache
+    workers._remember(loader, ["subject1"], {})
+    assert json.loads(list_.read_text()) == {"subject2": "cut", "subject3": "cut"}
+
+
+def test_a_video_too_short_for_a_clip_says_that_it_was_cut(
+    inline, standin, twin_ubfc, launch, toolbox_yaml, tmp_path
+):
+    root = damaged_copy(twin_ubfc, tmp_path / "data", (), cut={2})
+    config = toolbox_yaml(
+        tmp_path,
+        "unsupervised_method",
+        unsupervised=("UBFC-rPPG", root, 0.0, 1.0),
+        methods=("GREEN",),
+        changes={"UNSUPERVISED": {"DATA": {"PREPROCESS": {"DO_CHUNK": True, "CHUNK_LENGTH": 240}}}},
+    )
+    done = launch(standin, config)
+    (failure,) = done.run.results.failures
+    assert failure.recording == "subject2"
+    assert "no clip came of it" in failure.reason
+    assert "vid.avi is truncated: its header says 240 frames" in failure.reason
+    assert not any("truncated" in note for note in done.run.results.notes)  # once is enough
+
+
 def test_a_cache_that_lacks_a_video_is_told_of_again(a_third_damaged, standin):
-    """Exit 0 where failures are allowed; the lost video is named nonetheless."""
+    """Exit 0 where failures are allowed; lost and cut videos are named nonetheless."""
     _, config = a_third_damaged
     tree = yaml.safe_load(config.read_text())
     tree["TEST"]["DATA"]["DO_PREPROCESS"] = False
@@ -427,6 +489,8 @@ def test_a_cache_that_lacks_a_video_is_told_of_again(a_third_damaged, standin):
     (line,) = (x for x in done.output.splitlines() if x.startswith("FAILED"))
     assert "subject2" in line
     assert "not in the cache" in line
+    results = results_below(config.parent / "again")
+    assert sum(re.fullmatch(CUT, note) is not None for note in results.notes) == 1
 
 
 def test_all_videos_damaged(inline, standin, twin_ubfc, launch, toolbox_yaml, tmp_path):

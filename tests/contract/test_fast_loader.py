@@ -278,6 +278,23 @@ def test_its_lost_videos_are_ours_to_name(foreign, twin_ubfc, tmp_path):
     assert "FileNotFoundError" in failure.reason
 
 
+def test_its_videos_that_end_early_are_ours_to_name(
+    foreign, inline, twin_ubfc, tmp_path, monkeypatch
+):
+    _, data = foreign("UBFC-rPPG")
+    for k in (1, 2):
+        shutil.copytree(twin_ubfc / f"subject{k}", tmp_path / "data" / f"subject{k}")
+    film = tmp_path / "data" / "subject2" / "vid.avi"
+    film.write_bytes(film.read_bytes()[: int(0.7 * film.stat().st_size)])
+    data = data.model_copy(update={"DATA_PATH": str(tmp_path / "data")})
+    for _ in range(2):  # the second time from the cache
+        report = datasets.read_dataset(data, tmp_path / "cache", Silent())
+        notes = {v.recording.id: v.notes for v in report.videos}
+        assert notes["subject1"] == ()
+        assert notes["subject2"][0].startswith(f"{film} is truncated: its header says 240 frames")
+        monkeypatch.setattr(datasets, "_read", None)
+
+
 def test_a_benchmark_on_its_loader(standin, twin_pure, toolbox_yaml, tmp_path, monkeypatch):
     monkeypatch.setenv("RPPG_TOOLBOX", str(standin))
     tables = []
@@ -293,6 +310,28 @@ def test_a_benchmark_on_its_loader(standin, twin_pure, toolbox_yaml, tmp_path, m
         tables.append({r.recording: (r.hr_pred, r.hr_label, r.snr_db) for r in run.results.rows})
     assert tables[0] == tables[1]
     assert len(tables[0]) == 3
+
+
+@pytest.mark.parametrize(
+    ("dataset", "subjects", "assumed"),
+    [("SCAMPS", {"subject1", "subject2"}, True), ("PhysDrive", {"1", "2", "3"}, False)],
+)
+def test_its_loaders_say_who_a_video_shows_or_a_note_says_that_nobody_does(
+    inline, renaming, twin_ubfc, twin_pure, toolbox_yaml, tmp_path, monkeypatch, dataset, subjects,
+    assumed,
+):  # fmt: skip
+    """Of a dataset that only the toolbox knows, with subjects in its loader's list or without."""
+    monkeypatch.setenv("RPPG_TOOLBOX", str(renaming))
+    split = (twin_ubfc, 0.0, 0.4) if assumed else (twin_pure, 0.0, 1.0)
+    config = toolbox_yaml(
+        tmp_path, "unsupervised_method", unsupervised=(dataset, *split), methods=("GREEN", "POS")
+    )
+    for _ in range(2):  # the second time from the cache
+        results = benchmark(config, output=None, plots=False, jobs=1).results
+        assert {row.subject for row in results.rows} == subjects
+        notes = [note for note in results.notes if "a subject of its own" in note]
+        assert len(notes) == assumed
+        assert all("nobody said who the 2 recordings show" in note for note in notes)
 
 
 def test_an_unknown_dataset_of_the_toolbox(foreign, tmp_path):

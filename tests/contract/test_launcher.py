@@ -374,12 +374,54 @@ def test_weights_of_the_checkout_are_tested(
     [
         ("BP4DPlus", "F006T1", "F006"),
         ("BP4DPlusBigSmall", "M006T10", "M006"),
-        ("BP4DPlus", "another", "another"),
-        ("MMPD", "F006T1", "F006T1"),
+        ("BP4DPlus", "another", None),
+        ("MMPD", "subject12_L1_MO2_E0_S3_GE0_GL1_H0_MA0", "subject12"),
+        ("MMPD", "F006T1", None),
+        ("iBVP", "p01b", "p01"),
+        ("UBFC-PHYS", "s56_T3", "s56"),
+        ("PhysDrive", "AFH1_A2", "AFH1"),
+        ("UBFC-rPPG", "subject12", "subject12"),
+        ("SCAMPS", "P000001.mat", None),
+        ("SCAMPS", "subject12", None),
     ],
 )
-def test_trials_of_bp4d_share_their_subject(dataset, name, subject):
-    assert identity(dataset, name) == (name, subject, {})
+def test_who_a_video_shows_is_known_where_the_toolboxs_name_of_it_says_so(dataset, name, subject):
+    assert identity(dataset, name) == (name, subject or name, {}, subject is None)
+
+
+@pytest.mark.parametrize("mode", ["only_test", "unsupervised_method"])
+def test_recordings_of_unknown_people_count_as_subjects_and_a_note_says_so(
+    inline, renaming, twin_ubfc, launch, toolbox_yaml, tmp_path, mode
+):
+    section = "test" if mode == "only_test" else "unsupervised"
+    config = toolbox_yaml(
+        tmp_path,
+        mode,
+        **{section: ("SCAMPS", twin_ubfc, 0.0, 0.4)},
+        model="STREAMNet",
+        methods=("GREEN",),
+        changes={
+            section.upper(): {"DATA": {"PREPROCESS": {"DO_CHUNK": True}}},
+            "UNCERTAINTY": {"MC_SAMPLES": 0},
+        },
+    )
+    run = launch(renaming, config).run
+    (note,) = (note for note in run.results.notes if "a subject of its own" in note)
+    assert "nobody said who the 2 recordings show" in note  # not: the 8 chunks
+    assert "`streamnet evaluate FOLDER --subjects FILE`" in note
+    pairs = load_pairs(run.folder)
+    assert {pair.subject for pair in pairs} == {"subject1", "subject2"}
+    assert all(pair.subject_assumed for pair in pairs)
+    table = tmp_path / "subjects.csv"
+    table.write_text("recording,subject\n" + "".join(f"{p.recording},anna\n" for p in pairs))
+    again = rescore(run.folder, subjects=table).results
+    assert {row.subject for row in again.rows} == {"anna"}
+    assert not any("a subject of its own" in note for note in again.notes)
+
+
+def test_known_people_need_no_note(trained, stream_trained):
+    assert not any("a subject of its own" in note for note in stream_trained.run.results.notes)
+    assert not any(pair.subject_assumed for pair in load_pairs(stream_trained.run.folder))
 
 
 # The toolbox's own

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,12 +16,21 @@ from streamnet_plugin.data.clips import chunk_name
 from streamnet_plugin.data.groups import GroupsOf
 from streamnet_plugin.data.pure import NAME as PURE
 from streamnet_plugin.data.pure import SETUPS
+from streamnet_plugin.data.ubfc import NAME as UBFC
+from streamnet_plugin.data.ubfc import named_like_ubfc
 from streamnet_plugin.scoring import WaveformPair
 from streamnet_plugin.types import FloatArray
 from toolbox_adapters.rppg_toolbox.outputs import join_chunks
 
-BP4D = "BP4DPlus"
-"""How the toolbox's names of BP4D+ begin; BigSmall's has its own loader."""
+SUBJECTS = {
+    "BP4DPlus": r"([FM]\d{3})T\d+",
+    "MMPD": r"(subject\d+)_.+",
+    "iBVP": r"(\w{3})\w+",
+    "UBFC-PHYS": r"(s\d+)_T\d+",
+    "PhysDrive": r"(.+)_[^_]+",
+}
+"""How the toolbox's name of a dataset begins (BigSmall's BP4D+ has its own) -> a pattern of what it
+calls the dataset's videos, in which the subject is the group."""
 
 FUNCTIONS = {
     "GREEN": "GREEN",
@@ -114,7 +123,7 @@ class Capture:
         )
 
     def _add(self, name: str, data: Any, part: str = "", **fields: Any) -> None:
-        recording, subject, groups = identity(data.DATASET, name)
+        recording, subject, groups, assumed = identity(data.DATASET, name)
         if self._groups is None or self._groups.root != Path(data.DATA_PATH):
             self._groups = GroupsOf(data.DATA_PATH)
         self._names.append(name)
@@ -125,6 +134,7 @@ class Capture:
                 subject=subject,
                 fs=float(data.FS),
                 groups=self._groups.joined(recording, groups),
+                subject_assumed=assumed,
                 **fields,
             )
         )
@@ -137,15 +147,23 @@ class Capture:
         ]
 
 
-def identity(dataset: str, name: str) -> tuple[str, str, dict[str, str]]:
-    """Recording, subject and groups of what the toolbox calls a video: PURE's 01-02 is its 102.
+class Identity(NamedTuple):
+    """Who a video shows; `assumed` where that is not known, and it counts as another subject."""
 
-    BP4D+'s F006T1 is of the subject F006. Where nothing is known, all videos are of different ones.
-    """
+    recording: str
+    subject: str
+    groups: dict[str, str]
+    assumed: bool = False
+
+
+def identity(dataset: str, name: str) -> Identity:
+    """Of what the toolbox calls a video: PURE's 01-02 is its 102, BP4D+'s F006T1 shows F006."""
     if dataset == PURE and name.isdigit():
         digits = name.zfill(4)
         subject, setup = digits[:-2], digits[-2:]
-        return f"{subject}-{setup}", subject, {"setup": SETUPS.get(setup, setup)}
-    if dataset.startswith(BP4D) and re.fullmatch(r"[FM]\d{3}T\d+", name):
-        return name, name.partition("T")[0], {}
-    return name, name, {}
+        return Identity(f"{subject}-{setup}", subject, {"setup": SETUPS.get(setup, setup)})
+    for start, pattern in SUBJECTS.items():
+        if dataset.startswith(start) and (found := re.fullmatch(pattern, name)):
+            return Identity(name, found[1], {})
+    # UBFC-rPPG has one recording of each person.
+    return Identity(name, name, {}, not (dataset == UBFC and named_like_ubfc([name])))

@@ -28,12 +28,15 @@ from toolbox_adapters.rppg_toolbox.checkout import Checkout, open_checkout
 from toolbox_adapters.rppg_toolbox.compat import toolbox_environment
 from toolbox_adapters.rppg_toolbox.workers import (
     LostVideo,
+    ShortVideo,
     sort_recordings,
     watch_preprocessing,
 )
 
 PREFIX = "toolbox:"
 """`toolbox:PURE` reads a dataset that both know with the toolbox's loader."""
+VERSION = 2
+"""Of what is kept of a dataset beside its crops; another is read anew."""
 
 
 def read_dataset(data: Data, cache_dir: Path, progress: Reporter) -> PreprocessReport:
@@ -89,7 +92,8 @@ def loader_of(checkout: Checkout, dataset: str) -> tuple[str, str]:
 
 
 def _fingerprint(data: Data, commit: str) -> str:
-    text = json.dumps([commit, cache.VERSION, data.model_dump(mode="json")], sort_keys=True)
+    versions = [commit, cache.VERSION, VERSION]
+    text = json.dumps([*versions, data.model_dump(mode="json")], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -104,12 +108,13 @@ def _read(
 ) -> None:
     """Let the loader preprocess into a scratch folder, and keep its crops as uint8."""
     lost: list[LostVideo] = []
+    short: list[ShortVideo] = []
     scratch = Path(tempfile.mkdtemp(prefix=".toolbox-", dir=folder))
     try:
         with toolbox_environment(checkout.root):
             node = _config_node(data, dataset, scratch)
             base = import_module("dataset.data_loader.BaseLoader")
-            watch_preprocessing(base, checkout.root, lost)
+            watch_preprocessing(base, checkout.root, lost, short)
             kind = getattr(import_module(f"dataset.data_loader.{module}"), name)
             sort_recordings(base.BaseLoader)
             try:
@@ -126,12 +131,14 @@ def _read(
                     remedy="give the folder that this loader expects.",
                 ) from error
             subjects = {
-                str(d["index"]): str(d.get("subject", d["index"]))
+                str(d["index"]): str(d["subject"])
                 for d in loader.get_raw_data(node.DATA_PATH)
+                if "subject" in d
             }
+            notes = {video.name: video.told for video in short}
             progress.start(f"Crops of {dataset}", len(loader))
             videos = [
-                _keep(loader[i], folder / f"{i:05d}", float(data.FS), subjects)
+                _keep(loader[i], folder / f"{i:05d}", float(data.FS), subjects, notes)
                 for i in _told(range(len(loader)), progress)
             ]
     finally:
@@ -176,7 +183,9 @@ def _told(numbers: Iterable[int], progress: Reporter) -> Iterator[int]:
         progress.step()
 
 
-def _keep(item: Any, entry: Path, fs: float, subjects: dict[str, str]) -> dict[str, str]:
+def _keep(
+    item: Any, entry: Path, fs: float, subjects: dict[str, str], notes: dict[str, str]
+) -> dict[str, str | None]:
     """Write a video's crops and labels into the new folder `entry`; say whose they are."""
     frames, label, name = item[0], item[1], str(item[2])
     n = min(len(frames), len(label))
@@ -185,8 +194,9 @@ def _keep(item: Any, entry: Path, fs: float, subjects: dict[str, str]) -> dict[s
     crops = (np.rint(frame[..., :3]).astype(np.uint8) for frame in frames[:n])
     cache.append(entry / cache.FRAMES, crops)
     shape = (n, *frames.shape[1:3], 3)
-    cache.finish(entry, shape, fs, np.asarray(label[:n], np.float64), (0, 0, 0, 0))
-    return {"folder": entry.name, "name": name, "subject": subjects.get(name, name)}
+    told = [notes[name]] if name in notes else []
+    cache.finish(entry, shape, fs, np.asarray(label[:n], np.float64), (0, 0, 0, 0), told)
+    return {"folder": entry.name, "name": name, "subject": subjects.get(name)}
 
 
 def _load(index: Path, dataset: str, print_: str, known: GroupsOf) -> PreprocessReport:
@@ -194,9 +204,9 @@ def _load(index: Path, dataset: str, print_: str, known: GroupsOf) -> Preprocess
     videos: list[FaceVideo] = []
     cache.allow_open_files(len(content["videos"]))
     for entry in content["videos"]:
-        recording, subject, groups = identity(dataset, entry["name"])
-        if subject == entry["name"]:  # nothing is known of it here
-            subject = entry["subject"]
+        recording, subject, groups, assumed = identity(dataset, entry["name"])
+        if assumed and entry["subject"] is not None:  # the loader knows who it shows
+            subject, assumed = entry["subject"], False
         source = Recording(
             dataset,
             recording,
@@ -204,6 +214,7 @@ def _load(index: Path, dataset: str, print_: str, known: GroupsOf) -> Preprocess
             index.parent / entry["folder"],
             None,
             known.joined(recording, groups),
+            subject_assumed=assumed,
         )
         video = cache.load(source.path, source, print_)
         if video is None:

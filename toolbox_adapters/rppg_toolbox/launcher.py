@@ -27,6 +27,7 @@ from streamnet_plugin.config import find_config, read_tree
 from streamnet_plugin.data.groups import GroupsOf
 from streamnet_plugin.data_root import DataRoot
 from streamnet_plugin.errors import ConfigError, StreamnetError
+from streamnet_plugin.people import assumed_notes
 from streamnet_plugin.progress import Reporter
 from streamnet_plugin.report.provenance import provenance
 from streamnet_plugin.rescoring import pairs_fingerprint
@@ -53,6 +54,7 @@ from toolbox_adapters.rppg_toolbox.settings import (
 )
 from toolbox_adapters.rppg_toolbox.workers import (
     LostVideo,
+    ShortVideo,
     ToolboxDataLoader,
     sort_recordings,
     watch_cache,
@@ -84,6 +86,7 @@ class _Session:
     cwd: Path
     fast_loader: bool
     lost: list[LostVideo] = field(default_factory=list)
+    short: list[ShortVideo] = field(default_factory=list)
     capture: Capture = field(default_factory=Capture)
     config: Any = None  # the toolbox's, once it is read
 
@@ -201,8 +204,8 @@ def _prepared_main(session: _Session) -> ModuleType:
     name = _chosen_model(session)
     _register(config._C, plugins.all_defaults(name, checkout.models))
     base = import_module("dataset.data_loader.BaseLoader")
-    watch_preprocessing(base, checkout.root, session.lost)
-    watch_cache(base, session.lost)
+    watch_preprocessing(base, checkout.root, session.lost, session.short)
+    watch_cache(base, session.lost, session.short)
 
     main = ModuleType("main")
     main.__file__ = str(checkout.root / "main.py")
@@ -384,6 +387,8 @@ def _report(
             "Waveforms read inside the rPPG-Toolbox.",
             *_unheard(config, pairs),
             *_printed_alone(pairs),
+            *assumed_notes(pairs),
+            *dict.fromkeys(video.note for video in session.short),
         ),
         output=folder,
         plots=plots,

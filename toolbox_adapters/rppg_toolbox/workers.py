@@ -1,35 +1,46 @@
 """What the toolbox's child processes and data loaders run through.
 
 Its preprocessing starts a process per video and never looks whether one failed; here each
-failure is kept and named. Its DataLoaders start 16 processes, however small the data.
+failure is kept and named, and so is a video that ends before it should, which it reads as far as it
+goes. Its DataLoaders start 16 processes, however small the data.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import multiprocessing
 import os
 import random
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
+from streamnet_plugin.atomic import whole_file
 from streamnet_plugin.data.natural import natural_key
+from streamnet_plugin.data.preprocess import END_TOLERANCE_S
+from streamnet_plugin.data.video import MISSING_FRAMES_TOLERATED, VIDEO_SUFFIXES
 from streamnet_plugin.errors import DataError
 from streamnet_plugin.report.results import FailureRow
+from streamnet_plugin.wording import count
 from toolbox_adapters.rppg_toolbox import compat
 
+log = logging.getLogger(__name__)
 MAX_WORKERS = 8
 SMALL_SET = 256
 """Fewer clips than this are loaded faster than a worker starts."""
+SHORT_VIDEOS = "streamnet-short-videos.json"
+"""In the toolbox's cache: what is to be said of its clips whenever they are used."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +66,101 @@ class LostVideo:
         return FailureRow(name, self.path, self.reason, self.remedy)
 
 
+@dataclass(frozen=True)
+class ShortVideo:
+    """A video that ends before it should, and is used as far as it goes.
+
+    Attributes:
+        name: what the toolbox calls it.
+        reason: names the file, how long it is, and how long it should be.
+    """
+
+    name: str
+    reason: str
+
+    @property
+    def told(self) -> str:
+        """What a reader of its results should know."""
+        return f"{self.reason}; copy it again, or remove this recording"
+
+    @property
+    def note(self) -> str:
+        """As a results folder and the command line name it."""
+        return f"{self.name}: {self.told}."
+
+
+class _Lengths:
+    """What a loader reads of one recording, held against what there should be.
+
+    Attributes:
+        reason: why its video is too short, "" if it is not.
+    """
+
+    def __init__(self, loader: Any) -> None:
+        self._fs = float(loader.config_data.FS)
+        self._video = "the video"
+        self.reason = ""
+
+    def frames(self, path: Any, frames: Any) -> None:
+        """`frames` were decoded from a file: were there more, by its header?"""
+        if not (isinstance(path, str | Path) and Path(path).suffix.lower() in VIDEO_SUFFIXES):
+            return
+        self._video = str(path)
+        capture = cv2.VideoCapture(str(path))
+        stated, read = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), len(frames)
+        capture.release()
+        if stated - read > MISSING_FRAMES_TOLERATED:
+            self.reason = (
+                f"{path} is truncated: its header says {count(stated, 'frame')}, {read} could be "
+                "decoded and are used"
+            )
+
+    def labels(self, frames: Any, labels: Any) -> None:
+        """Labels stand beside frames one by one: do they go on behind the video?"""
+        late = (len(labels) - len(frames)) / self._fs
+        if late > END_TOLERANCE_S and not self.reason:
+            self.reason = (
+                f"{self._video} may be truncated: its labels go on for {late:.1f} s behind its "
+                f"{count(len(frames), 'frame')}"
+            )
+
+
+@contextmanager
+def _watched(loader: Any) -> Iterator[_Lengths]:
+    """Look on while a toolbox's loader reads and preprocesses one recording.
+
+    What it reads, and what it makes of it, stays the same.
+    """
+    found = _Lengths(loader)
+
+    def watched_read(original: Callable[..., Any]) -> Callable[..., Any]:
+        def read_video(path: Any, *args: Any, **kwargs: Any) -> Any:
+            frames = original(path, *args, **kwargs)
+            found.frames(path, frames)
+            return frames
+
+        return read_video
+
+    def watched_preprocess(original: Callable[..., Any]) -> Callable[..., Any]:
+        def preprocess(frames: Any, labels: Any, *args: Any, **kwargs: Any) -> Any:
+            found.labels(frames, labels)
+            return original(frames, labels, *args, **kwargs)
+
+        return preprocess
+
+    watched = {
+        name: watch(getattr(loader, name))
+        for name, watch in (("read_video", watched_read), ("preprocess", watched_preprocess))
+        if hasattr(loader, name)
+    }
+    vars(loader).update(watched)
+    try:
+        yield found
+    finally:
+        for name in watched:
+            del vars(loader)[name]
+
+
 class ChildSetup:
     """First among a child's arguments: being unpickled, it makes the checkout importable there."""
 
@@ -66,12 +172,22 @@ class ChildSetup:
 
 
 def run_child(_: None, note: str, target: Callable[..., None], args: tuple[Any, ...]) -> None:
-    """Run `target`; leave what it raised in the file `note`, and fail as it failed."""
+    """Run `target`, a loader's method; leave word of what went wrong in the file `note`.
+
+    What it raised, as which it fails; or why its video is too short.
+    """
+    told: dict[str, str] = {}
     try:
-        target(*args)
+        with _watched(target.__self__) as found:  # type: ignore[attr-defined]
+            target(*args)
+        if found.reason:
+            told = {"short": found.reason}
     except BaseException as error:
-        Path(note).write_text(json.dumps(f"{type(error).__name__}: {error}"))
+        told = {"error": f"{type(error).__name__}: {error}"}
         raise
+    finally:
+        if told:
+            Path(note).write_text(json.dumps(told))
 
 
 class LoudProcesses:
@@ -95,13 +211,15 @@ class LoudProcesses:
         return multiprocessing.Process(target=run_child, args=wrapped, **kwargs)
 
 
-def watch_preprocessing(module: ModuleType, root: Path, lost: list[LostVideo]) -> None:
-    """Make `BaseLoader` report the videos that its processes lose.
+def watch_preprocessing(
+    module: ModuleType, root: Path, lost: list[LostVideo], short: list[ShortVideo]
+) -> None:
+    """Make `BaseLoader` report the videos that its processes lose, or that are too short.
 
     Args:
         module: `dataset.data_loader.BaseLoader`.
         root: the checkout.
-        lost: is added to.
+        lost, short: are added to.
     """
     original = module.BaseLoader.multi_process_manager
 
@@ -114,35 +232,70 @@ def watch_preprocessing(module: ModuleType, root: Path, lost: list[LostVideo]) -
                 names["Process"] = loud.Process
             names["mp"] = loud
             done = original(self, data_dirs, config_preprocess, quota)
+            found: dict[str, str] = {}
             for i, entry in enumerate(data_dirs):
+                told = _told(Path(folder), i)
                 if not done.get(i):
-                    lost.append(LostVideo(str(entry["path"]), _why(Path(folder), i, i in done)))
+                    lost.append(LostVideo(str(entry["path"]), _why(told, i in done)))
+                elif "short" in told:
+                    found[str(entry["index"])] = told["short"]
+        short.extend(_heard(ShortVideo(*item)) for item in found.items())
+        _remember(self, [str(entry["index"]) for entry in data_dirs], found)
         return done
 
     module.BaseLoader.multi_process_manager = manager
 
 
-def _why(folder: Path, index: int, finished: bool) -> str:
+def _told(folder: Path, index: int) -> dict[str, str]:
+    """The word that a process left, see `run_child`."""
     note = folder / f"{index}.json"
-    if note.exists():
-        return f"the toolbox could not read it: {json.loads(note.read_text())}"
+    return json.loads(note.read_text()) if note.exists() else {}
+
+
+def _why(told: dict[str, str], finished: bool) -> str:
+    if "error" in told:
+        return f"the toolbox could not read it: {told['error']}"
     if finished:
-        return "it has fewer frames than CHUNK_LENGTH: no clip came of it"
+        cut = f"; {told['short']}" if "short" in told else ""
+        return f"it has fewer frames than CHUNK_LENGTH: no clip came of it{cut}"
     return "its process ended without a word (out of memory?)"
 
 
-def watch_cache(module: ModuleType, lost: list[LostVideo]) -> None:
-    """Make `BaseLoader` report raw videos that a cache it reuses does not hold.
+def _heard(video: ShortVideo) -> ShortVideo:
+    log.warning("%s", video.note)
+    return video
+
+
+def _remember(loader: Any, names: list[str], found: dict[str, str]) -> None:
+    """Beside the clips, what is to be said of those just made: the raw videos may be gone later."""
+    path = Path(loader.cached_path) / SHORT_VIDEOS
+    known = json.loads(path.read_text()) if path.exists() else {}
+    told = {name: reason for name, reason in known.items() if name not in names} | found
+    if told != known:
+        with whole_file(path, "the list of short videos", "set another CACHED_PATH.") as whole:
+            whole.write_text(json.dumps(told))
+
+
+def watch_cache(module: ModuleType, lost: list[LostVideo], short: list[ShortVideo]) -> None:
+    """Make `BaseLoader` report raw videos that a cache it reuses lacks, or has but a part of.
 
     Args:
         module: `dataset.data_loader.BaseLoader`.
-        lost: is added to.
+        lost, short: are added to.
     """
     original = module.BaseLoader.load_preprocessed_data
 
     def load_preprocessed_data(self: Any) -> None:
         original(self)
-        if self.config_data.DO_PREPROCESS or not Path(self.raw_data_path).is_dir():
+        if self.config_data.DO_PREPROCESS:
+            return
+        names = {Path(p).name.rpartition("_input")[0] for p in self.inputs}
+        path = Path(self.cached_path) / SHORT_VIDEOS
+        known = json.loads(path.read_text()) if path.exists() else {}
+        short.extend(
+            _heard(ShortVideo(name, reason)) for name, reason in known.items() if name in names
+        )
+        if not Path(self.raw_data_path).is_dir():
             return
         try:
             data = self.config_data
@@ -151,7 +304,6 @@ def watch_cache(module: ModuleType, lost: list[LostVideo]) -> None:
             )
         except Exception:  # the raw data may be elsewhere, or gone: the cache is what counts
             return
-        names = {Path(p).name.rpartition("_input")[0] for p in self.inputs}
         if len(names) >= len(wanted):  # a list made in another order may cut another split
             return
         known = {video.path for video in lost}

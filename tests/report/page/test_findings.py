@@ -87,6 +87,65 @@ def test_significance_in_a_few_words(complete, others, short):
     assert answers(pairs(complete, **others))[1].short == short
 
 
+def against(results, baseline, p, reason=""):
+    """Tests of every other method against a baseline, as `--baseline` makes them."""
+    found = tuple(
+        PairTest(m.method, baseline, 6, Interval(-1.0, -2.0, 0.5), p, p, NOTHING, "W", reason)
+        for m in results.analysis.methods
+        if m.method != baseline
+    )
+    return without(results, pairs=found, ranks=None)
+
+
+@pytest.mark.parametrize(
+    ("p", "short", "detail"),
+    [
+        (0.01, "Yes, tested against POS alone", "STREAMNet is significantly better than POS"),
+        (0.2, "No, tested against POS alone", "STREAMNet is not significantly different from POS"),
+        (None, "Cannot be told", "Against POS it cannot be told: 1 subject is too few."),
+    ],
+)
+def test_a_baseline_is_all_that_is_said_to_be_tested(complete, p, short, detail):
+    """GREEN was not to be tested against the best: that is no gap in what is known."""
+    found = find(against(complete, "POS", p, "" if p else "1 subject is too few"))
+    assert found.answers[1].short == short
+    assert found.answers[1].detail.startswith(detail)
+    told = "No other method was to be tested against" if p is None else "Tested against POS alone"
+    assert found.answers[1].detail.endswith(f"{told} (--baseline).")
+    assert "GREEN" not in found.answers[1].detail
+    assert "no test was made" not in " ".join(found.sentences)
+
+
+def test_a_baseline_that_is_the_best_is_tested_against_all(complete):
+    tested = answers(against(complete, "STREAMNet", 0.2))[1]
+    assert tested.short == "No"
+    assert "alone" not in tested.detail
+
+
+def test_a_baseline_without_a_result_says_why_nothing_is_told(complete):
+    nameless = tuple(s for s in complete.summaries if s.method != "GREEN")
+    results = replace(complete, summaries=nameless)
+    found = answers(against(results, "GREEN", None, "0 subjects in common"))[1]
+    assert found.short == "Cannot be told"
+    assert found.detail.startswith("Against GREEN it cannot be told: 0 subjects in common.")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "says"),
+    [
+        (-0.7, -0.002, "0.30 [> 0, 0.70] bpm."),
+        (-0.7, 0.002, "0.30 [< 0, 0.70] bpm."),
+        (-0.7, 0.2, "0.30 [−0.20, 0.70] bpm."),
+    ],
+)
+def test_the_difference_is_told_as_the_table_prints_it(complete, low, high, says):
+    """An end of 0.00 would hide whether 0 is in the interval."""
+    test = PairTest("STREAMNet", "POS", 6, Interval(-0.3, low, high), 0.04, 0.04, NOTHING, "W")
+    sentence = find(without(complete, pairs=(test,))).sentences[1]
+    assert sentence.startswith("The next, POS, ")
+    assert sentence.endswith(f"typical difference (Hodges-Lehmann) is {says}")
+
+
 def test_the_largest_p_and_the_subjects_are_named(complete):
     detail = answers(pairs(complete, POS=(-1.0, 0.012), GREEN=(-2.0, 0.004)))[1].detail
     assert "POS and GREEN" in detail
