@@ -291,9 +291,9 @@ def watch_cache(module: ModuleType, lost: list[LostVideo], short: list[ShortVide
             return
         names = {Path(p).name.rpartition("_input")[0] for p in self.inputs}
         path = Path(self.cached_path) / SHORT_VIDEOS
-        known = json.loads(path.read_text()) if path.exists() else {}
+        told = json.loads(path.read_text()) if path.exists() else {}
         short.extend(
-            _heard(ShortVideo(name, reason)) for name, reason in known.items() if name in names
+            _heard(ShortVideo(name, reason)) for name, reason in told.items() if name in names
         )
         if not Path(self.raw_data_path).is_dir():
             return
