@@ -24,7 +24,13 @@ from streamnet_plugin.signal.heart_rate import refined_hr
 from streamnet_plugin.signal.pulse import clean_bvp
 from streamnet_plugin.signal.spectrum import refined_spectrum
 from streamnet_plugin.types import FloatArray
-from streamnet_plugin.uncertainty.abstention import MAX_MC_SD_BPM, doubt, is_flicker, max_spread
+from streamnet_plugin.uncertainty.abstention import (
+    MAX_MC_SD_BPM,
+    doubt,
+    is_doubled,
+    is_flicker,
+    max_spread,
+)
 from streamnet_plugin.uncertainty.calibration import load_calibrators
 from streamnet_plugin.uncertainty.conformal import Calibrator, finite_interval
 from streamnet_plugin.uncertainty.window import WindowSigns, window_signs
@@ -211,7 +217,7 @@ def predict(
         hr_low_bpm=mc.q05 if mc else None,
         hr_high_bpm=mc.q95 if mc else None,
         evidence=evidence,
-        doubts=_doubts(evidence, signs),
+        doubts=_doubts(evidence, signs, hr_bpm),
         spread_bpm=signs.spread_bpm,
         half_width_bpm=calibrated.half_width(signs.spread_bpm, INTERVAL) if calibrated else None,
         hr_range=convention.hr_range,
@@ -260,7 +266,7 @@ def _calibrator(
     )
 
 
-def _doubts(evidence: PulseEvidence, signs: WindowSigns) -> tuple[str, ...]:
+def _doubts(evidence: PulseEvidence, signs: WindowSigns, hr_bpm: float) -> tuple[str, ...]:
     """What speaks against the reading."""
     doubts = []
     if evidence.snr_db < TRUST_MIN_SNR_DB:
@@ -284,6 +290,11 @@ def _doubts(evidence: PulseEvidence, signs: WindowSigns) -> tuple[str, ...]:
         )
     if signs.mc_sd_bpm is not None and signs.mc_sd_bpm > MAX_MC_SD_BPM:
         doubts.append(f"the network's samples disagree (SD {signs.mc_sd_bpm:.1f} bpm)")
+    if is_doubled(signs.colours):
+        doubts.append(
+            "the skin's colour varies more at half of this rate: the heart may beat at "
+            f"{hr_bpm / 2:.0f} bpm"
+        )
     return tuple(doubts)
 
 

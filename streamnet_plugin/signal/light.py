@@ -19,10 +19,13 @@ class RhythmColour:
         brightness_snr_db: power of the brightness at this rate against the rest of the band, dB.
         colour: how much more green varies than red, relative to the brightness: 0 for light that
             changes, 0.8 for blood. NaN where a channel is black or nothing varies.
+        share: of the band's power of green minus red, what lies at this rate, 0..1. NaN where a
+            channel is black or both vary alike.
     """
 
     brightness_snr_db: float
     colour: float
+    share: float = float("nan")
 
 
 def rhythm_colour(
@@ -49,10 +52,12 @@ def rhythm_colour(
         return RhythmColour(float("-inf"), float("nan"))
     x = rgb / mean - 1
     brightness = x.mean(axis=1)
-    alike, apart = (_power(y, fs, hr_bpm) for y in (brightness, x[:, 1] - x[:, 0]))
+    alike, _ = _powers(brightness, fs, hr_bpm, band)
+    apart, rest = _powers(x[:, 1] - x[:, 0], fs, hr_bpm, band)
     return RhythmColour(
         brightness_snr_db=line_snr(brightness, fs, hr_bpm, band),
         colour=float(np.sqrt(apart / alike)) if alike > 0 else float("nan"),
+        share=apart / (apart + rest) if apart + rest > 0 else float("nan"),
     )
 
 
@@ -74,14 +79,16 @@ def rhythms(
 
 def _line_db(x: FloatArray, fs: float, hr_bpm: float, band: tuple[float, float]) -> float:
     """Power of `x` (T,) around a rate against the rest of the band, dB."""
+    line, rest = _powers(x, fs, hr_bpm, band)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(10 * np.log10(np.divide(line, rest)))
+
+
+def _powers(
+    x: FloatArray, fs: float, hr_bpm: float, band: tuple[float, float]
+) -> tuple[float, float]:
+    """Power of `x` (T,) within `HALF_WIDTH_HZ` of a rate, and in the rest of the band."""
     f, power = periodogram(x, fs, window="hann", nfft=max(4096, len(x)), detrend="linear")
     line = np.abs(f - hr_bpm / 60) <= HALF_WIDTH_HZ
     rest = (f >= band[0]) & (f <= band[1]) & ~line
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return float(10 * np.log10(power[line].sum() / power[rest].sum()))
-
-
-def _power(x: FloatArray, fs: float, hr_bpm: float) -> float:
-    """Power of `x` (T,) within `HALF_WIDTH_HZ` of a rate."""
-    f, power = periodogram(x, fs, window="hann", nfft=max(4096, len(x)), detrend="linear")
-    return float(power[np.abs(f - hr_bpm / 60) <= HALF_WIDTH_HZ].sum())
+    return float(power[line].sum()), float(power[rest].sum())

@@ -57,6 +57,14 @@ def test_a_pulse_beside_a_lamp_of_another_rate_is_trusted(tmp_path):
     assert predict(write_video(tmp_path / "me.avi", settings), "POS").trusted
 
 
+def test_a_slow_pulse_that_was_doubled_is_not_trusted(tmp_path):
+    video = write_video(tmp_path / "slow.avi", easy(500, hr_bpm=45.0, **SMALL))
+    reading = predict(video, "POS")
+    assert reading.hr_bpm == pytest.approx(90, abs=3)
+    (doubt,) = reading.doubts
+    assert f"the heart may beat at {reading.hr_bpm / 2:.0f} bpm" in doubt
+
+
 def test_a_stated_frame_rate_decides_the_heart_rate(tmp_path, monkeypatch):
     """A file that says 15 Hz of a video of 30 Hz halves the heart rate; --fps puts it right."""
     monkeypatch.chdir(tmp_path)

@@ -48,12 +48,22 @@ def test_a_strong_lamp_of_the_same_rate_hides_it():
     "odd", [np.zeros((600, 3)), np.full((600, 3), 7.0), np.full((600, 3), np.nan)]
 )
 def test_nothing_can_be_said_without_light(odd):
-    assert np.isnan(rhythm_colour(odd, 30.0, 72.0, BAND).colour)
+    found = rhythm_colour(odd, 30.0, 72.0, BAND)
+    assert np.isnan([found.colour, found.share]).all()
 
 
 def test_gray_is_told_from_nothing():
     gray = np.repeat(trace(blood=0.01)[:, 1:2], 3, axis=1)
     assert rhythm_colour(gray, 30.0, 72.0, BAND).colour == pytest.approx(0, abs=1e-6)
+
+
+def test_the_share_is_of_green_minus_red_in_the_band():
+    """Two pulses, one of four times the other's power, and light that has neither's rate."""
+    second = np.sin(2 * np.pi * 2.4 * T)[:, None]
+    both = np.array([180.0, 120, 90]) * (1 + (0.01 * WAVE + 0.005 * second) * BLOOD)
+    both *= 1 + 0.02 * np.sin(2 * np.pi * 1.8 * T)[:, None]
+    shares = [rhythm_colour(both, 30.0, bpm, BAND).share for bpm in (72.0, 144.0, 100.0)]
+    assert shares == pytest.approx([0.8, 0.2, 0.0], abs=0.01)
 
 
 def test_a_lamp_at_half_of_what_was_read_is_seen():

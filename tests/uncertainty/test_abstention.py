@@ -12,11 +12,14 @@ from streamnet_plugin.signal.light import RhythmColour
 from streamnet_plugin.uncertainty import abstention
 from streamnet_plugin.uncertainty.abstention import (
     doubt,
+    is_doubled,
     threshold_for_coverage,
     threshold_for_error,
 )
 
 BLOOD, LIGHT = (RhythmColour(5.0, 0.8),), (RhythmColour(5.0, 0.05),)
+TWICE = RhythmColour(-5.0, 0.8, 0.2), RhythmColour(5.0, 0.8, 0.6)
+"""A harmonic that was read, and the pulse of three times its power."""
 WINDOWS = st.lists(
     st.tuples(st.floats(0, 50), st.floats(0, 20), st.sampled_from("abcd")), min_size=1, max_size=30
 )
@@ -72,12 +75,38 @@ def test_a_subject_with_many_windows_counts_once():
         ((float("nan"), 10, None, BLOOD), abstention.NO_PULSE),
         ((3.0, 10, 5.1, BLOOD), abstention.SAMPLES),
         ((3.0, 10, 1.0, LIGHT), abstention.FLICKER),
+        ((3.0, 10, None, TWICE), abstention.DOUBLED),
+        ((8.1, 10, None, TWICE), abstention.NO_PULSE),
+        ((3.0, 10, 5.1, TWICE), abstention.SAMPLES),
+        ((3.0, 10, None, (*LIGHT, TWICE[1])), abstention.FLICKER),
         ((3.0, 10, 1.0, (RhythmColour(-1.0, 0.05),)), ""),
         ((3.0, 10, 1.0, (RhythmColour(float("-inf"), float("nan")),)), ""),
     ],
 )
 def test_doubts(given, reason):
     assert doubt(*given) == reason
+
+
+@pytest.mark.parametrize(
+    ("read", "half", "colour", "doubled"),
+    [
+        (0.2, 0.6, 0.8, True),
+        (0.17, 0.34, 0.8, True),
+        (0.2, 0.39, 0.8, False),  # less than twice: a motion beside the pulse
+        (0.16, 0.33, 0.8, False),  # less than a third of the band
+        (0.051, 0.6, 0.8, True),
+        (0.049, 0.6, 0.8, False),  # more than twelve times: a drift
+        (0.2, 0.6, 0.25, True),
+        (0.2, 0.6, 0.24, False),  # of light
+        (0.2, 0.6, float("nan"), False),
+        (0.2, float("nan"), 0.8, False),
+        (float("nan"), 0.6, 0.8, False),
+    ],
+)
+def test_half_the_rate(read, half, colour, doubled):
+    found = RhythmColour(-5.0, 0.1, read), RhythmColour(-5.0, colour, half)
+    assert is_doubled(found) == doubled
+    assert not is_doubled(found[:1])
 
 
 @pytest.mark.parametrize("target", [0.0, -1.0, float("nan"), float("inf")])
