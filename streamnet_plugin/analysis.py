@@ -29,6 +29,8 @@ from streamnet_plugin.wording import count
 
 LENGTHS_S = (5.0, 10.0, 15.0, 30.0)
 """Window lengths that are tried beside the whole video."""
+LABELS_APART_BPM = 10.0
+"""A label's two readings are farther apart than the FFT's grid makes them: 7 bpm in 5 s, 30 Hz."""
 MC_GROUPS = 3
 """The Monte Carlo samples are split into so many independent draws of the mean waveform."""
 
@@ -68,7 +70,7 @@ def analyse_run(
         },
         waveform=_waveforms(pairs, convention, seed),
         lengths=_lengths(pairs, convention, hr_method, seed),
-        notes=tuple(_too_short(pairs)),
+        notes=(*_too_short(pairs), *_doubtful_labels(rows, hr_method)),
     )
 
 
@@ -198,3 +200,23 @@ def _too_short(pairs: Sequence[WaveformPair]) -> Iterator[str]:
             f"windows of {' and '.join(f'{s:g}' for s in lengths)} s: {n} of "
             f"{count(len(recordings), 'recording')} {verb} shorter and not among them"
         )
+
+
+def _doubtful_labels(rows: Sequence[WindowRow], hr_method: HrMethod) -> Iterator[str]:
+    """Whose true heart rate is not clear: slow labels may be read doubled, as all slow pulses."""
+    windows = {(row.dataset, row.recording, row.window): row for row in rows}.values()
+    labelled = [
+        (row, row.hr_label, row.hr_label_refined)
+        for row in windows
+        if row.hr_label is not None and row.hr_label_refined is not None
+    ]
+    apart = [w for w in labelled if abs(w[1] - w[2]) > LABELS_APART_BPM]
+    if not apart:
+        return
+    row, read, refined = max(apart, key=lambda w: abs(w[1] - w[2]))
+    what, verb = ("label", "is") if len(apart) == 1 else ("labels", "are")
+    yield (
+        f"the {what} of {len(apart)} of {count(len(labelled), 'window')} {verb} doubtful: in "
+        f"{row.dataset} {row.recording} the {hr_method} reads {read:.0f} bpm from it, its refined "
+        f"peak is at {refined:.0f}, and errors there may be the label's"
+    )

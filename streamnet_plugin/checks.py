@@ -324,7 +324,7 @@ def _weights(config: Config, backend: Backend) -> Iterator[Finding]:
         if streamnet and (config.TOOLBOX_MODE != "train_and_test" or backend == "builtin"):
             from streamnet_plugin.model.checkpoint import shipped_checkpoint
 
-            yield from _weights_fit(config, shipped_checkpoint(), backend)
+            yield from _weights_fit(config, shipped_checkpoint(*_size(config.test_data)), backend)
     elif streamnet and not Path(path).is_file():
         yield Finding(f"INFERENCE.MODEL_PATH {_missing(path)}{or_shipped(config, backend)}.")
     elif streamnet:
@@ -384,7 +384,8 @@ def or_shipped(config: Config, backend: Backend) -> str:
     """
     from streamnet_plugin.model.checkpoint import read_stated_config, shipped_checkpoint
 
-    fit = _takes(read_stated_config(shipped_checkpoint()), config, backend)
+    shipped = shipped_checkpoint(*_size(config.test_data))
+    fit = _takes(read_stated_config(shipped), config, backend)
     return ", or leave it empty for the shipped checkpoint" if fit else ""
 
 

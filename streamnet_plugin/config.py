@@ -266,7 +266,7 @@ class Config(_Node):
     INFERENCE: Inference = Inference()
     DEVICE: str = "cpu"
     NUM_OF_GPU_TRAIN: int = Field(1, ge=0)
-    NUM_WORKERS: int = Field(-1, ge=-1)  # of the toolbox's data loaders; -1 chooses
+    NUM_WORKERS: int = Field(-1, ge=-1)  # processes that load clips; -1 chooses
     LOG: Log = Log()
     EVALUATION: Evaluation = Evaluation()
     TRAINING: Training = Training()

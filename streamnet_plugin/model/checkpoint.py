@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from streamnet_plugin.atomic import whole_file
@@ -19,11 +19,21 @@ from streamnet_plugin.errors import CheckpointError, ConfigError
 from streamnet_plugin.model.streamnet import CHANNELS, STREAMNet, STREAMNetConfig, pooled_twice
 
 FORMAT = "streamnet-rppg/1"
+SIDES = ("width", "height")
 
 
-def shipped_checkpoint() -> Path:
-    """The weights that come with the package (36 px, trained on synthetic recordings only)."""
-    return Path(__file__).resolve().parent / "weights" / "streamnet_36px_synthetic.safetensors"
+SHIPPED_PX = (36, 72)
+"""Crops that the shipped weights are for, smallest first."""
+
+
+def shipped_checkpoint(width: int = SHIPPED_PX[0], height: int = SHIPPED_PX[0]) -> Path:
+    """The weights that come with the package, trained on synthetic recordings only.
+
+    The largest that crops of that size, px, can be fed to; the smallest where none can.
+    """
+    fitting = [px for px in SHIPPED_PX if px <= min(width, height)]
+    name = f"streamnet_{max(fitting, default=SHIPPED_PX[0])}px_synthetic.safetensors"
+    return Path(__file__).resolve().parent / "weights" / name
 
 
 def save_checkpoint(model: STREAMNet, path: str | Path, metadata: Mapping[str, Any]) -> Path:
@@ -42,10 +52,7 @@ def save_checkpoint(model: STREAMNet, path: str | Path, metadata: Mapping[str, A
     }
     tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
     with whole_file(path, "the checkpoint", "free disk space or choose another folder.") as whole:
-        try:
-            save_file(tensors, whole, metadata=header)
-        except SafetensorError as error:  # its own name for a full disk
-            raise OSError(str(error)) from error
+        whole.write_bytes(save(tensors, metadata=header))  # its own files are for the owner alone
     return path
 
 
@@ -54,32 +61,36 @@ def load_checkpoint(
     config: STREAMNetConfig | None = None,
     *,
     stated: Mapping[str, Any] | None = None,
+    shrinks: bool = False,
 ) -> tuple[STREAMNet, dict[str, Any]]:
     """A network in evaluation mode, and what its file says of itself.
 
     Args:
         path: `.safetensors` of ours, or a `.pth` state dict with the authors' or TS-CAN's names,
-            with or without a leading `module.`; None for the shipped weights.
+            with or without a leading `module.`; None for the shipped weights of the stated size.
         config: what the network is; None reads it from the file, or from the shapes in it.
         stated: fields of STREAMNetConfig that are known from elsewhere, e.g. a YAML. Where a
             `.pth` does not say (crop size, segment length, shift), they are believed: without
             them, crops are square, segments 10 frames long, and the shift is what the names
             imply. Where a file does say, they must agree.
+        shrinks: whoever feeds the network shrinks crops that are larger than its own.
 
     Raises:
         CheckpointError: missing or damaged file, anything but tensors in it, names and shapes
             that do not fit (lists what is missing, extra, and of the wrong shape), or weights
             that are not what was stated.
     """
-    path = shipped_checkpoint() if path is None else Path(path)
+    stated = dict(stated or {})
+    path = Path(path or shipped_checkpoint(**{k: stated[k] for k in SIDES if k in stated}))
     if not path.is_file():
         raise CheckpointError(
             "there is no such file", path=path, remedy="correct the path, or omit it."
         )
     state, own_config, metadata = _read(path)
-    stated = dict(stated or {})
     if config is None:
         config = own_config or _config_of_shapes(state, stated, path)
+    if shrinks and all(stated.get(side, math.inf) >= getattr(config, side) for side in SIDES):
+        stated = {key: value for key, value in stated.items() if key not in SIDES}
     _check_stated(config, stated, path)
     model = STREAMNet(config)
     _check_fit(model, state, path)
@@ -221,7 +232,7 @@ def _config_of_shapes(
 
 def _crop_size(n_inputs: int, stated: Mapping[str, Any], path: Path | None) -> tuple[int, int]:
     """Height and width, px, of the crops that give the dense layer so many inputs."""
-    if {"height", "width"} <= set(stated):
+    if set(SIDES) <= set(stated):
         height, width = stated["height"], stated["width"]
         if CHANNELS[1] * pooled_twice(height) * pooled_twice(width) == n_inputs:
             return height, width

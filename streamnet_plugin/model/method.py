@@ -28,7 +28,7 @@ class STREAMNetMethod:
     """The network with its weights.
 
     Args:
-        checkpoint: weights; None for the shipped ones.
+        checkpoint: weights; None for the shipped ones of the size in `stated`, 36 px without it.
         mc_samples: Monte Carlo dropout samples per video, 0 for none.
         mc_rate: dropout rate while sampling; None for the trained rates.
         mc_precision: of the samples: "float32", "bfloat16", or "auto", which takes bfloat16 where
@@ -63,7 +63,7 @@ class STREAMNetMethod:
         self.precision = usable_precision(precision, self.device)
         self.engine_name = engine
         self.clip_frames = clip_frames
-        model, self.metadata = load_checkpoint(checkpoint, stated=stated)
+        model, self.metadata = load_checkpoint(checkpoint, stated=stated, shrinks=True)
         self.model = model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.engine = make_engine(engine, self.model, self.precision)
         self.mc_samples, self.mc_rate, self.seed = mc_samples, mc_rate, seed

@@ -1,4 +1,4 @@
-"""Makes the shipped checkpoint: render, train, measure, write weights and their model card.
+"""Makes a shipped checkpoint: render, train, measure, write weights and their model card.
 
     python -m streamnet_plugin.training.make_checkpoint --work WORK --out OUT
 
@@ -207,7 +207,7 @@ def main() -> None:
     if args.only == "train":
         return
     measured = measure(args)
-    write_text(args.out / "MODEL_CARD.md", model_card(measured), "the model card")
+    write_text(weights_path(args).with_suffix(".md"), model_card(measured), "the model card")
     log.warning("test: %s", json.dumps(measured["test"], indent=1))
 
 
@@ -239,7 +239,8 @@ def train_checkpoint(args: argparse.Namespace, bars: Bars) -> None:
         VideoClips(videos["valid"], CLIP), settings.loss, batch=4, fs=30.0, band=BAND
     )
     print_ = dataset_fingerprint([*videos["train"], *videos["valid"]])
-    identity = {"settings": asdict(settings), "augment": asdict(AUGMENT), "data": print_}
+    recipe = {key: value for key, value in asdict(settings).items() if key != "workers"}
+    identity = {"settings": recipe, "augment": asdict(AUGMENT), "data": print_}
     folder = args.work / f"training-{args.size}px"
     recorder = Recorder(
         model,
@@ -260,14 +261,15 @@ def train_checkpoint(args: argparse.Namespace, bars: Bars) -> None:
             listener=recorder,
         )
     log.info("trained for %.0f minutes", (time.monotonic() - start) / 60)
-    _finish(args, folder, settings, len(videos["train"]), len(clips), print_)
+    used = {name: len(part) for name, part in videos.items()}
+    _finish(args, folder, settings, used, len(clips), print_)
 
 
 def _finish(
     args: argparse.Namespace,
     folder: Path,
     settings: TrainSettings,
-    recordings: int,
+    used: dict[str, int],
     clips: int,
     data: str,
 ) -> None:
@@ -290,10 +292,10 @@ def _finish(
         "training": {
             "data": "synthetic, streamnet_plugin.training.synthetic_clips",
             "fingerprint": data,
-            "recordings": recordings,
+            "recordings": used["train"],
             "duration_s": 12.0,
             "clips": clips,
-            "validation": len(validation_settings()),
+            "validation": used["valid"],
             "test_duration_s": 20.0,
             "augment": asdict(AUGMENT),
             **asdict(settings),

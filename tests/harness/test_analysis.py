@@ -61,6 +61,21 @@ def test_a_length_is_tried_in_the_recordings_that_are_long_enough():
     assert note == "windows of 15 and 30 s: 1 of 2 recordings is shorter and not among them"
 
 
+def test_labels_that_read_as_two_heart_rates_are_named():
+    """A slow pulse whose harmonic the FFT's grid prefers counts as twice as fast."""
+    pairs = [pair(method, person) for method in ("POS", "CHROM") for person in range(3)]
+    rows, _ = score(pairs, CONVENTION, 10.0, "FFT")
+    assert not [n for n in analyse_run(pairs, rows, CONVENTION, "FFT").notes if "doubtful" in n]
+    doubled = [
+        replace(row, hr_label=2 * row.hr_label_refined) if row.recording == "v1" else row
+        for row in rows
+    ]
+    notes = analyse_run(pairs, doubled, CONVENTION, "FFT").notes
+    (note,) = (n for n in notes if "doubtful" in n)
+    assert note.startswith("the labels of 2 of 6 windows are doubtful: in CSV v1 the FFT reads 124")
+    assert "its refined peak is at 62" in note
+
+
 def test_lengths_beyond_every_recording_are_not_tried():
     found = analysed([pair(person=0, seconds=9.0), pair(person=1, seconds=9.0)])
     assert [row.seconds for row in found.lengths] == [5, None]

@@ -198,9 +198,13 @@ class TestWeights:
         tiny = f"TEST.DATA.{P}.RESIZE.W=30"
         assert "RESIZE is 30 x 72 px" in self.check(weights["small"], tiny, backend="builtin")[0]
 
-    def test_no_path_means_the_shipped_weights(self):
-        (problem,) = self.check("''")
-        assert "made for 36 x 36 px" in problem
+    def test_no_path_means_the_shipped_weights_of_that_size(self):
+        assert self.check("''") == []  # 72 px
+        for px, made_for in ((64, 36), (96, 72)):
+            size = [f"TEST.DATA.{P}.RESIZE.{side}={px}" for side in "WH"]
+            (problem,) = self.check("''", *size)
+            assert f"made for {made_for} x {made_for} px" in problem
+            assert self.check("''", *size, backend="builtin") == []
 
     def test_another_segment_length(self, weights):
         (problem,) = self.check(weights["six"])

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import errno
+import os
 import pickle
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from streamnet_plugin.errors import CheckpointError, OutputError
-from streamnet_plugin.model import checkpoint
 from streamnet_plugin.model.checkpoint import (
+    SHIPPED_PX,
     load_checkpoint,
     read_stated_config,
     save_checkpoint,
@@ -113,16 +116,27 @@ def test_a_full_disk_keeps_the_old_file(tmp_path, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "save_file", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OutputError, match="No space left"):
         save_checkpoint(STREAMNet(), path, {"version": 2})
     assert load_checkpoint(path)[1] == {"version": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
 
 
-def test_the_shipped_weights_say_what_they_are():
-    net, metadata = load_checkpoint()
-    assert net.config == STREAMNetConfig()
+@pytest.mark.skipif(sys.platform == "win32", reason="file modes are POSIX's")
+def test_weights_may_be_read_by_whom_the_umask_lets(tmp_path):
+    before = os.umask(0o027)
+    try:
+        path = save_checkpoint(STREAMNet(), tmp_path / "a.safetensors", {})
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("px", SHIPPED_PX)
+def test_the_shipped_weights_say_what_they_are(px):
+    net, metadata = load_checkpoint(shipped_checkpoint(px, px))
+    assert net.config == STREAMNetConfig(px, px)
     assert metadata["training"]["data"].startswith("synthetic")
     test = metadata["test"]
     overall = test["STREAMNet"]["all"]
@@ -132,7 +146,25 @@ def test_the_shipped_weights_say_what_they_are():
     assert overall["within_5_bpm"] > 0.95
     for group, figures in test["STREAMNet"].items():
         assert figures["mae_bpm"] < min(test[m][group]["mae_bpm"] for m in ("POS", "CHROM")), group
-    assert shipped_checkpoint().stat().st_size < 10e6
+    assert shipped_checkpoint(px, px).stat().st_size < 10e6
+    assert "not a medical" in shipped_checkpoint(px, px).with_suffix(".md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("size", "px"), [((), 36), ((36, 36), 36), ((72, 72), 72), ((71, 128), 36), ((128, 96), 72),
+                     ((20, 20), 36)]
+)  # fmt: skip
+def test_the_shipped_weights_are_the_largest_that_crops_can_feed(size, px):
+    assert f"_{px}px_" in shipped_checkpoint(*size).name
+    stated = dict(zip(("width", "height"), size, strict=False))
+    if size == (20, 20):
+        with pytest.raises(CheckpointError, match="height is 36, not 20"):
+            load_checkpoint(stated=stated, shrinks=True)
+        return
+    assert load_checkpoint(stated=stated, shrinks=True)[0].config.width == px
+    if size not in ((), (36, 36), (72, 72)):
+        with pytest.raises(CheckpointError, match=f"height is {px}, not {size[1]}"):
+            load_checkpoint(stated=stated)
 
 
 def test_the_configuration_is_read_without_building_the_network(tmp_path):

@@ -19,6 +19,7 @@ from streamnet_plugin.data.synthetic.writers import write_ubfc
 from streamnet_plugin.errors import ConfigError, StreamnetError
 from streamnet_plugin.model.checkpoint import load_checkpoint
 from streamnet_plugin.training import fabric
+from streamnet_plugin.training import run as run_module
 from streamnet_plugin.training.run import check_training, settings_of
 
 SMALL = [
@@ -212,6 +213,21 @@ def test_the_keys_of_a_yaml_become_the_recipe():
     assert (s.optimizer, s.momentum, s.accumulate, s.select_by) == ("sgd", 0.5, 3, "hr_mae")
     assert (s.patience, s.clip_norm, s.schedule, s.precision) == (4, 2.0, "cosine", "bfloat16")
     assert (s.epochs, s.learning_rate, s.batch_clips, s.workers) == (30, 9e-3, 4, 2)
+
+
+@pytest.mark.parametrize(
+    ("keys", "workers"),
+    [
+        (["DEVICE=cuda:0"], 12),
+        (["DEVICE=cuda:0", "NUM_OF_GPU_TRAIN=4"], 3),
+        (["DEVICE=cuda:0", "NUM_WORKERS=0"], 0),
+        (["DEVICE=cpu"], 0),
+    ],
+)
+def test_clips_are_loaded_beside_a_gpu_alone(keys, workers, monkeypatch):
+    monkeypatch.setattr(run_module.os, "cpu_count", lambda: 12)
+    monkeypatch.setattr(run_module.sys, "platform", "linux")
+    assert settings_of(load_config("train/ubfc-intra", keys)).workers == workers
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,8 @@ class STREAMNetTrainer:
         self.check_config(config)
         if config.TOOLBOX_MODE == "only_test" and not config.INFERENCE.MODEL_PATH:
             config.defrost()  # its printout and its files are named by the weights
-            config.INFERENCE.MODEL_PATH = str(shipped_checkpoint())
+            size = config.TEST.DATA.PREPROCESS.RESIZE
+            config.INFERENCE.MODEL_PATH = str(shipped_checkpoint(size.W, size.H))
             config.freeze()
         self.config = config
         self.own = config_of(config)
