@@ -122,6 +122,16 @@ def twin_pure(shared) -> Path:
     return shared("pure_twin", lambda root: write_pure_set(root, 3, **options))
 
 
+@pytest.fixture(scope="session")
+def splits(twin_ubfc, twin_pure) -> dict[str, Split]:
+    """Train on two subjects of UBFC-rPPG, validate on one, test on all of PURE."""
+    return {
+        "train": ("UBFC-rPPG", twin_ubfc, 0.0, 0.4),
+        "valid": ("UBFC-rPPG", twin_ubfc, 0.4, 0.6),
+        "test": ("PURE", twin_pure, 0.0, 1.0),
+    }
+
+
 # Configuration files
 
 
@@ -307,15 +317,13 @@ class Run:
 
 
 @pytest.fixture(scope="session")
-def trained(standin, twin_ubfc, twin_pure, run_main, tmp_path_factory) -> Run:
+def trained(standin, splits, run_main, tmp_path_factory) -> Run:
     """The stand-in's Tscan, trained on two UBFC subjects, validated on one, tested on PURE."""
     work = tmp_path_factory.mktemp("trained")
     config = write_toolbox_yaml(
         work,
         "train_and_test",
-        train=("UBFC-rPPG", twin_ubfc, 0.0, 0.4),
-        valid=("UBFC-rPPG", twin_ubfc, 0.4, 0.6),
-        test=("PURE", twin_pure, 0.0, 1.0),
+        **splits,
         metrics=(*ALL_METRICS, "BA"),
     )
     done = run_main(standin, config)
@@ -366,7 +374,7 @@ def inline(monkeypatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def stream_trained(standin, twin_ubfc, twin_pure, trained, tmp_path_factory) -> Launched:
+def stream_trained(standin, splits, trained, tmp_path_factory) -> Launched:
     """STREAM-Net, trained and tested as `trained` is, on what that has preprocessed.
 
     The results go where a path relative to the working directory says.
@@ -375,9 +383,7 @@ def stream_trained(standin, twin_ubfc, twin_pure, trained, tmp_path_factory) -> 
     config = write_toolbox_yaml(
         work,
         "train_and_test",
-        train=("UBFC-rPPG", twin_ubfc, 0.0, 0.4),
-        valid=("UBFC-rPPG", twin_ubfc, 0.4, 0.6),
-        test=("PURE", twin_pure, 0.0, 1.0),
+        **splits,
         model="STREAMNet",
         metrics=(*ALL_METRICS, "BA"),
         preprocess=False,

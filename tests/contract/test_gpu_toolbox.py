@@ -15,15 +15,11 @@ ON_GPU = {"DEVICE": "cuda:0", "NUM_OF_GPU_TRAIN": 1, "UNCERTAINTY": {"MC_SAMPLES
 
 
 @pytest.mark.parametrize("model", ["STREAMNet", "Tscan"])
-def test_a_model_is_trained_and_tested(
-    toolbox, launch, toolbox_yaml, twin_ubfc, twin_pure, tmp_path, model
-):
+def test_a_model_is_trained_and_tested(toolbox, launch, toolbox_yaml, splits, tmp_path, model):
     config = toolbox_yaml(
         tmp_path,
         "train_and_test",
-        train=("UBFC-rPPG", twin_ubfc, 0.0, 0.4),
-        valid=("UBFC-rPPG", twin_ubfc, 0.4, 0.6),
-        test=("PURE", twin_pure, 0.0, 1.0),
+        **splits,
         model=model,
         changes=ON_GPU,
     )

@@ -428,14 +428,12 @@ def test_known_people_need_no_note(trained, stream_trained):
 
 
 def test_its_own_model_gives_the_very_same_outputs(
-    standin, trained, twin_ubfc, twin_pure, launch, toolbox_yaml, tmp_path
+    standin, trained, splits, launch, toolbox_yaml, tmp_path
 ):
     config = toolbox_yaml(
         tmp_path,
         "train_and_test",
-        train=("UBFC-rPPG", twin_ubfc, 0.0, 0.4),
-        valid=("UBFC-rPPG", twin_ubfc, 0.4, 0.6),
-        test=("PURE", twin_pure, 0.0, 1.0),
+        **splits,
         preprocess=False,
         data={"CACHED_PATH": str(trained.work / "cache")},
     )

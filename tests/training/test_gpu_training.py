@@ -6,29 +6,17 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny import SETTINGS, SIZE, TinyClips
+from tiny import QUICK, SETTINGS, SIZE, Stop, StopAt, TinyClips
 
 import streamnet_plugin as sp
 from streamnet_plugin.model.checkpoint import load_checkpoint
 from streamnet_plugin.model.streamnet import STREAMNet, STREAMNetConfig
-from streamnet_plugin.training.loop import Listener, fit
+from streamnet_plugin.training.loop import fit
 from streamnet_plugin.training.run import run_test
 from streamnet_plugin.training.state import StateFolder
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA here")
-QUICK = [
-    "DEVICE=cuda:0",
-    "NUM_OF_GPU_TRAIN=1",
-    "TRAIN.EPOCHS=2",
-    "TRAIN.BATCH_SIZE=2",
-    "TRAIN.LR=1e-3",
-    "UNCERTAINTY.MC_SAMPLES=2",
-    *(
-        f"{section}.DATA.PREPROCESS.{key}={value}"
-        for section in ("TRAIN", "VALID", "TEST")
-        for key, value in (("RESIZE.W", 16), ("RESIZE.H", 16), ("CHUNK_LENGTH", 60))
-    ),
-]
+ON_GPU = ["DEVICE=cuda:0", "NUM_OF_GPU_TRAIN=1"]
 
 
 @pytest.fixture(autouse=True)
@@ -54,33 +42,15 @@ def test_losses_are_the_cpus_and_fall():
     assert fast[-1] < 0.9 * fast[0]
 
 
-class Stopped(Exception):
-    pass
-
-
-class StopsAt(Listener):
-    def __init__(self, step):
-        self.step = step
-
-    def after_step(self, report):
-        if report.step == self.step:
-            raise Stopped
-
-
 @pytest.mark.parametrize("device", ["cuda", "cpu"])
 def test_an_interrupted_training_goes_on(tmp_path, device):
     """Also on a machine without a GPU: without dropout, whose masks are the device's own."""
     expected = losses("cuda")
-    with pytest.raises(Stopped):
-        losses("cuda", states=StateFolder(tmp_path, {}), listener=StopsAt(3))
-    steps = []
-
-    class Counts(Listener):
-        def begin(self, step, reports):
-            steps.append(step)
-
-    going_on = losses(device, states=StateFolder(tmp_path, {}), listener=Counts())
-    assert steps[0] >= 2
+    with pytest.raises(Stop):
+        losses("cuda", states=StateFolder(tmp_path, {}), listener=StopAt(step=3))
+    heard = StopAt(step=-1)
+    going_on = losses(device, states=StateFolder(tmp_path, {}), listener=heard)
+    assert heard.steps[0] >= 2
     assert going_on == pytest.approx(expected, rel=0.02)
 
 
@@ -91,7 +61,7 @@ def test_dropout_is_the_same_again():
 
 
 def test_a_protocol_is_trained_and_tested(ubfc_people, tmp_path):
-    options = {"overrides": QUICK, "data_root": ubfc_people(5, 8.0)}
+    options = {"overrides": [*QUICK, *ON_GPU], "data_root": ubfc_people(5, 8.0)}
     done = sp.train("train/ubfc-intra", output=tmp_path / "run", **options)
     assert [report.epoch for report in done.epochs] == [0, 1]
     model, _ = load_checkpoint(done.weights)

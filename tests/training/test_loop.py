@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import several
 import torch
-from tiny import SETTINGS, TinyClips, network
+from tiny import SETTINGS, Stop, StopAt, TinyClips, network
 
 from streamnet_plugin.errors import ConfigError, DataError, StreamnetError
 from streamnet_plugin.training.loop import EpochReport, Listener, Validation, fit, is_best
@@ -143,24 +143,6 @@ def test_a_killed_training_ends_with_the_weights_of_one_that_was_not(tmp_path, r
     assert kill_at - 1 <= first <= kill_at + 2  # no step that is done is done again from the start
     final = torch.load(tmp_path / "final.pth", weights_only=True)
     assert equal(reference[0], final)
-
-
-class Stop(Exception):
-    """Stands for an interruption."""
-
-
-class StopAt(Listener):
-    def __init__(self, step=None, epoch=None):
-        self.step, self.epoch, self.steps = step, epoch, []
-
-    def after_step(self, report):
-        self.steps.append(report.step)
-        if report.step == self.step:
-            raise Stop
-
-    def after_epoch(self, report, validation):
-        if report.epoch == self.epoch:
-            raise Stop
 
 
 @pytest.mark.parametrize("where", [{"step": 0}, {"step": 3}, {"epoch": 1}])

@@ -9,6 +9,7 @@ import shutil
 
 import pytest
 import yaml
+from tiny import QUICK
 from typer.testing import CliRunner
 
 import streamnet_plugin as sp
@@ -21,19 +22,6 @@ from streamnet_plugin.model.checkpoint import load_checkpoint
 from streamnet_plugin.training import fabric
 from streamnet_plugin.training import run as run_module
 from streamnet_plugin.training.run import check_training, settings_of
-
-SMALL = [
-    f"{section}.DATA.PREPROCESS.{key}={value}"
-    for section in ("TRAIN", "VALID", "TEST")
-    for key, value in (("RESIZE.W", 16), ("RESIZE.H", 16), ("CHUNK_LENGTH", 60))
-]
-QUICK = [
-    *SMALL,
-    "TRAIN.EPOCHS=2",
-    "TRAIN.BATCH_SIZE=2",
-    "TRAIN.LR=1e-3",
-    "UNCERTAINTY.MC_SAMPLES=2",
-]
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from streamnet_plugin.model.streamnet import STREAMNet, STREAMNetConfig
-from streamnet_plugin.training.loop import Listener, StepReport, fit
+from streamnet_plugin.training.loop import EpochReport, Listener, StepReport, Validation, fit
 from streamnet_plugin.training.recipe import TrainSettings
 from streamnet_plugin.training.state import StateFolder
 
@@ -18,6 +18,19 @@ SETTINGS = TrainSettings(
     epochs=3, batch_clips=4, learning_rate=2e-3, loss="both", accumulate=2, clip_norm=5.0
 )
 LENGTH, SIZE = 10, 16
+SMALL = [
+    f"{section}.DATA.PREPROCESS.{key}={value}"
+    for section in ("TRAIN", "VALID", "TEST")
+    for key, value in (("RESIZE.W", SIZE), ("RESIZE.H", SIZE), ("CHUNK_LENGTH", 60))
+]
+QUICK = [
+    *SMALL,
+    "TRAIN.EPOCHS=2",
+    "TRAIN.BATCH_SIZE=2",
+    "TRAIN.LR=1e-3",
+    "UNCERTAINTY.MC_SAMPLES=2",
+]
+"""Overrides with which a protocol's YAML trains in seconds."""
 
 
 class TinyClips:
@@ -40,6 +53,26 @@ class TinyClips:
 def network(seed: int = 1) -> STREAMNet:
     torch.manual_seed(seed)
     return STREAMNet(STREAMNetConfig(SIZE, SIZE))
+
+
+class Stop(Exception):
+    """Stands for an interruption."""
+
+
+class StopAt(Listener):
+    """Interrupts after a step or an epoch; knows the steps that it heard of."""
+
+    def __init__(self, step: int | None = None, epoch: int | None = None) -> None:
+        self.step, self.epoch, self.steps = step, epoch, list[int]()
+
+    def after_step(self, report: StepReport) -> None:
+        self.steps.append(report.step)
+        if report.step == self.step:
+            raise Stop
+
+    def after_epoch(self, report: EpochReport, validation: Validation | None) -> None:
+        if report.epoch == self.epoch:
+            raise Stop
 
 
 class Told(Listener):
