@@ -20,8 +20,6 @@ from streamnet_plugin.model.streamnet import CHANNELS, STREAMNet, STREAMNetConfi
 
 FORMAT = "streamnet-rppg/1"
 SIDES = ("width", "height")
-
-
 SHIPPED_PX = (36, 72)
 """Crops that the shipped weights are for, smallest first."""
 
@@ -81,7 +79,9 @@ def load_checkpoint(
             that are not what was stated.
     """
     stated = dict(stated or {})
-    path = Path(path or shipped_checkpoint(**{k: stated[k] for k in SIDES if k in stated}))
+    if path is None:
+        path = shipped_checkpoint(**{side: stated[side] for side in SIDES if side in stated})
+    path = Path(path)
     if not path.is_file():
         raise CheckpointError(
             "there is no such file", path=path, remedy="correct the path, or omit it."

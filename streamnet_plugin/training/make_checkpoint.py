@@ -26,7 +26,7 @@ from streamnet_plugin.atomic import write_text
 from streamnet_plugin.data.datasets import dataset_fingerprint
 from streamnet_plugin.errors import StreamnetError
 from streamnet_plugin.evaluation.conventions import get_convention
-from streamnet_plugin.model.checkpoint import save_checkpoint
+from streamnet_plugin.model.checkpoint import load_checkpoint, save_checkpoint
 from streamnet_plugin.model.method import usable_device
 from streamnet_plugin.model.streamnet import STREAMNet, STREAMNetConfig
 from streamnet_plugin.progress import Bars
@@ -274,8 +274,6 @@ def _finish(
     data: str,
 ) -> None:
     """Write the best epoch's network to `args.out` with all that is known but the test."""
-    from streamnet_plugin.model.checkpoint import load_checkpoint
-
     model, told = load_checkpoint(folder / BEST)
     metadata = {
         **told,
@@ -311,8 +309,6 @@ def weights_path(args: argparse.Namespace) -> Path:
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:
     """Errors of the network, the classical methods and the yardstick on the held-out test."""
-    from streamnet_plugin.model.checkpoint import load_checkpoint
-
     sizes = sorted({args.size, YARDSTICK_PX})
     videos = rendered(
         held_out_settings(args.rounds), args.work / "clips" / "test", sizes, args.jobs

@@ -248,8 +248,12 @@ def watch_preprocessing(
 
 def _told(folder: Path, index: int) -> dict[str, str]:
     """The word that a process left, see `run_child`."""
-    note = folder / f"{index}.json"
-    return json.loads(note.read_text()) if note.exists() else {}
+    return _read(folder / f"{index}.json")
+
+
+def _read(path: Path) -> dict[str, str]:
+    """What a JSON file says; nothing if it is not there."""
+    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def _why(told: dict[str, str], finished: bool) -> str:
@@ -269,7 +273,7 @@ def _heard(video: ShortVideo) -> ShortVideo:
 def _remember(loader: Any, names: list[str], found: dict[str, str]) -> None:
     """Beside the clips, what is to be said of those just made: the raw videos may be gone later."""
     path = Path(loader.cached_path) / SHORT_VIDEOS
-    known = json.loads(path.read_text()) if path.exists() else {}
+    known = _read(path)
     told = {name: reason for name, reason in known.items() if name not in names} | found
     if told != known:
         with whole_file(path, "the list of short videos", "set another CACHED_PATH.") as whole:
@@ -290,11 +294,8 @@ def watch_cache(module: ModuleType, lost: list[LostVideo], short: list[ShortVide
         if self.config_data.DO_PREPROCESS:
             return
         names = {Path(p).name.rpartition("_input")[0] for p in self.inputs}
-        path = Path(self.cached_path) / SHORT_VIDEOS
-        told = json.loads(path.read_text()) if path.exists() else {}
-        short.extend(
-            _heard(ShortVideo(name, reason)) for name, reason in told.items() if name in names
-        )
+        told = _read(Path(self.cached_path) / SHORT_VIDEOS)
+        short.extend(_heard(ShortVideo(*item)) for item in told.items() if item[0] in names)
         if not Path(self.raw_data_path).is_dir():
             return
         try:
