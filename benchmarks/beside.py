@@ -152,7 +152,7 @@ def alternate(
     others: Mapping[str, Callable[[], float]],
     rounds: int,
     *,
-    warm: bool = True,
+    warm: int = 1,
 ) -> dict[str, np.ndarray]:
     """Time all sides in turns: seconds (rounds,) by name, ours under "ours".
 
@@ -160,7 +160,7 @@ def alternate(
         benchmark: pytest-benchmark's fixture; its own statistics are of our side.
         ours, others: do it once and return how long it took, s.
         rounds: how often each is timed.
-        warm: all run once before.
+        warm: rounds before, which do not count.
     """
     times: dict[str, list[float]] = {name: [] for name in ("ours", *others)}
 
@@ -171,10 +171,10 @@ def alternate(
     def mine() -> None:
         times["ours"].append(ours())
 
-    if warm:
+    for _ in range(warm):
         theirs()
         mine()
-        times = {name: [] for name in times}
+    times = {name: [] for name in times}
     benchmark.pedantic(mine, setup=theirs, rounds=rounds)
     return {name: np.array(values) for name, values in times.items()}
 

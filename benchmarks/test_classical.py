@@ -49,7 +49,11 @@ def test_method(benchmark, method, frames, ours, maybe_toolbox):
 def run_beside(benchmark, mine, others, frames, target):
     """Time our job beside the others; the targets are about 1800 frames."""
     times = alternate(
-        benchmark, lambda: mine.seconds(CALLS[frames]), others, ROUNDS[frames], warm=frames < LONG
+        benchmark,
+        lambda: mine.seconds(CALLS[frames]),
+        others,
+        ROUNDS[frames],
+        warm=1 if frames < LONG else 0,
     )
     targets = {"the toolbox": target} if target and frames == 1800 else None
     put_times(benchmark, {n: 1000 * t for n, t in times.items()}, unit="ms", targets=targets)

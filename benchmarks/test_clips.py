@@ -42,7 +42,7 @@ def test_first_batch(benchmark, quick, given, ours, maybe_toolbox):
     if maybe_toolbox is not None:
         theirs = maybe_toolbox.job("first_batch", **options["theirs"])
         others["the toolbox"] = theirs.seconds
-    times = alternate(benchmark, mine.seconds, others, 1 if quick else 2, warm=False)
+    times = alternate(benchmark, mine.seconds, others, 1 if quick else 2, warm=0)
     if maybe_toolbox is not None:
         for x, y in zip(mine.last_result(), theirs.last_result(), strict=True):
             np.testing.assert_allclose(x, y, rtol=0, atol=1e-5)

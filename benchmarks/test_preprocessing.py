@@ -35,7 +35,7 @@ def test_speed(benchmark, dataset, seconds, quick, recordings, ours, maybe_toolb
     if maybe_toolbox is not None:
         theirs = maybe_toolbox.job("preprocess", **options, cache=str(tmp_path / "theirs"))
         others["the toolbox"] = theirs.seconds
-    times = alternate(benchmark, mine.seconds, others, 2 if main else 1, warm=not quick)
+    times = alternate(benchmark, mine.seconds, others, 2 if main else 1, warm=0 if quick else 1)
     put_times(
         benchmark, times, per=VIDEOS * seconds * 30, unit="frames/s",
         targets={"the toolbox": "preprocessing"} if main else None,
