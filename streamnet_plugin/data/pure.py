@@ -53,7 +53,7 @@ def find_pure(root: str | Path) -> list[Recording]:
     root = Path(root)
     if not root.is_dir():
         raise DataError("there is no such folder", path=root, remedy="correct DATA_PATH.")
-    folders = [p for p in root.iterdir() if p.is_dir() and _RECORDING.fullmatch(p.name)]
+    folders = [p for p in root.iterdir() if is_recording(p)]
     if not folders:
         raise DataError(
             "no folder named like 01-01 in it",
@@ -61,6 +61,11 @@ def find_pure(root: str | Path) -> list[Recording]:
             remedy="give the folder that holds 01-01, 01-02, ... of PURE.",
         )
     return [_recording(folder) for folder in sorted(folders, key=lambda f: natural_key(f.name))]
+
+
+def is_recording(folder: Path) -> bool:
+    """Whether it is a folder named like 01-01."""
+    return folder.is_dir() and bool(_RECORDING.fullmatch(folder.name))
 
 
 def _recording(folder: Path) -> Recording:
@@ -188,16 +193,36 @@ def _complete_images(listed: list[int], recording: Recording) -> NDArray[np.int6
     """
     names = [path.name for path in recording.path.glob("*.png")]
     on_disk = image_stamps(names)
-    if on_disk is None or not set(listed) & set(on_disk.tolist()):  # another clock, or none
-        missing = max(0, len(listed) - len(names))
-    else:
-        missing = len(set(listed) - set(on_disk.tolist()))
+    missing = _missing(listed, names, on_disk)
     if names and missing > MISSING_IMAGES_TOLERATED * len(listed):
-        raise DataError(
-            f"{missing} of the {len(listed)} images that the JSON lists are missing",
-            path=recording.path,
-            remedy="unpack PURE again.",
-        )
+        raise DataError(_told(missing, listed), path=recording.path, remedy="unpack PURE again.")
     if missing:
         log.info("%s: %d images of the JSON are missing", recording.path, missing)
     return on_disk
+
+
+def missing_images(folder: str | Path) -> str:
+    """Whether a recording NN-MM lacks images that its JSON lists: how many, or "".
+
+    A JSON that is not there, cannot be read or lists none says nothing.
+    """
+    recording = _recording(Path(folder))
+    try:
+        with _reading(recording) as (_, content):
+            listed = _listed(content)
+    except DataError:
+        return ""
+    names = [path.name for path in recording.path.glob("*.png")]
+    missing = _missing(listed, names, image_stamps(names))
+    return _told(missing, listed) if missing > MISSING_IMAGES_TOLERATED * len(listed) else ""
+
+
+def _missing(listed: list[int], names: list[str], on_disk: NDArray[np.int64] | None) -> int:
+    """How many of the images listed are not among those on disk, of these names and stamps."""
+    if on_disk is None or not set(listed) & set(on_disk.tolist()):  # another clock, or none
+        return max(0, len(listed) - len(names))
+    return len(set(listed) - set(on_disk.tolist()))
+
+
+def _told(missing: int, listed: list[int]) -> str:
+    return f"{missing} of the {len(listed)} images that the JSON lists are missing"

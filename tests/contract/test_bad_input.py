@@ -476,6 +476,28 @@ def test_a_video_too_short_for_a_clip_says_that_it_was_cut(
     assert not any("truncated" in note for note in done.run.results.notes)  # once is enough
 
 
+def test_images_of_pure_that_are_missing_are_told_of(
+    inline, standin, twin_pure, launch, toolbox_yaml, tmp_path
+):
+    """The toolbox stretches the whole label over the images that are left."""
+    root = tmp_path / "data"
+    shutil.copytree(twin_pure, root)
+    for name, few in (("02-01", 30), ("03-01", 3)):
+        for image in sorted((root / name / name).glob("*.png"))[-few:]:
+            image.unlink()
+    config = toolbox_yaml(
+        tmp_path, "unsupervised_method", unsupervised=("PURE", root, 0.0, 1.0), methods=("POS",)
+    )
+    results = launch(standin, config).run.results
+    assert {row.recording for row in results.rows if row.status == "ok"} == {
+        "01-01", "02-01", "03-01",
+    }  # fmt: skip
+    (note,) = (note for note in results.notes if "missing" in note)
+    folder = root / "02-01" / "02-01"
+    assert f"{folder}/: 30 of the 210 images that the JSON lists are missing" in note
+    assert note.startswith("201: ")
+
+
 def test_a_cache_that_lacks_a_video_is_told_of_again(a_third_damaged, standin):
     """Exit 0 where failures are allowed; lost and cut videos are named nonetheless."""
     _, config = a_third_damaged

@@ -29,6 +29,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from streamnet_plugin.atomic import whole_file
 from streamnet_plugin.data.natural import natural_key
 from streamnet_plugin.data.preprocess import END_TOLERANCE_S
+from streamnet_plugin.data.pure import is_recording, missing_images
 from streamnet_plugin.data.video import MISSING_FRAMES_TOLERATED, VIDEO_SUFFIXES
 from streamnet_plugin.errors import DataError
 from streamnet_plugin.report.results import FailureRow
@@ -102,8 +103,15 @@ class _Lengths:
         self.reason = ""
 
     def frames(self, path: Any, frames: Any) -> None:
-        """`frames` were decoded from a file: were there more, by its header?"""
-        if not (isinstance(path, str | Path) and Path(path).suffix.lower() in VIDEO_SUFFIXES):
+        """`frames` were decoded from a file: were there more, by its header, or PURE's JSON?"""
+        if not isinstance(path, str | Path):
+            return
+        recording = Path(path).parent
+        if recording.name == Path(path).name and is_recording(recording):
+            if missing := missing_images(recording):
+                self.reason = f"{path}: {missing}; the others are used as if there were no gap"
+            return
+        if Path(path).suffix.lower() not in VIDEO_SUFFIXES:
             return
         self._video = str(path)
         capture = cv2.VideoCapture(str(path))

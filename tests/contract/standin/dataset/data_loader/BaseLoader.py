@@ -215,12 +215,6 @@ class BaseLoader(Dataset):
     # Pieces of preprocessing
 
     @staticmethod
-    def read_png(path):
-        """Frames (T, H, W, 3) RGB of a folder of images, in the order of their names."""
-        files = sorted(glob.glob(os.path.join(path, "*.png")))
-        return np.asarray([cv2.cvtColor(cv2.imread(f), cv2.COLOR_BGR2RGB) for f in files])
-
-    @staticmethod
     def resample_ppg(signal, length):
         """Stretch a signal over `length` samples, by index."""
         n = len(signal)

@@ -4,6 +4,7 @@ import glob
 import json
 import os
 
+import cv2
 import numpy as np
 
 from dataset.data_loader.BaseLoader import BaseLoader
@@ -32,11 +33,17 @@ class PURELoader(BaseLoader):
     def preprocess_dataset_subprocess(self, data_dirs, config_preprocess, i, file_list_dict):
         folder, name = data_dirs[i]["path"], data_dirs[i]["index"]
         recording = os.path.basename(folder)
-        frames = self.read_png(os.path.join(folder, recording))
+        frames = self.read_video(os.path.join(folder, recording, ""))
         bvps = self.read_wave(os.path.join(folder, f"{recording}.json"))
         bvps = self.resample_ppg(bvps, len(frames))
         clips = self.preprocess(frames, bvps, config_preprocess)
         file_list_dict[i] = self.save_multi_process(*clips, name)
+
+    @staticmethod
+    def read_video(path):
+        """Frames (T, H, W, 3) RGB of a folder of images, in the order of their names."""
+        files = sorted(glob.glob(path + "*.png"))
+        return np.asarray([cv2.cvtColor(cv2.imread(f), cv2.COLOR_BGR2RGB) for f in files])
 
     @staticmethod
     def read_wave(path):
