@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from streamnet_plugin.cli.base import progress_bars, synth_app
+from streamnet_plugin.cli.base import progress_bars, report_failures, synth_app
 from streamnet_plugin.errors import ConfigError
 from streamnet_plugin.wording import count
 
@@ -23,7 +23,7 @@ Flicker = Annotated[float, typer.Option(help="Relative size of fast changes of t
 FlickerHz = Annotated[float, typer.Option(help="Rate of that flicker; 0: at random.")]
 Noise = Annotated[float, typer.Option(help="Sensor noise, 8-bit levels.")]
 Pulse = Annotated[float, typer.Option(help="Strength of the pulse; 1 is normal, 0 a doll.")]
-HeartRate = Annotated[float | None, typer.Option("--hr", help="Mean HR; default: drawn 45-150.")]
+HeartRate = Annotated[float | None, typer.Option("--hr", help="Mean HR; default: drawn.")]
 Size = Annotated[str, typer.Option(help="WIDTHxHEIGHT in px.")]
 
 
@@ -162,3 +162,58 @@ def synth_pure(
             hr_bpm=hr,
         )
     typer.echo(f"{count(subjects * len(chosen), 'recording')} in {out}")
+
+
+@synth_app.command("photos")
+def synth_photos(
+    photographs: Annotated[Path, typer.Argument(help="Folder of pictures, each with a face.")],
+    out: Annotated[Path, typer.Argument(help="Folder for subject1, subject2, ...")],
+    seed: Seed = 0,
+    seconds: Seconds = 20.0,
+    fps: Fps = 30.0,
+    size: Size = "320x240",
+    sway: Annotated[float, typer.Option(help="Of the head, SD in widths of the face.")] = 0.025,
+    sway_s: Annotated[float, typer.Option(help="Time constant of that sway, s.")] = 0.5,
+    drift: Drift = 0.01,
+    noise: Noise = 1.5,
+    pulse: Pulse = 1.0,
+    hr: HeartRate = None,
+) -> None:
+    """Give photographs of faces a known pulse, in the UBFC-rPPG format.
+
+    One recording of every picture; those that cannot be used are named, and the exit code is 1.
+
+    Example:
+
+        streamnet synth photos portraits moving --sway 0.1 --sway-s 0.25
+    """
+    from streamnet_plugin.data.synthetic.photographs import PhotoSettings, find_photographs
+    from streamnet_plugin.data.synthetic.writers import write_photograph_set
+    from streamnet_plugin.report.results import FailureRow
+
+    width, height = _width_height(size)
+    found = len(find_photographs(photographs))
+    with progress_bars() as bars:
+        bars.start("Photographs", found)
+        failures = write_photograph_set(
+            photographs,
+            out,
+            PhotoSettings(
+                seed=seed,
+                duration_s=seconds,
+                fs=fps,
+                width=width,
+                height=height,
+                hr_bpm=hr,
+                pulse=pulse,
+                sway=sway,
+                sway_s=sway_s,
+                drift=drift,
+                noise=noise,
+            ),
+            bars.step,
+        )
+    typer.echo(f"{count(found - len(failures), 'recording')} in {out}")
+    report_failures(
+        [FailureRow(name, str(e.path), e.what, e.remedy) for name, e in failures.items()], False
+    )

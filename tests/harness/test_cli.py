@@ -42,6 +42,7 @@ def test_the_list_of_commands_says_what_each_does_in_full():
     [
         ["benchmark"], ["predict"], ["preprocess"], ["evaluate"], ["compare"], ["methods"],
         ["config", "show"], ["config", "check"], ["synth", "ubfc"], ["synth", "pure"],
+        ["synth", "photos"],
         ["report"], ["diff"], ["calibrate"], ["uncertainty"], ["live"], ["bench"],
     ],
 )  # fmt: skip

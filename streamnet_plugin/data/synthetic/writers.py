@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,8 +17,14 @@ from joblib import delayed
 
 from streamnet_plugin.atomic import appearing, discard, remove_leftovers
 from streamnet_plugin.data.synthetic.motion import SETUPS
+from streamnet_plugin.data.synthetic.photographs import (
+    PhotoClip,
+    PhotoSettings,
+    find_photographs,
+    read_photograph,
+)
 from streamnet_plugin.data.synthetic.scene import SynthClip, SynthSettings, render
-from streamnet_plugin.errors import ConfigError, DataError, OutputError
+from streamnet_plugin.errors import ConfigError, DataError, OutputError, StreamnetError
 from streamnet_plugin.parallel import be_one_of_several, processes
 
 log = logging.getLogger(__name__)
@@ -51,9 +58,19 @@ def write_ubfc(
         ConfigError: a quality that JPEG does not have.
         OutputError: the place cannot be written, the disk is full, or something else is there.
     """
+    return write_ubfc_clip(folder, render(settings), codec, dataset, quality)
+
+
+def write_ubfc_clip(
+    folder: str | Path,
+    clip: SynthClip | PhotoClip,
+    codec: Codec = "mjpg",
+    dataset: int = 2,
+    quality: int = JPEG_QUALITY,
+) -> Path:
+    """`write_ubfc` of a clip that is there; of a photograph DATASET_2 alone."""
     if not 1 <= quality <= 100:
         raise ConfigError(f"the JPEG quality is {quality}", remedy="use 1 to 100.")
-    clip = render(settings)
     made_by = _made_by(clip, format=f"UBFC-rPPG DATASET_{dataset}", codec=codec)
     if codec == "mjpg":
         made_by["quality"] = quality
@@ -62,7 +79,7 @@ def write_ubfc(
     with _appearing(Path(folder)) as temporary:
         _write_avi(temporary / "vid.avi", clip, codec, quality)
         rows = (clip.bvp, clip.hr, clip.t)
-        if dataset == 2:
+        if dataset == 2 or isinstance(clip, PhotoClip):
             lines = ["   ".join(f"{v: .7e}" for v in row) for row in rows]
             (temporary / "ground_truth.txt").write_text("\n".join(lines) + "\n")
         else:
@@ -176,6 +193,48 @@ def write_pure_set(
     return folders
 
 
+def write_photograph_set(
+    photographs: str | Path,
+    out: str | Path,
+    settings: PhotoSettings,
+    progress: Callable[[str], None] = lambda name: None,
+) -> dict[str, StreamnetError]:
+    """A recording subject1, subject2, ... in the UBFC-rPPG format (MJPG) of every photograph.
+
+    Those already there are kept. Photographs count in natural order of their names; each has its
+    number as subject and, added to it, as seed, whether those before it could be used or not.
+
+    Args:
+        photographs: folder of pictures, each with a face.
+        out: folder for the recordings.
+        settings: of all of them; `photograph` and `seed` are set for each.
+        progress: called with the name of each photograph.
+
+    Returns:
+        Of photographs that could not be used, the name that the recording would have, and why.
+
+    Raises:
+        DataError: there is no picture in the folder.
+        OutputError: as of `write_ubfc_set`.
+    """
+    remove_leftovers(Path(out))
+    failures: dict[str, StreamnetError] = {}
+    for number, path in enumerate(find_photographs(photographs), start=1):
+        name = f"subject{number}"
+        try:
+            image = read_photograph(path)
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            own = replace(settings, photograph=digest, seed=settings.seed + number)
+            clip = PhotoClip(image, own)
+        except DataError as error:
+            error.path = path
+            failures[name] = error
+        else:
+            write_ubfc_clip(Path(out) / name, clip)
+        progress(path.name)
+    return failures
+
+
 def demo_settings() -> list[SynthSettings]:
     """The recordings of the demo: from easy to too hard for some methods."""
     common: dict[str, Any] = {"duration_s": 20.0, "width": 320, "height": 240}
@@ -249,7 +308,7 @@ def write_video(
     return Path(path)
 
 
-def _write_avi(path: Path, clip: SynthClip, codec: Codec, quality: int) -> None:
+def _write_avi(path: Path, clip: SynthClip | PhotoClip, codec: Codec, quality: int) -> None:
     s = clip.settings
     # OpenCV's own "uncompressed" (fourcc 0) is YUV 4:2:0, which blurs the colours; RGBA is not.
     fourcc = cv2.VideoWriter.fourcc(*("RGBA" if codec == "raw" else "MJPG"))
@@ -272,7 +331,7 @@ def _appearing(folder: Path) -> AbstractContextManager[Path]:
     return appearing(folder, "the recording", "choose an empty folder on a disk with room.")
 
 
-def _made_by(clip: SynthClip, **how: Any) -> dict[str, Any]:
+def _made_by(clip: SynthClip | PhotoClip, **how: Any) -> dict[str, Any]:
     """What decides every byte of a recording."""
     return {"synthetic": True, "settings": asdict(clip.settings), **how}
 
