@@ -105,7 +105,7 @@ class PhotoClip:
 
     Attributes:
         settings: with the heart rate that was drawn.
-        t, bvp, hr: (T,) s, systole up, bpm, at the frames.
+        t, bvp, hr: (T,) s, systole up, bpm, at the frames; so are t_label, bvp_label, hr_label.
 
     Raises:
         NoFaceError: no face in it.
@@ -124,6 +124,7 @@ class PhotoClip:
         self.t: FloatArray = np.arange(n) / s.fs
         self.hr = heart_rate(self.t, hr_bpm, rng)
         self.bvp = bvp(self.t, self.hr, rng, ROUNDNESS)
+        self.t_label, self.bvp_label, self.hr_label = self.t, self.bvp, self.hr
         self._colour = np.array([rng.uniform(*RED), 1.0, rng.uniform(*BLUE)], np.float32)
         wander = [_wander(n, s.sway_s * s.fs, rng) for _ in range(3)]
         self._x, self._y, self._turn = s.sway * np.array(wander)

@@ -68,7 +68,7 @@ def write_ubfc_clip(
     dataset: int = 2,
     quality: int = JPEG_QUALITY,
 ) -> Path:
-    """`write_ubfc` of a clip that is there; of a photograph DATASET_2 alone."""
+    """`write_ubfc` of a clip that is there."""
     if not 1 <= quality <= 100:
         raise ConfigError(f"the JPEG quality is {quality}", remedy="use 1 to 100.")
     made_by = _made_by(clip, format=f"UBFC-rPPG DATASET_{dataset}", codec=codec)
@@ -79,7 +79,7 @@ def write_ubfc_clip(
     with _appearing(Path(folder)) as temporary:
         _write_avi(temporary / "vid.avi", clip, codec, quality)
         rows = (clip.bvp, clip.hr, clip.t)
-        if dataset == 2 or isinstance(clip, PhotoClip):
+        if dataset == 2:
             lines = ["   ".join(f"{v: .7e}" for v in row) for row in rows]
             (temporary / "ground_truth.txt").write_text("\n".join(lines) + "\n")
         else:
