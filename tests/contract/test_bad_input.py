@@ -526,6 +526,51 @@ def test_all_videos_damaged(inline, standin, twin_ubfc, launch, toolbox_yaml, tm
     assert error.value.path.parent == root
 
 
+@pytest.mark.parametrize(
+    ("mode", "last_epoch", "sections"),
+    [
+        ("train_and_test", True, ["TRAIN", "TEST"]),
+        ("train_and_test", False, ["TRAIN", "VALID", "TEST"]),
+        ("only_test", True, ["TEST"]),
+        ("unsupervised_method", True, ["UNSUPERVISED"]),
+    ],
+)
+def test_clips_that_nobody_has_made_yet(
+    standin, twin_ubfc, launch, toolbox_yaml, tmp_path, mode, last_epoch, sections
+):
+    """As the toolbox's own YAMLs ask for them: preprocessed once, and used from then on."""
+    data = ("UBFC-rPPG", twin_ubfc, 0.0, 1.0)
+    asked = {"unsupervised": data} if mode == "unsupervised_method" else {"test": data}
+    if mode == "train_and_test":
+        asked |= {"train": data, "valid": data}
+    changes = {"TEST": {"USE_LAST_EPOCH": last_epoch}}
+    config = toolbox_yaml(
+        tmp_path, mode, model="Tscan", preprocess=False, changes=changes, **asked
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match="nothing is preprocessed for") as error:
+        launch(standin, config)
+    wanted = [f"{section}.DATA.DO_PREPROCESS=True" for section in sections]
+    assert re.findall(r"\S+DO_PREPROCESS=True", error.value.remedy) == wanted
+    assert "--fast-loader" in error.value.remedy
+
+
+def test_a_cache_that_cannot_be_made(standin, twin_ubfc, launch, toolbox_yaml, tmp_path):
+    """It is told before an hour of reading, in which every video would be lost to it."""
+    (tmp_path / "taken").write_text("a file, as no folder can be made in it by anybody")
+    config = toolbox_yaml(
+        tmp_path,
+        "only_test",
+        test=("UBFC-rPPG", twin_ubfc, 0.0, 1.0),
+        model="STREAMNet",
+        data={"CACHED_PATH": str(tmp_path / "taken" / "cache")},
+    )
+    with pytest.raises(
+        ConfigError, match=r"TEST\.DATA are to be kept.*taken is no folder"
+    ) as error:
+        launch(standin, config)
+    assert "TEST.DATA.CACHED_PATH" in error.value.remedy
+
+
 # Help
 
 

@@ -268,11 +268,12 @@ def _read_config(session: _Session, original: Callable[[Any], Any], arguments: A
             remedy="see `streamnet config check`, which finds such mistakes before a run.",
         ) from error
     config.defrost()
-    modes = {"train_and_test": ("TRAIN", "VALID", "TEST"), "only_test": ("TEST",)}
-    sections = modes.get(config.TOOLBOX_MODE, ("UNSUPERVISED",))
+    sections = _sections(config)
     check_paths(config, sections)
     absolute_paths(config, session.cwd, session.checkout.root)
     check_folders(config, sections)
+    if not session.fast_loader:
+        _check_cache(config)
     name = config.MODEL.NAME
     if config.DEVICE.startswith("cpu") and name in session.checkout.models:
         # On a CPU its DataParallel is a pass-through, but 0 would divide by zero.
@@ -295,6 +296,36 @@ def _read_config(session: _Session, original: Callable[[Any], Any], arguments: A
     config.freeze()
     session.config = session.capture.config = config
     return config
+
+
+def _sections(config: Any) -> tuple[str, ...]:
+    """Of the protocol, those that its mode looks at."""
+    modes = {"train_and_test": ("TRAIN", "VALID", "TEST"), "only_test": ("TEST",)}
+    return modes.get(config.TOOLBOX_MODE, ("UNSUPERVISED",))
+
+
+def _data_that_is_loaded(config: Any) -> dict[str, Any]:
+    """The sections' DATA, by name, that the toolbox reads."""
+    data = {f"{section}.DATA": config[section].DATA for section in _sections(config)}
+    if config.TEST.USE_LAST_EPOCH:
+        data.pop("VALID.DATA", None)
+    return {section: keys for section, keys in data.items() if keys.DATA_PATH}
+
+
+def _check_cache(config: Any) -> None:
+    """`ConfigError` where clips are to be made in a folder that cannot be: all would be lost."""
+    for section, data in _data_that_is_loaded(config).items():
+        if not data.DO_PREPROCESS:
+            continue
+        cache = Path(data.CACHED_PATH)
+        there = next(p for p in (cache, *cache.parents) if os.path.exists(p))
+        if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+            raise ConfigError(
+                f"the clips of {section} are to be kept there, but {there} is no folder that "
+                "can be written",
+                path=cache,
+                remedy=f"set {section}.CACHED_PATH to one of yours, or use --fast-loader.",
+            )
 
 
 def _check_device(config: Any) -> None:
@@ -345,7 +376,29 @@ def _run_main_block(session: _Session, main: ModuleType) -> None:
                 path=first.path,
                 remedy="mend or remove the videos named, or use --fast-loader.",
             ) from error
+        unmade = {} if session.fast_loader else _not_preprocessed(session.config)
+        if unmade:
+            raise ConfigError(
+                f"the toolbox stopped ({type(error).__name__}: {error}); DO_PREPROCESS is False, "
+                f"which asks for clips that are there, but nothing is preprocessed for "
+                f"{', '.join(unmade)}",
+                path=next(iter(unmade.values())),
+                remedy="set "
+                + " ".join(f"{section}.DO_PREPROCESS=True" for section in unmade)
+                + " (also on the command line), or use --fast-loader, which needs no clips.",
+            ) from error
         raise
+
+
+def _not_preprocessed(config: Any) -> dict[str, str]:
+    """Sections of the protocol that take preprocessed clips as they are -> where there are none."""
+    if config is None:
+        return {}
+    return {
+        section: str(keys.CACHED_PATH)
+        for section, keys in _data_that_is_loaded(config).items()
+        if not keys.DO_PREPROCESS and not Path(keys.CACHED_PATH).exists()
+    }
 
 
 def _report(
