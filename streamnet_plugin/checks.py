@@ -168,7 +168,7 @@ def _on_disk(where: str, data: Data) -> Iterator[Finding]:
     elif data.DATA_PATH == DEMO:
         return
     elif not Path(data.DATA_PATH).is_dir() and data.DATASET != "video":
-        yield Finding(f"{where}.DATA_PATH {_missing(data.DATA_PATH)}, or use --data-root.")
+        yield Finding(f"{where}.DATA_PATH {missing_path(data.DATA_PATH)}, or use --data-root.")
     elif data.DATASET in FINDERS and data.BEGIN < data.END:
         try:
             recordings_of(data)
@@ -198,7 +198,7 @@ def _dataset(where: str, name: str, backend: Backend) -> Iterator[Finding]:
         )
 
 
-def _missing(path: str) -> str:
+def missing_path(path: str) -> str:
     """What is wrong with a path that does not exist, as the end of a sentence."""
     unset = [v for v in re.findall(r"\$\{?(\w+)", path) if v not in os.environ]
     if unset:
@@ -326,7 +326,7 @@ def _weights(config: Config, backend: Backend) -> Iterator[Finding]:
 
             yield from _weights_fit(config, shipped_checkpoint(*_size(config.test_data)), backend)
     elif streamnet and not Path(path).is_file():
-        yield Finding(f"INFERENCE.MODEL_PATH {_missing(path)}{or_shipped(config, backend)}.")
+        yield Finding(f"INFERENCE.MODEL_PATH {missing_path(path)}{or_shipped(config, backend)}.")
     elif streamnet:
         yield from _weights_fit(config, Path(path), backend)
     elif tests_weights and config.MODEL.NAME in _toolbox_models() and not Path(path).is_file():
@@ -335,7 +335,7 @@ def _weights(config: Config, backend: Backend) -> Iterator[Finding]:
             # The toolbox's YAMLs name weights relative to its own folder, wherever that is.
             elsewhere = root is None and not Path(path).is_absolute() and "$" not in path
             yield Finding(
-                f"INFERENCE.MODEL_PATH {_missing(path)}"
+                f"INFERENCE.MODEL_PATH {missing_path(path)}"
                 + (
                     ", or set RPPG_TOOLBOX if it lies in the toolbox's folder."
                     if elsewhere

@@ -154,7 +154,8 @@ def refused(standin, twin_pure, twin_ubfc, toolbox_yaml, launch, tmp_path):
         ({"TRAIN": {"LR": 1}}, ("TRAIN.LR", "write 1.0")),
         ({"TEST": {"DATA": {"FS": 29.97}}}, ("TEST.DATA.FS", "write 30")),
         ({"UNCERTAINTY": {"MC_SAMPLES": -1}}, ("UNCERTAINTY.MC_SAMPLES", "-1")),
-        ({"INFERENCE": {"MODEL_PATH": "gone.pth"}}, ("gone.pth", "does not exist")),
+        ({"INFERENCE": {"MODEL_PATH": "gone.pth"}}, ("gone.pth", "does not exist: correct it")),
+        ({"INFERENCE": {"MODEL_PATH": "${NOT_HERE}"}}, ("set the environment variable NOT_HERE",)),
         ({"TEST": {"DATA": {"DATA_PATH": "$NOT_SET_HERE/PURE"}}},
          ("TEST.DATA.DATA_PATH", "environment variable")),
         ({"TEST": {"DATA": {"DATA_PATH": "${NOT_SET_HERE}"}}}, ("NOT_SET_HERE", "not set")),
@@ -552,6 +553,28 @@ def test_clips_that_nobody_has_made_yet(
     wanted = [f"{section}.DATA.DO_PREPROCESS=True" for section in sections]
     assert re.findall(r"\S+DO_PREPROCESS=True", error.value.remedy) == wanted
     assert "--fast-loader" in error.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("methods", "says", "remedy"),
+    [
+        (("POS", "GREN"), "has no unsupervised method 'GREN'", "use one of GREEN, "),
+        (("pos",), "has no unsupervised method 'pos'", "POS"),
+        ((), "UNSUPERVISED.METHOD names no method", "CHROM, GREEN, "),
+    ],
+)
+def test_an_unsupervised_method_that_the_toolbox_has_not(
+    standin, twin_ubfc, launch, toolbox_yaml, tmp_path, methods, says, remedy
+):
+    """It is told before any data is read, not after."""
+    config = toolbox_yaml(
+        tmp_path, "unsupervised_method", unsupervised=("UBFC-rPPG", twin_ubfc, 0.0, 1.0),
+        methods=methods,
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match=says) as error:
+        launch(standin, config)
+    assert remedy in error.value.remedy
+    assert not (tmp_path / "cache").exists()
 
 
 def test_a_cache_that_cannot_be_made(standin, twin_ubfc, launch, toolbox_yaml, tmp_path):

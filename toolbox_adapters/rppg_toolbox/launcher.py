@@ -11,7 +11,7 @@ import math
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
@@ -278,7 +278,9 @@ def _read_config(session: _Session, original: Callable[[Any], Any], arguments: A
     if config.DEVICE.startswith("cpu") and name in session.checkout.models:
         # On a CPU its DataParallel is a pass-through, but 0 would divide by zero.
         config.NUM_OF_GPU_TRAIN = max(1, config.NUM_OF_GPU_TRAIN)
-    if config.TOOLBOX_MODE != "unsupervised_method":
+    if config.TOOLBOX_MODE == "unsupervised_method":
+        _check_methods(config.UNSUPERVISED.METHOD, session.checkout.methods)
+    else:
         _check_device(config)
         if name not in session.checkout.models and name in plugins.registered_models():
             check = getattr(plugins.load_model(name, session.checkout.models), "check_config", None)
@@ -325,6 +327,22 @@ def _check_cache(config: Any) -> None:
                 "can be written",
                 path=cache,
                 remedy=f"set {section}.CACHED_PATH to one of yours, or use --fast-loader.",
+            )
+
+
+def _check_methods(chosen: Any, known: Iterable[str]) -> None:
+    """`ConfigError` for what the toolbox would stop at after it has read all data."""
+    names = chosen if isinstance(chosen, list | tuple) else [chosen]
+    if not [name for name in names if name]:
+        raise ConfigError(
+            "UNSUPERVISED.METHOD names no method", remedy=f"use {', '.join(sorted(known))}."
+        )
+    for name in names:
+        if known and name not in known:  # none are known where we cannot read its dispatch
+            near = plugins.nearest_first(str(name), known)
+            raise ConfigError(
+                f"the toolbox has no unsupervised method {name!r}",
+                remedy=f"use one of {', '.join(near)}; others run with `streamnet benchmark`.",
             )
 
 

@@ -29,6 +29,12 @@ def registered_models() -> dict[str, EntryPoint]:
     return points_by_name(GROUP, "model")
 
 
+def nearest_first(name: str, known: Iterable[str]) -> list[str]:
+    """Names, those most like `name` first."""
+    names = sorted(known)
+    return difflib.get_close_matches(name, names, n=max(1, len(names)), cutoff=0.0)
+
+
 def load_model(name: str, toolbox_names: Iterable[str]) -> Any:
     """The factory registered under `name`.
 
@@ -39,8 +45,7 @@ def load_model(name: str, toolbox_names: Iterable[str]) -> Any:
     points = registered_models()
     own = set(toolbox_names)
     if name not in points:
-        known = sorted({*points, *own})
-        near = difflib.get_close_matches(name, known, n=len(known), cutoff=0.0)
+        near = nearest_first(name, {*points, *own})
         raise ConfigError(
             f"no model is named {name!r}",
             remedy="set MODEL.NAME to one of " + ", ".join(near) + ".",

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from streamnet_plugin.atomic import whole_file
-from streamnet_plugin.checks import network_findings, or_shipped
+from streamnet_plugin.checks import missing_path, network_findings, or_shipped
 from streamnet_plugin.config import Config
 from streamnet_plugin.errors import ConfigError
 from streamnet_plugin.evaluation.conventions import get_convention
@@ -291,7 +291,7 @@ def _problems(config: Any) -> Iterator[str]:
     weights = config.INFERENCE.MODEL_PATH
     if config.TOOLBOX_MODE == "only_test" and weights and not Path(weights).is_file():
         yield (
-            f"INFERENCE.MODEL_PATH {weights} does not exist: correct it"
+            f"INFERENCE.MODEL_PATH {missing_path(weights)}"
             f"{or_shipped(config_of(config), 'toolbox')}."
         )
     gpus = config.NUM_OF_GPU_TRAIN
