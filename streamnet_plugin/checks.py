@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -17,7 +16,7 @@ from streamnet_plugin.data_root import DataRoot, with_data_root
 from streamnet_plugin.errors import ConfigError, StreamnetError, UnknownMethodError
 from streamnet_plugin.evaluation.conventions import get_convention
 from streamnet_plugin.leaks import leaks
-from streamnet_plugin.registry import check_method, list_methods
+from streamnet_plugin.registry import check_method, list_methods, nearest_first
 from streamnet_plugin.sections import has_fold, recordings_of
 from streamnet_plugin.strict_types import strict_types
 
@@ -180,7 +179,7 @@ def _dataset(where: str, name: str, backend: Backend) -> Iterator[Finding]:
     if not name:
         yield Finding(f"{where}.DATASET is empty: set UBFC-rPPG, PURE or video.")
     elif name not in FINDERS and name.removeprefix("toolbox:") not in TOOLBOX_DATASETS:
-        near = _nearest(name, [*FINDERS, *TOOLBOX_DATASETS])
+        near = nearest_first(name, [*FINDERS, *TOOLBOX_DATASETS])[0]
         yield Finding(f"{where}.DATASET: no dataset is named {name!r}: did you mean {near}?")
     elif name not in FINDERS and not os.environ.get(TOOLBOX_CHECKOUT):
         yield Finding(
@@ -204,11 +203,6 @@ def missing_path(path: str) -> str:
     if unset:
         return f"{path} does not exist: set the environment variable {unset[0]}"
     return f"{path} does not exist: correct it"
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    lower = {k.lower(): k for k in known}
-    return lower[difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.0)[0]]
 
 
 def _names(config: Config, backend: Backend) -> Iterator[Finding]:
@@ -243,10 +237,10 @@ def _unregistered(name: str, known: Sequence[str]) -> str:
     try:
         check_method(name)
     except UnknownMethodError as error:
-        return f"{error.what}: did you mean {_nearest(name, known)}?"
+        return f"{error.what}: did you mean {nearest_first(name, known)[0]}?"
     except StreamnetError as error:
         return str(error)
-    return f"no method {name!r} is registered: did you mean {_nearest(name, known)}?"
+    return f"no method {name!r} is registered: did you mean {nearest_first(name, known)[0]}?"
 
 
 def _toolbox_models() -> tuple[str, ...]:

@@ -214,11 +214,16 @@ def _same(name: str, known: Iterable[str]) -> str | None:
     return {k.lower(): k for k in known}.get(name.lower())
 
 
-def _unknown(what: str, name: str, known: Iterable[str]) -> UnknownMethodError:
+def nearest_first(name: str, known: Iterable[str]) -> list[str]:
+    """The known names, those most like `name` first, whatever their capitals."""
     by_lower = {k.lower(): k for k in known}
     near = difflib.get_close_matches(name.lower(), by_lower, n=max(1, len(by_lower)), cutoff=0.0)
+    return [by_lower[lower] for lower in near]
+
+
+def _unknown(what: str, name: str, known: Iterable[str]) -> UnknownMethodError:
     return UnknownMethodError(
-        what, remedy="use one of " + ", ".join(by_lower[lower] for lower in near) + "."
+        what, remedy="use one of " + ", ".join(nearest_first(name, known)) + "."
     )
 
 

@@ -193,9 +193,16 @@ def _complete_images(listed: list[int], recording: Recording) -> NDArray[np.int6
     """
     names = [path.name for path in recording.path.glob("*.png")]
     on_disk = image_stamps(names)
-    missing = _missing(listed, names, on_disk)
+    if on_disk is None or not set(listed) & set(on_disk.tolist()):  # another clock, or none
+        missing = max(0, len(listed) - len(names))
+    else:
+        missing = len(set(listed) - set(on_disk.tolist()))
     if names and missing > MISSING_IMAGES_TOLERATED * len(listed):
-        raise DataError(_told(missing, listed), path=recording.path, remedy="unpack PURE again.")
+        raise DataError(
+            f"{missing} of the {len(listed)} images that the JSON lists are missing",
+            path=recording.path,
+            remedy="unpack PURE again.",
+        )
     if missing:
         log.info("%s: %d images of the JSON are missing", recording.path, missing)
     return on_disk
@@ -212,17 +219,8 @@ def missing_images(folder: str | Path) -> str:
             listed = _listed(content)
     except DataError:
         return ""
-    names = [path.name for path in recording.path.glob("*.png")]
-    missing = _missing(listed, names, image_stamps(names))
-    return _told(missing, listed) if missing > MISSING_IMAGES_TOLERATED * len(listed) else ""
-
-
-def _missing(listed: list[int], names: list[str], on_disk: NDArray[np.int64] | None) -> int:
-    """How many of the images listed are not among those on disk, of these names and stamps."""
-    if on_disk is None or not set(listed) & set(on_disk.tolist()):  # another clock, or none
-        return max(0, len(listed) - len(names))
-    return len(set(listed) - set(on_disk.tolist()))
-
-
-def _told(missing: int, listed: list[int]) -> str:
-    return f"{missing} of the {len(listed)} images that the JSON lists are missing"
+    try:
+        _complete_images(listed, recording)
+    except DataError as error:
+        return error.what
+    return ""

@@ -577,7 +577,10 @@ def test_an_unsupervised_method_that_the_toolbox_has_not(
     assert not (tmp_path / "cache").exists()
 
 
-def test_a_cache_that_cannot_be_made(standin, twin_ubfc, launch, toolbox_yaml, tmp_path):
+@pytest.mark.parametrize("fast_loader", [False, True])
+def test_a_cache_that_cannot_be_made(
+    standin, twin_ubfc, launch, toolbox_yaml, tmp_path, fast_loader
+):
     """It is told before an hour of reading, in which every video would be lost to it."""
     (tmp_path / "taken").write_text("a file, as no folder can be made in it by anybody")
     config = toolbox_yaml(
@@ -590,7 +593,7 @@ def test_a_cache_that_cannot_be_made(standin, twin_ubfc, launch, toolbox_yaml, t
     with pytest.raises(
         ConfigError, match=r"TEST\.DATA are to be kept.*taken is no folder"
     ) as error:
-        launch(standin, config)
+        launch(standin, config, fast_loader=fast_loader)
     assert "TEST.DATA.CACHED_PATH" in error.value.remedy
 
 

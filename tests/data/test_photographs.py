@@ -17,7 +17,7 @@ from streamnet_plugin.classical import pos
 from streamnet_plugin.data.datasets import find_recordings
 from streamnet_plugin.data.face import enlarged, largest_face
 from streamnet_plugin.data.synthetic import easy, render
-from streamnet_plugin.data.synthetic.photographs import PhotoClip, PhotoSettings
+from streamnet_plugin.data.synthetic.photographs import PhotoClip, PhotoSettings, read_photograph
 from streamnet_plugin.data.synthetic.writers import write_photograph_set
 from streamnet_plugin.errors import ConfigError, DataError, NoFaceError, OutputError
 from streamnet_plugin.signal.heart_rate import refined_hr
@@ -130,6 +130,12 @@ def test_what_is_there_is_kept_and_not_mixed_with_other_settings(pictures, tmp_p
     assert video.stat().st_mtime_ns == before
     with pytest.raises(OutputError, match=r"sway 0\.025 instead of 0\.1"):
         write_photograph_set(pictures, tmp_path / "out", PhotoSettings(duration_s=1, sway=0.1))
+
+
+def test_a_folder_named_like_a_picture_is_no_picture(tmp_path):
+    with pytest.raises(DataError, match="cannot be read") as error:
+        read_photograph(tmp_path)
+    assert error.value.path == tmp_path
 
 
 @pytest.mark.parametrize("exists", [True, False])

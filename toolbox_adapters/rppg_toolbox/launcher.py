@@ -29,6 +29,7 @@ from streamnet_plugin.data_root import DataRoot
 from streamnet_plugin.errors import ConfigError, StreamnetError
 from streamnet_plugin.people import assumed_notes
 from streamnet_plugin.progress import Reporter
+from streamnet_plugin.registry import nearest_first
 from streamnet_plugin.report.provenance import provenance
 from streamnet_plugin.rescoring import pairs_fingerprint
 from streamnet_plugin.scoring import WaveformPair
@@ -45,11 +46,14 @@ from toolbox_adapters.rppg_toolbox.checkout import (
 from toolbox_adapters.rppg_toolbox.compat import count_one_gpu, survive_plots, toolbox_environment
 from toolbox_adapters.rppg_toolbox.settings import (
     absolute_paths,
+    check_cache,
     check_folders,
     check_paths,
     config_of,
     filled_in,
+    not_preprocessed,
     plain,
+    sections_of,
     unknown_keys,
 )
 from toolbox_adapters.rppg_toolbox.workers import (
@@ -268,12 +272,10 @@ def _read_config(session: _Session, original: Callable[[Any], Any], arguments: A
             remedy="see `streamnet config check`, which finds such mistakes before a run.",
         ) from error
     config.defrost()
-    sections = _sections(config)
-    check_paths(config, sections)
+    check_paths(config, sections_of(config))
     absolute_paths(config, session.cwd, session.checkout.root)
-    check_folders(config, sections)
-    if not session.fast_loader:
-        _check_cache(config)
+    check_folders(config)
+    check_cache(config, session.fast_loader)
     name = config.MODEL.NAME
     if config.DEVICE.startswith("cpu") and name in session.checkout.models:
         # On a CPU its DataParallel is a pass-through, but 0 would divide by zero.
@@ -300,36 +302,6 @@ def _read_config(session: _Session, original: Callable[[Any], Any], arguments: A
     return config
 
 
-def _sections(config: Any) -> tuple[str, ...]:
-    """Of the protocol, those that its mode looks at."""
-    modes = {"train_and_test": ("TRAIN", "VALID", "TEST"), "only_test": ("TEST",)}
-    return modes.get(config.TOOLBOX_MODE, ("UNSUPERVISED",))
-
-
-def _data_that_is_loaded(config: Any) -> dict[str, Any]:
-    """The sections' DATA, by name, that the toolbox reads."""
-    data = {f"{section}.DATA": config[section].DATA for section in _sections(config)}
-    if config.TEST.USE_LAST_EPOCH:
-        data.pop("VALID.DATA", None)
-    return {section: keys for section, keys in data.items() if keys.DATA_PATH}
-
-
-def _check_cache(config: Any) -> None:
-    """`ConfigError` where clips are to be made in a folder that cannot be: all would be lost."""
-    for section, data in _data_that_is_loaded(config).items():
-        if not data.DO_PREPROCESS:
-            continue
-        cache = Path(data.CACHED_PATH)
-        there = next(p for p in (cache, *cache.parents) if os.path.exists(p))
-        if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
-            raise ConfigError(
-                f"the clips of {section} are to be kept there, but {there} is no folder that "
-                "can be written",
-                path=cache,
-                remedy=f"set {section}.CACHED_PATH to one of yours, or use --fast-loader.",
-            )
-
-
 def _check_methods(chosen: Any, known: Iterable[str]) -> None:
     """`ConfigError` for what the toolbox would stop at after it has read all data."""
     names = chosen if isinstance(chosen, list | tuple) else [chosen]
@@ -339,7 +311,7 @@ def _check_methods(chosen: Any, known: Iterable[str]) -> None:
         )
     for name in names:
         if known and name not in known:  # none are known where we cannot read its dispatch
-            near = plugins.nearest_first(str(name), known)
+            near = nearest_first(str(name), sorted(known))
             raise ConfigError(
                 f"the toolbox has no unsupervised method {name!r}",
                 remedy=f"use one of {', '.join(near)}; others run with `streamnet benchmark`.",
@@ -394,11 +366,11 @@ def _run_main_block(session: _Session, main: ModuleType) -> None:
                 path=first.path,
                 remedy="mend or remove the videos named, or use --fast-loader.",
             ) from error
-        unmade = {} if session.fast_loader else _not_preprocessed(session.config)
-        if unmade:
+        clips = session.config is not None and not session.fast_loader
+        if clips and (unmade := not_preprocessed(session.config)):
             raise ConfigError(
                 f"the toolbox stopped ({type(error).__name__}: {error}); DO_PREPROCESS is False, "
-                f"which asks for clips that are there, but nothing is preprocessed for "
+                "which asks for clips that are there, but nothing is preprocessed for "
                 f"{', '.join(unmade)}",
                 path=next(iter(unmade.values())),
                 remedy="set "
@@ -406,17 +378,6 @@ def _run_main_block(session: _Session, main: ModuleType) -> None:
                 + " (also on the command line), or use --fast-loader, which needs no clips.",
             ) from error
         raise
-
-
-def _not_preprocessed(config: Any) -> dict[str, str]:
-    """Sections of the protocol that take preprocessed clips as they are -> where there are none."""
-    if config is None:
-        return {}
-    return {
-        section: str(keys.CACHED_PATH)
-        for section, keys in _data_that_is_loaded(config).items()
-        if not keys.DO_PREPROCESS and not Path(keys.CACHED_PATH).exists()
-    }
 
 
 def _report(

@@ -11,14 +11,13 @@ An entry point names a trainer class or factory that is called as the toolbox ca
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Iterable, Mapping
 from importlib.metadata import EntryPoint
 from typing import Any
 
 from streamnet_plugin.errors import ConfigError
-from streamnet_plugin.registry import distribution_of, load_point, points_by_name
+from streamnet_plugin.registry import distribution_of, load_point, nearest_first, points_by_name
 
 log = logging.getLogger(__name__)
 GROUP = "rppg_toolbox.models"
@@ -27,12 +26,6 @@ GROUP = "rppg_toolbox.models"
 def registered_models() -> dict[str, EntryPoint]:
     """Entry points by name, unimported; `StreamnetError` if two packages claim one name."""
     return points_by_name(GROUP, "model")
-
-
-def nearest_first(name: str, known: Iterable[str]) -> list[str]:
-    """Names, those most like `name` first."""
-    names = sorted(known)
-    return difflib.get_close_matches(name, names, n=max(1, len(names)), cutoff=0.0)
 
 
 def load_model(name: str, toolbox_names: Iterable[str]) -> Any:
@@ -45,7 +38,7 @@ def load_model(name: str, toolbox_names: Iterable[str]) -> Any:
     points = registered_models()
     own = set(toolbox_names)
     if name not in points:
-        near = nearest_first(name, {*points, *own})
+        near = nearest_first(name, sorted({*points, *own}))
         raise ConfigError(
             f"no model is named {name!r}",
             remedy="set MODEL.NAME to one of " + ", ".join(near) + ".",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -121,22 +122,56 @@ def check_paths(node: Any, sections: tuple[str, ...]) -> None:
                 )
 
 
-def check_folders(node: Any, sections: tuple[str, ...]) -> None:
+def sections_of(node: Any) -> tuple[str, ...]:
+    """Of the protocol, those that its mode looks at."""
+    modes = {"train_and_test": ("TRAIN", "VALID", "TEST"), "only_test": ("TEST",)}
+    return modes.get(node.TOOLBOX_MODE, ("UNSUPERVISED",))
+
+
+def data_that_is_read(node: Any) -> dict[str, Any]:
+    """The sections' DATA, by name, that the toolbox reads."""
+    return {
+        f"{section}.DATA": node[section].DATA
+        for section in sections_of(node)
+        if node[section].DATA.DATA_PATH and not (section == "VALID" and node.TEST.USE_LAST_EPOCH)
+    }
+
+
+def check_folders(node: Any) -> None:
     """`DataError` for recordings to preprocess in a folder that is not there."""
-    for section in sections:
-        data = node[section].DATA
-        unused = section == "VALID" and node.TEST.USE_LAST_EPOCH
-        if (
-            data.DO_PREPROCESS
-            and data.DATA_PATH
-            and not unused
-            and not Path(data.DATA_PATH).is_dir()
-        ):
+    for section, data in data_that_is_read(node).items():
+        if data.DO_PREPROCESS and not Path(data.DATA_PATH).is_dir():
             raise DataError(
-                f"{section}.DATA.DATA_PATH: there is no such folder",
+                f"{section}.DATA_PATH: there is no such folder",
                 path=data.DATA_PATH,
                 remedy=f"set it to the folder of {data.DATASET}, or give --data-root.",
             )
+
+
+def check_cache(node: Any, fast_loader: bool) -> None:
+    """`ConfigError` where clips, or the fast loader's crops, are to be kept in a folder that cannot
+    be made or written: all would be lost."""
+    for section, data in data_that_is_read(node).items():
+        if not (data.DO_PREPROCESS or fast_loader):
+            continue
+        cache = Path(data.CACHED_PATH)
+        there = next(p for p in (cache, *cache.parents) if os.path.exists(p))
+        if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+            raise ConfigError(
+                f"the clips of {section} are to be kept there, but {there} is no folder that "
+                "can be written",
+                path=cache,
+                remedy=f"set {section}.CACHED_PATH to one of yours.",
+            )
+
+
+def not_preprocessed(node: Any) -> dict[str, str]:
+    """Sections whose clips are to be there already -> the folder that is not."""
+    return {
+        section: str(data.CACHED_PATH)
+        for section, data in data_that_is_read(node).items()
+        if not data.DO_PREPROCESS and not Path(data.CACHED_PATH).exists()
+    }
 
 
 def filled_in(path: Path, overrides: Sequence[str], data_root: DataRoot | None) -> dict[str, Any]:

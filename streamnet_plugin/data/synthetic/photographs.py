@@ -7,8 +7,9 @@ turn, nothing moves within the face, and shadows move with it.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -18,7 +19,8 @@ from scipy.ndimage import gaussian_filter1d
 from streamnet_plugin.data.face import Box, largest_face
 from streamnet_plugin.data.natural import natural_key
 from streamnet_plugin.data.synthetic.pulse import bvp, heart_rate
-from streamnet_plugin.errors import ConfigError, DataError
+from streamnet_plugin.data.synthetic.scene import check_ranges
+from streamnet_plugin.errors import DataError
 from streamnet_plugin.types import FloatArray, FrameArray
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
@@ -87,13 +89,7 @@ class PhotoSettings:
 
     def __post_init__(self) -> None:
         """`ConfigError` for values that make no recording."""
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name not in RANGES or value is None:
-                continue
-            low, high = RANGES[field.name]
-            if not low <= value <= high:  # false for NaN too
-                raise ConfigError(f"{field.name} is {value}", remedy=f"use {low:g} to {high:g}.")
+        check_ranges(self, RANGES)
 
 
 class PhotoClip:
@@ -155,13 +151,20 @@ class PhotoClip:
             yield np.clip(np.rint(shown), 0, 255).astype(np.uint8)
 
 
-def read_photograph(path: str | Path) -> FrameArray:
-    """(H, W, 3) uint8 RGB; `DataError` for what is no picture."""
-    data = np.fromfile(path, np.uint8)  # OpenCV itself cannot open every file name
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+def read_photograph(path: str | Path) -> tuple[FrameArray, str]:
+    """(H, W, 3) uint8 RGB, and the SHA-256 of the file; `DataError` for what is no picture."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"it cannot be read: {error.strerror}",
+            path=path,
+            remedy="mend or remove it.",
+        ) from error
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     if image is None:
         raise DataError("it is no picture that OpenCV reads", path=path, remedy="use JPEG or PNG.")
-    return np.ascontiguousarray(image[..., ::-1])
+    return np.ascontiguousarray(image[..., ::-1]), hashlib.sha256(data).hexdigest()
 
 
 def find_photographs(folder: str | Path) -> list[Path]:

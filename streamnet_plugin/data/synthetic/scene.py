@@ -7,7 +7,7 @@ pulse has the colour of blood, not of skin, and darkens it, since blood absorbs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -60,6 +60,7 @@ RANGES: dict[str, tuple[float, float]] = {
 }
 """What `SynthSettings` takes, in its units; both ends included."""
 WHOLE = ("seed", "width", "height", "skin_tone", "jpeg")
+"""Of these and of `PhotoSettings`, what must be whole numbers."""
 MOST_JITTER = 0.45
 """Of a frame's time: exposures keep their order."""
 TRAINING_SCALE = 4
@@ -135,16 +136,7 @@ class SynthSettings:
             raise unknown_motion(self.motion)
         if not isinstance(self.glasses, bool):
             raise ConfigError(f"glasses is {self.glasses!r}", remedy="use true or false.")
-        for name, (low, high) in RANGES.items():
-            value = getattr(self, name)
-            if value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-                raise ConfigError(f"{name} is {value!r}, a number is expected")
-            if not low <= value <= high:  # false for NaN too
-                raise ConfigError(f"{name} is {value}", remedy=f"use {low:g} to {high:g}.")
-            if name in WHOLE and value != int(value):
-                raise ConfigError(f"{name} is {value}", remedy="use a whole number.")
+        check_ranges(self, RANGES)
         if self.duration_s * self.fs < 2:
             raise ConfigError(
                 f"{self.duration_s:g} s at {self.fs:g} Hz are less than 2 frames",
@@ -160,6 +152,20 @@ class SynthSettings:
             "skin_tone": int(rng.integers(1, 7)),
         }
         return replace(self, **{k: v for k, v in drawn.items() if getattr(self, k) is None})
+
+
+def check_ranges(settings: Any, ranges: Mapping[str, tuple[float, float]]) -> None:
+    """`ConfigError` for attributes that are no numbers, or outside their range; None is neither."""
+    for name, (low, high) in ranges.items():
+        value = getattr(settings, name)
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+            raise ConfigError(f"{name} is {value!r}, a number is expected")
+        if not low <= value <= high:  # false for NaN too
+            raise ConfigError(f"{name} is {value}", remedy=f"use {low:g} to {high:g}.")
+        if name in WHOLE and value != int(value):
+            raise ConfigError(f"{name} is {value}", remedy="use a whole number.")
 
 
 def easy(seed: int, **changes: Any) -> SynthSettings:

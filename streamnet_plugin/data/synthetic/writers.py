@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping
@@ -222,8 +221,7 @@ def write_photograph_set(
     for number, path in enumerate(find_photographs(photographs), start=1):
         name = f"subject{number}"
         try:
-            image = read_photograph(path)
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            image, digest = read_photograph(path)
             own = replace(settings, photograph=digest, seed=settings.seed + number)
             clip = PhotoClip(image, own)
         except DataError as error:
