@@ -8,6 +8,7 @@ Run it again to go on where it was stopped.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import logging
 import time
@@ -24,9 +25,9 @@ from rich.console import Console
 
 from streamnet_plugin.atomic import write_text
 from streamnet_plugin.data.datasets import dataset_fingerprint
-from streamnet_plugin.errors import StreamnetError
+from streamnet_plugin.errors import CheckpointError, StreamnetError
 from streamnet_plugin.evaluation.conventions import get_convention
-from streamnet_plugin.model.checkpoint import load_checkpoint, save_checkpoint
+from streamnet_plugin.model.checkpoint import SIDES, load_checkpoint, save_checkpoint
 from streamnet_plugin.model.method import usable_device
 from streamnet_plugin.model.streamnet import STREAMNet, STREAMNetConfig
 from streamnet_plugin.progress import Bars
@@ -54,6 +55,7 @@ from streamnet_plugin.types import FaceVideo, Method
 log = logging.getLogger(__name__)
 CLIP = 180
 """Frames of a training clip."""
+SWAYING_TO_VALIDATE = 24
 AUGMENT = Augment(flip=True, crop_jitter=0.06, gain=0.1, noise=1.0, resample=0.1)
 BAND = get_convention("toolbox-2025").band
 BESIDE = ("POS", "CHROM", "GREEN")
@@ -119,28 +121,17 @@ def model_card(metadata: dict[str, Any]) -> str:
             "",
             f"- Network: STREAM-Net, {metadata['parameters']:,} parameters, {size} x {size} px,",
             "  segments of 10 frames.",
-            f"- Training data: {t['recordings']} synthetic recordings of {t['duration_s']:g} s from"
-            " this package's",
-            "  generator: other heads than the test's, six skin tones, glasses and beards in part,",
-            "  the six motion setups of PURE, bobbing, looking around and nodding, HR 40-180 bpm,",
-            "  webcams of several sizes, colours, tone curves, noise, JPEG quality and timing.",
-            "  A third shows the two darkest skin tones in talk, nodding, looking around, bobbing",
-            "  or turning.",
-            f"- Training: {t['epochs']} epochs of {t['clips']} clips of {CLIP} frames, AdamW,",
-            f"  one-cycle learning rate up to {t['learning_rate']:g}, mean squared error plus",
-            f"  1 - Pearson, {t['precision']}, seed {t['seed']}; augmented by mirroring, shift,",
-            "  gain, noise and resampling in time. The best of its epochs is taken (number"
-            f" {metadata['epoch'] + 1}),",
-            f"  by the loss on {t['validation']} other recordings.",
+            *_training_text(metadata),
             f"- Test data: {metadata['test_recordings']} recordings of {t['test_duration_s']:g} s"
             f" of {len(TEST_HEADS)} heads and a camera that training never",
             f"  saw; {' and '.join(HELD_OUT_MOTIONS)} are motions that training never saw either.",
-            "  (Looking around, nodding, that third and a longer training came after networks",
-            "  without them had been seen to fail there; the test was drawn anew each time.)",
+            "  (Looking around, nodding, that third, a longer training and swaying came after",
+            "  networks without them had been seen to fail there or on photographs; the test was",
+            "  drawn anew each time.)",
             "  The same generator drew them: expect no more than these figures anywhere else.",
             "- Known failures: what the generator does not draw, e.g. hands before the face,",
-            "  outdoor light, video codecs, several people; a head that sways fast and wide,",
-            "  which is read as a pulse (README, on photographs); and where the table says so.",
+            "  outdoor light, video codecs, several people; a head that sways fast and wide before",
+            "  a real camera (README, on photographs); and where the table says so.",
             "",
             "MAE in bpm (refined HR, whole recordings; in brackets recordings without a result):",
             "",
@@ -149,10 +140,54 @@ def model_card(metadata: dict[str, Any]) -> str:
             *_rows(metadata["test"], methods),
             "",
             *_yardstick_text(methods),
-            f"Made by `{metadata['command']}` at commit {metadata['git_commit']}.",
+            *_origin(metadata),
             "",
         ]
     )
+
+
+def _training_text(metadata: dict[str, Any]) -> list[str]:
+    t, start = metadata["training"], metadata.get("start")
+    first, last = (t, "") if start is None else (start["training"], "last ")
+    lines = [
+        f"- Training data: {first['recordings']} synthetic recordings of {t['duration_s']:g} s",
+        "  from this package's generator: other heads than the test's, six skin tones, glasses",
+        "  and beards in part, the six motion setups of PURE, bobbing, looking around and nodding,",
+        "  HR 40-180 bpm, webcams of several sizes, colours, tone curves, noise, JPEG quality and",
+        "  timing. A third shows the two darkest skin tones in talk, nodding, looking around,",
+        "  bobbing or turning.",
+        f"- Training: {_stage(first)}; augmented by",
+        "  mirroring, shift, gain, noise and resampling in time.",
+    ]
+    if start is not None:
+        lines += [
+            f"- Then, from there: {_stage(t)}. They are of",
+            f"  {t['recordings']} recordings: {t['swaying']} of heads that sway at random, fast",
+            "  and wide, most of them before a cluttered room, and the others of the kinds above.",
+        ]
+    return [
+        *lines,
+        f"- The best of the {last}epochs is taken (number {metadata['epoch'] + 1}), by the loss on",
+        f"  {t['validation']} other recordings.",
+    ]
+
+
+def _stage(t: dict[str, Any]) -> str:
+    return (
+        f"{t['epochs']} epochs of {t['clips']} clips of {CLIP} frames, AdamW,\n"
+        f"  one-cycle learning rate up to {t['learning_rate']:g}, mean squared error plus\n"
+        f"  1 - Pearson, {t['precision']}, seed {t['seed']}"
+    )
+
+
+def _origin(metadata: dict[str, Any]) -> list[str]:
+    lines = [f"Made by `{metadata['command']}` at commit {metadata['git_commit']}."]
+    if start := metadata.get("start"):
+        lines += [
+            f"START, SHA-256 {start['sha256']}, was made by `{start['command']}` at commit",
+            f"{start['git_commit']}.",
+        ]
+    return lines
 
 
 def _rows(test: dict[str, Any], methods: Sequence[str]) -> Iterator[str]:
@@ -182,6 +217,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for weights and card")
     parser.add_argument("--size", type=int, default=36, help="px of the crops")
     parser.add_argument("--recordings", type=int, default=600, help="to train on, 12 s each")
+    parser.add_argument("--swaying", type=int, default=0, help="more to train on, of such heads")
+    parser.add_argument("--start", type=Path, help="weights to begin with, in place of random ones")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument(
@@ -191,7 +228,7 @@ def main() -> None:
         help="bfloat16 is faster where the processor multiplies it natively",
     )
     parser.add_argument("--seed", type=int, default=100)
-    parser.add_argument("--rounds", type=int, default=2, help="of the test, 66 recordings each")
+    parser.add_argument("--rounds", type=int, default=2, help="of the test, 72 recordings each")
     parser.add_argument("--jobs", type=int, default=2, help="recordings rendered at a time")
     parser.add_argument("--device", default="cpu", help="to train on, e.g. cuda:0")
     parser.add_argument("--workers", type=int, default=0, help="processes that load clips")
@@ -226,15 +263,15 @@ def train_checkpoint(args: argparse.Namespace, bars: Bars) -> None:
     )
     crops = args.work / "clips"
     sets = {
-        "train": training_settings(args.recordings),
-        "valid": validation_settings(),
+        "train": training_settings(args.recordings, swaying=args.swaying),
+        "valid": validation_settings(swaying=min(args.swaying, SWAYING_TO_VALIDATE)),
     }
     videos = {
         name: rendered(s, crops / name, [args.size], args.jobs)[args.size]
         for name, s in sets.items()
     }
     torch.manual_seed(args.seed)
-    model = STREAMNet(STREAMNetConfig(args.size, args.size))
+    model, start = begun(args)
     clips = VideoClips(videos["train"], CLIP, augment=AUGMENT, seed=args.seed)
     validate = make_validate(
         VideoClips(videos["valid"], CLIP), settings.loss, batch=4, fs=30.0, band=BAND
@@ -242,6 +279,8 @@ def train_checkpoint(args: argparse.Namespace, bars: Bars) -> None:
     print_ = dataset_fingerprint([*videos["train"], *videos["valid"]])
     recipe = {key: value for key, value in asdict(settings).items() if key != "workers"}
     identity = {"settings": recipe, "augment": asdict(AUGMENT), "data": print_}
+    if start:
+        identity["start"] = start["sha256"]
     folder = args.work / f"training-{args.size}px"
     recorder = Recorder(
         model,
@@ -251,7 +290,7 @@ def train_checkpoint(args: argparse.Namespace, bars: Bars) -> None:
         lambda report: {"epoch": report.epoch, "valid_hr_mae_bpm": report.valid_hr_mae},
         bars,
     )
-    start = time.monotonic()
+    began = time.monotonic()
     with closing(recorder):
         fit(
             model.to(usable_device(args.device)).to(memory_format=torch.channels_last),  # type: ignore[call-overload]
@@ -261,9 +300,28 @@ def train_checkpoint(args: argparse.Namespace, bars: Bars) -> None:
             states=StateFolder(folder / "state", identity),
             listener=recorder,
         )
-    log.info("trained for %.0f minutes", (time.monotonic() - start) / 60)
+    log.info("trained for %.0f minutes", (time.monotonic() - began) / 60)
     used = {name: len(part) for name, part in videos.items()}
-    _finish(args, folder, settings, used, len(clips), print_)
+    _finish(args, folder, settings, used, len(clips), print_, start)
+
+
+def begun(args: argparse.Namespace) -> tuple[STREAMNet, dict[str, Any]]:
+    """The network to train, and where its first weights are from, if they are not random.
+
+    Raises:
+        CheckpointError: `args.start` is none of this command's weights, or of another size.
+    """
+    if args.start is None:
+        return STREAMNet(STREAMNetConfig(args.size, args.size)), {}
+    model, told = load_checkpoint(args.start, stated=dict.fromkeys(SIDES, args.size))
+    if "command" not in told:
+        raise CheckpointError(
+            "it does not say how it was made",
+            path=args.start,
+            remedy="begin with weights that this command made.",
+        )
+    start: dict[str, Any] = {key: told[key] for key in ("command", "git_commit", "training")}
+    return model, {"sha256": hashlib.sha256(args.start.read_bytes()).hexdigest(), **start}
 
 
 def _finish(
@@ -273,6 +331,7 @@ def _finish(
     used: dict[str, int],
     clips: int,
     data: str,
+    start: dict[str, Any],
 ) -> None:
     """Write the best epoch's network to `args.out` with all that is known but the test."""
     model, told = load_checkpoint(folder / BEST)
@@ -284,7 +343,9 @@ def _finish(
         "git_commit": git_commit(),
         "command": "python -m streamnet_plugin.training.make_checkpoint "
         f"--work WORK --out OUT --size {args.size} --recordings {args.recordings} "
-        f"--epochs {args.epochs} --learning-rate {args.learning_rate:g} "
+        + f"--swaying {args.swaying} " * (args.swaying > 0)
+        + "--start START " * bool(start)
+        + f"--epochs {args.epochs} --learning-rate {args.learning_rate:g} "
         f"--precision {args.precision} --seed {args.seed} --rounds {args.rounds}"
         + f" --device {args.device}"
         * (args.device != "cpu"),
@@ -292,6 +353,7 @@ def _finish(
             "data": "synthetic, streamnet_plugin.training.synthetic_clips",
             "fingerprint": data,
             "recordings": used["train"],
+            "swaying": args.swaying,
             "duration_s": 12.0,
             "clips": clips,
             "validation": used["valid"],
@@ -299,6 +361,7 @@ def _finish(
             "augment": asdict(AUGMENT),
             **asdict(settings),
         },
+        **({"start": start} if start else {}),
     }
     save_checkpoint(model, weights_path(args), metadata)
 

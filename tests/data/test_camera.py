@@ -221,7 +221,7 @@ def test_heads_nod_lean_and_do_neither_in_pures_setups():
         assert (moved(name)[1].size == 1).all()
     for name in MOTIONS:
         m = moved(name, scale=0.0)[1]
-        assert not any(np.ptp(x) for x in (m.x, m.y, m.yaw, m.mouth, m.pitch, m.size))
+        assert not any(np.ptp(x) for x in (m.x, m.y, m.yaw, m.mouth, m.pitch, m.size, m.roll))
 
 
 def test_a_shaken_head_turns_to_the_sides_faster_than_any_of_pures():
@@ -231,6 +231,48 @@ def test_a_shaken_head_turns_to_the_sides_faster_than_any_of_pures():
 
     assert 10 < np.ptp(moved("shaking")[1].yaw) < 70
     assert turns_per_minute("shaking") > 1.3 * max(map(turns_per_minute, SETUPS.values()))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_swaying_head_moves_and_turns_every_way_without_a_rhythm(seed):
+    t = np.arange(9000) / 30
+    m = motion("swaying", t, 1.0, np.random.default_rng(seed))
+    for place in (m.x, m.y):
+        assert place.std() == pytest.approx(0.06, rel=0.15)
+    for angle in (m.yaw, m.pitch, m.roll):
+        assert 2 < angle.std() < 6
+    power = np.abs(np.fft.rfft(m.x - m.x.mean())) ** 2
+    assert power.max() < 0.2 * power.sum()  # of a rhythm, nearly all would be at one rate
+    # The autocorrelation of such motion falls to 1 / e after two time constants.
+    lag = np.array([np.corrcoef(m.x[:-k], m.x[k:])[0, 1] for k in range(1, 120)])
+    assert 2 * 0.12 * 0.8 < np.argmax(lag < 0.37) / 30 < 2 * 0.8 * 1.2
+
+
+def test_a_tilted_head_is_turned_counter_clockwise_about_its_middle():
+    def face(roll):
+        clip = render(replace(TINY, width=320, height=240, motion_scale=0.0, **QUIET))
+        clip._motion = replace(clip._motion, roll=np.full(len(clip.t), roll))
+        return next(clip.frames())
+
+    def apart(degrees):
+        turn = cv2.getRotationMatrix2D((160, 0.46 * 240), degrees, 1.0)
+        turned = cv2.warpAffine(face(0.0), turn, (320, 240))
+        middle = slice(80, 140), slice(130, 190)
+        return np.abs(turned[middle].astype(float) - tilted[middle]).mean()
+
+    tilted = face(10.0)
+    assert apart(10.0) < 1.0
+    assert apart(10.0) < 0.3 * min(apart(d) for d in (-10.0, 0.0, 5.0))
+
+
+def test_clutter_is_behind_the_head_and_has_edges():
+    bare, full = (
+        next(render(replace(TINY, width=320, height=240, clutter=c, **QUIET)).frames()).astype(int)
+        for c in (0.0, 1.0)
+    )
+    assert np.array_equal(bare[90:130, 145:175], full[90:130, 145:175])  # the face
+    walls = [np.abs(np.diff(picture[:, :80], axis=1)).mean() for picture in (bare, full)]
+    assert walls[1] > 4 * walls[0]
 
 
 def test_a_leaning_face_grows_in_the_picture():
@@ -281,7 +323,7 @@ def test_crops_are_those_of_the_whole_picture(jpeg):
     [
         {"blur": -1}, {"saturation": float("nan")}, {"warmth": 0.6}, {"shot_noise": -0.1},
         {"gamma": 0}, {"jpeg": 101}, {"jpeg": 60.5}, {"jitter_ms": -1}, {"dropped": 0.9},
-        {"glasses": 1}, {"beard": 1.1}, {"roundness": 2},
+        {"glasses": 1}, {"beard": 1.1}, {"roundness": 2}, {"clutter": -0.1},
     ],
 )  # fmt: skip
 def test_settings_of_no_camera_are_refused_by_name(wrong):

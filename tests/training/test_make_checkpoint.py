@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from streamnet_plugin.errors import NoResultError
-from streamnet_plugin.training.make_checkpoint import by_group, hr_errors, model_card
+from streamnet_plugin.errors import CheckpointError, NoResultError
+from streamnet_plugin.model.checkpoint import save_checkpoint
+from streamnet_plugin.model.streamnet import STREAMNet, STREAMNetConfig
+from streamnet_plugin.training.make_checkpoint import begun, by_group, hr_errors, model_card
 from streamnet_plugin.types import FaceVideo, Prediction, Recording
 
 FS = 30.0
@@ -57,10 +61,11 @@ def test_errors_are_of_the_refined_hr_and_nothing_is_lost():
     assert set(groups) == {"all", "motion steady", "motion talking", "skin tone 1", "skin tone 2"}
 
 
-def test_the_card_says_what_was_measured():
+@pytest.fixture
+def metadata():
     row = {"recordings": 2, "no_result": 0, "mae_bpm": 1.25}
     none = {"recordings": 2, "no_result": 2, "mae_bpm": None}
-    metadata = {
+    return {
         "image_size": 36, "parameters": 542375, "epoch": 4, "git_commit": "abc", "command": "make",
         "training": {"recordings": 400, "duration_s": 12.0, "epochs": 8, "clips": 790, "seed": 1,
                      "learning_rate": 0.002, "precision": "bfloat16", "validation": 48,
@@ -68,9 +73,54 @@ def test_the_card_says_what_was_measured():
         "test_recordings": 108,
         "test": {"STREAMNet": {"all": row}, "POS": {"all": none}},
     }  # fmt: skip
+
+
+def test_the_card_says_what_was_measured(metadata):
     card = model_card(metadata)
     assert "| all | 2 | 1.25 | none (2) |" in card
     assert "not a medical" in card
     assert "number 5" in card
     assert "1 - Pearson, bfloat16, seed 1" in card
     assert "ME-chunk" not in card  # not measured, not mentioned
+
+
+def test_the_card_of_weights_that_went_on_tells_both_trainings(metadata):
+    first = metadata["training"]
+    metadata["training"] = first | {"recordings": 90, "swaying": 50, "clips": 179, "epochs": 3}
+    metadata["start"] = {
+        "sha256": "f00d", "command": "make before", "git_commit": "abb", "training": first,
+    }  # fmt: skip
+    card = " ".join(model_card(metadata).split())
+    assert "400 synthetic recordings" in card
+    assert "8 epochs of 790 clips" in card
+    assert "3 epochs of 179 clips" in card
+    assert "90 recordings: 50 of heads that sway" in card
+    assert "best of the last epochs is taken (number 5)" in card
+    assert "f00d, was made by `make before` at commit abb" in card
+
+
+def options(tmp_path, start):
+    return argparse.Namespace(size=36, start=start, work=tmp_path)
+
+
+def test_a_training_begins_with_the_weights_it_is_given(tmp_path):
+    torch.manual_seed(3)
+    before = STREAMNet(STREAMNetConfig(36, 36))
+    told = {"command": "make", "git_commit": "abc", "training": {"epochs": 8}}
+    save_checkpoint(before, tmp_path / "start.safetensors", told)
+    model, start = begun(options(tmp_path, tmp_path / "start.safetensors"))
+    assert start["training"] == {"epochs": 8}
+    assert start["command"] == "make"
+    assert len(start["sha256"]) == 64
+    for name, value in before.state_dict().items():
+        assert torch.equal(model.state_dict()[name], value), name
+    assert begun(options(tmp_path, None))[1] == {}
+
+
+def test_weights_of_another_size_or_unknown_origin_are_no_start(tmp_path):
+    save_checkpoint(STREAMNet(STREAMNetConfig(36, 36)), tmp_path / "bare.safetensors", {})
+    with pytest.raises(CheckpointError, match=r"bare\.safetensors.*does not say how it was made"):
+        begun(options(tmp_path, tmp_path / "bare.safetensors"))
+    save_checkpoint(STREAMNet(STREAMNetConfig(72, 72)), tmp_path / "large.safetensors", {})
+    with pytest.raises(CheckpointError, match="72"):
+        begun(options(tmp_path, tmp_path / "large.safetensors"))

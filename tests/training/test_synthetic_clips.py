@@ -30,7 +30,11 @@ BAND = (0.6, 3.3)
 
 @pytest.fixture(scope="module")
 def sets():
-    return training_settings(1500), validation_settings(200), held_out_settings()
+    return (
+        training_settings(1500, swaying=300),
+        validation_settings(200, swaying=100),
+        held_out_settings(),
+    )
 
 
 def values(settings, name):
@@ -60,8 +64,8 @@ def test_the_camera_of_the_test_is_outside_of_what_training_draws(sets):
 
 
 def broad(train):
-    """Without every third one, which is hard."""
-    return [s for i, s in enumerate(train) if i % 3 < 2]
+    """Without every third one, which is hard, and without the swaying heads."""
+    return [s for i, s in enumerate(train[:1500]) if i % 3 < 2]
 
 
 def test_training_is_broad(sets):
@@ -79,12 +83,24 @@ def test_training_is_broad(sets):
 
 def test_a_third_of_the_training_is_dark_skin_in_motion_at_any_rate(sets):
     train = sets[0]
-    hard = train[2::3]
+    hard = train[2:1500:3]
     assert set(values(hard, "skin_tone")) == {5, 6}
     assert set(values(hard, "motion")) == set(HARD_MOTIONS)
     assert min(values(hard, "jpeg")) > HELD_OUT_CAMERA["jpeg"]
     assert np.histogram(values(hard, "hr_bpm"), 7, (40, 180))[0].min() > 0.6 * len(hard) / 7
     assert set(values(broad(train), "skin_tone")) == set(range(1, 7))
+
+
+def test_swaying_heads_come_on_top_and_are_as_broad_as_the_others(sets):
+    assert sets[0][:1500] == training_settings(1500)
+    assert sets[1][:200] == validation_settings(200)
+    assert {s.motion for s in broad(sets[0])} == set(MOTIONS) - {*HELD_OUT_MOTIONS, "swaying"}
+    sway = sets[0][1500:]
+    assert set(values(sway, "motion")) == set(values(sets[1][200:], "motion")) == {"swaying"}
+    assert set(values(sway, "skin_tone")) == set(range(1, 7))
+    assert np.histogram(values(sway, "hr_bpm"), 7, (40, 180))[0].min() > 0.6 * len(sway) / 7
+    assert 0.7 < np.mean([s.clutter > 0 for s in sway]) < 0.9
+    assert not any(s.clutter for s in sets[0][:1500])
 
 
 def test_the_test_has_each_motion_in_each_tone_and_ties_neither_to_the_rate(sets):

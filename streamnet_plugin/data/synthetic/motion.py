@@ -1,10 +1,11 @@
-"""How a head moves: the six setups of PURE, and five that it does not have."""
+"""How a head moves: the six setups of PURE, and six that it does not have."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 
 from streamnet_plugin.errors import ConfigError
 from streamnet_plugin.types import FloatArray
@@ -18,10 +19,13 @@ SETUPS = {
     5: "small_rotation",
     6: "medium_rotation",
 }
-OTHERS = ("bobbing", "looking", "nodding", "leaning", "shaking")
+OTHERS = ("bobbing", "looking", "nodding", "leaning", "shaking", "swaying")
 """bobbing: up and down and to the sides in the rhythm of steps, a rate that a heart could have;
 looking: at one place after the other, up, down and to the sides; nodding: the head turns down and
-up; leaning: towards the camera and back; shaking: the head turns to the sides as for a no."""
+up; leaning: towards the camera and back; shaking: the head turns to the sides as for a no;
+swaying: it moves and turns every way without a rhythm, wide and fast, as in sport or in a car."""
+SWAY_S = (0.12, 0.8)
+"""Shortest and longest time constant of swaying, s; what is between is drawn by its logarithm."""
 MOTIONS = (*SETUPS.values(), *OTHERS)
 
 
@@ -34,6 +38,7 @@ class Motion:
         yaw, pitch: degrees; positive pitch looks down.
         mouth: opening, 0..1.
         size: of the face, 1 where it stands.
+        roll: degrees; positive tilts the head counter-clockwise in the picture.
     """
 
     x: FloatArray
@@ -42,6 +47,7 @@ class Motion:
     mouth: FloatArray
     pitch: FloatArray
     size: FloatArray
+    roll: FloatArray
 
 
 def motion(setup: str, t: FloatArray, scale: float, rng: np.random.Generator) -> Motion:
@@ -49,7 +55,7 @@ def motion(setup: str, t: FloatArray, scale: float, rng: np.random.Generator) ->
     sway = 0.012 * scale
     x, y = sway * _wander(t, 4.0, rng), 0.7 * sway * _wander(t, 4.0, rng)
     yaw, mouth = 1.0 * scale * _wander(t, 3.0, rng), np.zeros_like(t)
-    pitch, size = np.zeros_like(t), np.ones_like(t)
+    pitch, size, roll = np.zeros_like(t), np.ones_like(t), np.zeros_like(t)
     if setup == "talking":
         speech = np.clip(_wander(t, 0.28, rng), 0, None) * (_wander(t, 2.5, rng) > -0.8)
         mouth = np.clip(0.6 * scale * speech, 0, 1)
@@ -77,9 +83,16 @@ def motion(setup: str, t: FloatArray, scale: float, rng: np.random.Generator) ->
     elif setup == "leaning":
         size = 1 + 0.12 * np.clip(scale * _wander(t, 5.0, rng), -3, 3)
         y = y + 0.05 * scale * _wander(t, 5.0, rng)
+    elif setup == "swaying":
+        time_constant = float(np.exp(rng.uniform(*np.log(SWAY_S))))
+        parts = scale * np.array([0.06, 0.06, 5.0, 4.0, 2.5])[:, None]  # widths, degrees
+        parts = parts * np.stack([_drift(t, time_constant, rng) for _ in parts])
+        x, y, yaw, pitch, roll = (
+            a + b for a, b in zip((x, y, yaw, pitch, roll), parts, strict=True)
+        )
     elif setup != "steady":
         raise unknown_motion(setup)
-    return Motion(x, y, yaw, mouth, pitch, size)
+    return Motion(x, y, yaw, mouth, pitch, size, roll)
 
 
 def unknown_motion(setup: str) -> ConfigError:
@@ -93,6 +106,14 @@ def _wander(t: FloatArray, period: float, rng: np.random.Generator) -> FloatArra
     waves = np.sin(2 * np.pi * t[:, None] / periods + phases)
     out: FloatArray = waves @ rng.uniform(0.4, 1.0, 5) / 1.6
     return out
+
+
+def _drift(t: FloatArray, time_constant: float, rng: np.random.Generator) -> FloatArray:
+    """Smooth random motion without any rhythm, of unit standard deviation over a long time."""
+    step = time_constant / 20
+    knots = gaussian_filter1d(rng.standard_normal(int(np.ptp(t) / step) + 200), 20)[80:-80]
+    out: FloatArray = np.interp((t - t.min()) / step, np.arange(len(knots)), knots)
+    return out * np.sqrt(2 * np.sqrt(np.pi) * 20)
 
 
 def _sweep(t: FloatArray, period: float, rng: np.random.Generator) -> FloatArray:

@@ -57,12 +57,15 @@ RANGES: dict[str, tuple[float, float]] = {
     "dropped": (0, 0.5),
     "beard": (0, 1),
     "roundness": (0, 1),
+    "clutter": (0, 1),
 }
 """What `SynthSettings` takes, in its units; both ends included."""
 WHOLE = ("seed", "width", "height", "skin_tone", "jpeg")
 """Of these and of `PhotoSettings`, what must be whole numbers."""
 MOST_JITTER = 0.45
 """Of a frame's time: exposures keep their order."""
+THINGS, THING_SIZES = 60, (0.01, 0.15)
+"""In a cluttered room; half their width and height, in widths of the picture."""
 TRAINING_SCALE = 4
 """`render_face_clip` renders at a quarter of the camera's resolution."""
 
@@ -78,7 +81,7 @@ class SynthSettings:
         hr_bpm: mean heart rate, 40-180; None draws one from 45-150.
         head: number of the drawn head; None draws one.
         skin_tone: Fitzpatrick type 1-6; None draws one.
-        motion: one of the six setups of PURE or of four others, see `motion.MOTIONS`.
+        motion: one of the six setups of PURE or of six others, see `motion.MOTIONS`.
         motion_scale: 1 is PURE's motion, 0 none.
         pulse: strength of the pulse; 1 is normal, 0 a mannequin.
         light: 1 is good light, 0.3 weak.
@@ -99,6 +102,7 @@ class SynthSettings:
         roundness: of the pulse's waveform, 0 a finger's, 1 a sine. With 0, the second harmonic of
             a pulse below 45 bpm passes the filters better than the first, and heart rates by
             spectrum come out doubled.
+        clutter: how much stands before the wall behind the head, 0 nothing, 1 as on full shelves.
     """
 
     seed: int = 0
@@ -129,6 +133,7 @@ class SynthSettings:
     glasses: bool = False
     beard: float = 0.0
     roundness: float = 0.0
+    clutter: float = 0.0
 
     def __post_init__(self) -> None:
         """`ConfigError` for values that make no recording."""
@@ -261,8 +266,10 @@ class SynthClip:
         """Frames in a camera of `scale` times the resolution, or the `window` of each."""
         s = self.settings
         left, top, w, h = window or (0, 0, width, height)
-        room = _background(width, height, self._rng(6))[top : top + h, left : left + w]
-        room = np.ascontiguousarray(room)
+        room = _background(width, height, self._rng(6))
+        if s.clutter:
+            _furnish(room, s.clutter, self._rng(11))
+        room = np.ascontiguousarray(room[top : top + h, left : left + w])
         painter = _Painter(s, float(self._rng(7).uniform(-0.25, 0.25)))
         camera = Camera(s, (h, w), scale)
         zoom = FACE_SHARE * width / (2 * heads.HALF_W)
@@ -292,12 +299,15 @@ class SynthClip:
         face = 2 * heads.HALF_W * zoom
         centre_x = width / 2 + face * (m.x[i] + 0.25 * np.sin(yaw))
         centre_y = 0.46 * height + face * (m.y[i] + 0.25 * np.sin(pitch))
-        return np.array(
+        roll = np.deg2rad(m.roll[i])
+        turned = np.array(
             [
-                [across, 0, centre_x - across * heads.CENTRE_X],
-                [0, down, centre_y - down * heads.CENTRE_Y],
+                [across * np.cos(roll), down * np.sin(roll)],
+                [-across * np.sin(roll), down * np.cos(roll)],
             ]
         )
+        at = np.array([centre_x, centre_y]) - turned @ [heads.CENTRE_X, heads.CENTRE_Y]
+        return np.column_stack([turned, at])
 
 
 class _Painter:
@@ -440,3 +450,22 @@ def _background(width: int, height: int, rng: np.random.Generator) -> np.ndarray
     coarse *= rng.uniform(0.9, 1.1, 3)
     wall = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
     return np.clip(wall, 0.05, 0.95).astype(np.float32)
+
+
+def _furnish(room: np.ndarray, clutter: float, rng: np.random.Generator) -> None:
+    """Things of any size and colour before the wall, painted over it in place."""
+    height, width = room.shape[:2]
+    things = np.rint(255 * room).astype(np.uint8)  # OpenCV smooths edges in 8 bits alone
+    smallest, largest = np.log(THING_SIZES)
+    for _ in range(THINGS):
+        middle = rng.uniform(0, 1, 2) * (width, height)
+        half = width * np.exp(rng.uniform(smallest, largest, 2))
+        colour = (rng.uniform(8, 240) * rng.uniform(0.6, 1.0, 3)).tolist()
+        angle, round_ = rng.normal(0, 10), rng.random() < 0.3
+        thing: Any = (middle.tolist(), (2 * half).tolist(), angle)
+        if round_:
+            cv2.ellipse(things, thing, colour, -1, cv2.LINE_AA)
+        else:
+            corners = np.rint(cv2.boxPoints(thing)).astype(np.int32)
+            cv2.fillPoly(things, [corners], colour, cv2.LINE_AA)
+    room += np.float32(clutter) * (np.float32(1 / 255) * things - room)
