@@ -14,13 +14,14 @@ from streamnet_plugin.wording import count
 Seed = Annotated[int, typer.Option(help="Of everything random; the same gives the same data.")]
 Seconds = Annotated[float, typer.Option(help="Length of each recording in s.")]
 Fps = Annotated[float, typer.Option("--fps", help="Frame rate, Hz.")]
-Motion = Annotated[str, typer.Option(help="steady, talking, slow_translation, ...")]
+Motion = Annotated[str, typer.Option(help="steady, talking, slow_translation, swaying, ...")]
 MotionScale = Annotated[float, typer.Option(help="1 moves as in PURE, 0 not at all.")]
 Tone = Annotated[int | None, typer.Option(help="Fitzpatrick type 1-6; default: drawn.")]
 Light = Annotated[float, typer.Option(help="1 is good light, 0.4 weak.")]
 Drift = Annotated[float, typer.Option(help="Relative size of slow changes of the light.")]
 Flicker = Annotated[float, typer.Option(help="Relative size of fast changes of the light.")]
 FlickerHz = Annotated[float, typer.Option(help="Rate of that flicker; 0: at random.")]
+Clutter = Annotated[float, typer.Option(help="Of the room behind: 0 a wall, 1 full of things.")]
 Noise = Annotated[float, typer.Option(help="Sensor noise, 8-bit levels.")]
 Pulse = Annotated[float, typer.Option(help="Strength of the pulse; 1 is normal, 0 a doll.")]
 HeartRate = Annotated[float | None, typer.Option("--hr", help="Mean HR; default: drawn.")]
@@ -62,6 +63,7 @@ def synth_ubfc(
     drift: Drift = 0.01,
     flicker: Flicker = 0.001,
     flicker_hz: FlickerHz = 0.0,
+    clutter: Clutter = 0.0,
     noise: Noise = 1.5,
     pulse: Pulse = 1.0,
     hr: HeartRate = None,
@@ -103,6 +105,7 @@ def synth_ubfc(
             illumination_drift=drift,
             flicker=flicker,
             flicker_hz=flicker_hz,
+            clutter=clutter,
             noise=noise,
             pulse=pulse,
             hr_bpm=hr,
@@ -125,6 +128,7 @@ def synth_pure(
     drift: Drift = 0.01,
     flicker: Flicker = 0.001,
     flicker_hz: FlickerHz = 0.0,
+    clutter: Clutter = 0.0,
     noise: Noise = 1.5,
     pulse: Pulse = 1.0,
     hr: HeartRate = None,
@@ -157,6 +161,7 @@ def synth_pure(
             illumination_drift=drift,
             flicker=flicker,
             flicker_hz=flicker_hz,
+            clutter=clutter,
             noise=noise,
             pulse=pulse,
             hr_bpm=hr,

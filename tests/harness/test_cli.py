@@ -57,6 +57,7 @@ TINY = ["--seconds", 0.5, "--size", "96x72"]
 SHARED = {
     "--fps": ("fs", 20.0), "--motion-scale": ("motion_scale", 0.5), "--skin-tone": ("skin_tone", 2),
     "--light": ("light", 0.6), "--drift": ("illumination_drift", 0.04),
+    "--clutter": ("clutter", 0.5),
     "--flicker": ("flicker", 0.02),
     "--flicker-hz": ("flicker_hz", 1.5), "--noise": ("noise", 2.5), "--pulse": ("pulse", 0.7),
     "--hr": ("hr_bpm", 77.0), "--seed": ("seed", 3),
