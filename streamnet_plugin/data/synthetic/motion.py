@@ -108,12 +108,30 @@ def _wander(t: FloatArray, period: float, rng: np.random.Generator) -> FloatArra
     return out
 
 
+def smooth_noise(
+    n: int, steps: float, margin: int, rng: np.random.Generator, at: FloatArray | None = None
+) -> FloatArray:
+    """Random motion (n,) without any rhythm, around 0, of unit standard deviation over a long time.
+
+    Args:
+        n: values.
+        steps: time constant, in values.
+        margin: values drawn and left out at each end, about 4 `steps`.
+        rng: of the noise.
+        at: places (m,) between 0 and n - 1, to have the motion there instead.
+    """
+    smooth = gaussian_filter1d(rng.standard_normal(n + 2 * margin), steps)[margin : margin + n]
+    if at is not None:
+        smooth = np.interp(at, np.arange(n), smooth)
+    # Over all time, not over what is shown, where slow motion would count as fast.
+    out: FloatArray = smooth * np.sqrt(2 * np.sqrt(np.pi) * steps)
+    return out
+
+
 def _drift(t: FloatArray, time_constant: float, rng: np.random.Generator) -> FloatArray:
-    """Smooth random motion without any rhythm, of unit standard deviation over a long time."""
+    """`smooth_noise` at times that need not be evenly spaced."""
     step = time_constant / 20
-    knots = gaussian_filter1d(rng.standard_normal(int(np.ptp(t) / step) + 200), 20)[80:-80]
-    out: FloatArray = np.interp((t - t.min()) / step, np.arange(len(knots)), knots)
-    return out * np.sqrt(2 * np.sqrt(np.pi) * 20)
+    return smooth_noise(int(np.ptp(t) / step) + 40, 20, 80, rng, (t - t.min()) / step)
 
 
 def _sweep(t: FloatArray, period: float, rng: np.random.Generator) -> FloatArray:

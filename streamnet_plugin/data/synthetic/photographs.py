@@ -14,10 +14,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
 
 from streamnet_plugin.data.face import Box, largest_face
 from streamnet_plugin.data.natural import natural_key
+from streamnet_plugin.data.synthetic.motion import smooth_noise
 from streamnet_plugin.data.synthetic.pulse import bvp, heart_rate
 from streamnet_plugin.data.synthetic.scene import check_ranges
 from streamnet_plugin.errors import DataError
@@ -220,8 +220,4 @@ def _skin(picture: FrameArray, face: Box, rng: np.random.Generator) -> np.ndarra
 
 
 def _wander(n: int, frames: float, rng: np.random.Generator) -> FloatArray:
-    """Smooth random motion (n,) around 0, of unit standard deviation and that time constant."""
-    margin = int(4 * frames) + 1
-    smooth = gaussian_filter1d(rng.standard_normal(n + 2 * margin), frames)
-    # Over the whole stretch, not over what is shown, where slow motion would count as fast.
-    return smooth[margin : margin + n] * np.sqrt(2 * np.sqrt(np.pi) * frames)
+    return smooth_noise(n, frames, int(4 * frames) + 1, rng)
