@@ -8,15 +8,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from streamnet_plugin.data.synthetic.motion import smooth_noise
 from streamnet_plugin.errors import ConfigError
 from streamnet_plugin.types import FloatArray, FrameArray
 
 Float32Array = NDArray[np.float32]
-LIMITS = {"crop_jitter": 0.25, "gain": 1.0, "drift": 0.5, "noise": 50.0, "resample": 0.5}
+LIMITS = {
+    "crop_jitter": 0.25,
+    "shake": 0.25,
+    "gain": 1.0,
+    "drift": 0.5,
+    "noise": 50.0,
+    "resample": 0.5,
+}
 """The largest of each strength; beyond, a clip shows hardly a face or no heart rate of anybody."""
+SHAKE_S = (0.08, 1.0)
+"""Range of the time constant of a shaken picture, s: about what a hand and a neck do."""
 DRIFT_HZ = (0.02, 0.3)
 """Light drifts this slowly: the lowest band in use begins at 0.6 Hz, the slowest heart at 0.67."""
 DRIFT_WAVES = 3
@@ -34,6 +45,8 @@ class Augment:
     Attributes:
         flip: mirror half of the clips, left for right.
         crop_jitter: largest shift of the crop, as a share of its side; one shift per clip.
+        shake: half of the clips move as a whole, at random and without rhythm; the largest
+            standard deviation of that, as a share of the side, and in radian of its turns.
         gain: brightness times 1 / (1 + gain) to 1 + gain, with a tint of a third of that.
         drift: largest relative swing of slow changes of the light.
         noise: largest standard deviation of added noise, 8-bit levels.
@@ -44,6 +57,7 @@ class Augment:
 
     flip: bool = False
     crop_jitter: float = 0.0
+    shake: float = 0.0
     gain: float = 0.0
     drift: float = 0.0
     noise: float = 0.0
@@ -97,12 +111,14 @@ def augmented(
     shift = rng.uniform(-1, 1, 2) * augment.crop_jitter * np.array(frames.shape[1:3])
     brightness, tint = rng.uniform(-1, 1), rng.uniform(-1, 1, 3)
     light = 1 + drift_curve(length + 1, fs, augment.drift, rng)
+    hand = rng.spawn(1)[0]  # a stream of its own: as many values as the shaking is slow
     clip, wave = _cut(frames, bvp, start, length, (1 + augment.resample) ** pace)
     if augment.time_reversal and backwards:
         clip, wave = clip[::-1], wave[::-1]
     if augment.flip and mirror:
         clip = flipped(clip)
     clip = shifted(clip, *(round(float(s)) for s in shift))
+    clip = shaken(clip, fs, augment.shake * max(0.0, hand.uniform(-1, 1)), hand)
     gain = (1 + augment.gain) ** ((1 - TINT) * brightness + TINT * tint)
     if augment.gain:
         gain = np.minimum(gain, _largest_gain(clip))
@@ -157,6 +173,41 @@ def shifted(frames: Float32Array, down: int, right: int) -> Float32Array:
     rows = np.clip(rows - down, 0, len(rows) - 1)
     columns = np.clip(columns - right, 0, len(columns) - 1)
     return frames[:, rows[:, None], columns]
+
+
+def shaken(
+    frames: Float32Array, fs: float, strength: float, rng: np.random.Generator
+) -> Float32Array:
+    """The picture moved and turned as a whole, from frame to frame, its edge repeated.
+
+    As by a hand that holds the camera, or by a head that sways: a motion without rhythm, which the
+    label knows nothing of. The skin's colour stays what it was, wherever it is now.
+
+    Args:
+        frames: (T, H, W, 3).
+        fs: Hz.
+        strength: standard deviation of the place, as a share of the side; a turn has up to as much,
+            in radian.
+        rng: of all that is drawn.
+    """
+    if strength == 0:
+        return frames
+    low, high = np.log(SHAKE_S)
+    steps = max(1.0, fs * float(np.exp(rng.uniform(low, high))))
+    margin = int(4 * steps) + 1
+    x, y, turn = (strength * smooth_noise(len(frames), steps, margin, rng) for _ in range(3))
+    turn = np.degrees(turn * rng.random())
+    height, width = frames.shape[1:3]
+    centre = (width - 1) / 2, (height - 1) / 2
+    out = np.empty(frames.shape, np.float32)
+    for i, frame in enumerate(frames):
+        place = cv2.getRotationMatrix2D(centre, float(turn[i]), 1.0)
+        place[:, 2] += x[i] * width, y[i] * height
+        cv2.warpAffine(
+            np.ascontiguousarray(frame), place, (width, height), out[i],
+            cv2.INTER_CUBIC, cv2.BORDER_REPLICATE,
+        )  # fmt: skip
+    return out
 
 
 def relit(frames: Float32Array, light: FloatArray) -> Float32Array:

@@ -56,7 +56,7 @@ log = logging.getLogger(__name__)
 CLIP = 180
 """Frames of a training clip."""
 SWAYING_TO_VALIDATE = 24
-AUGMENT = Augment(flip=True, crop_jitter=0.06, gain=0.1, noise=1.0, resample=0.1)
+AUGMENT = Augment(flip=True, crop_jitter=0.06, shake=0.08, gain=0.1, noise=1.0, resample=0.1)
 BAND = get_convention("toolbox-2025").band
 BESIDE = ("POS", "CHROM", "GREEN")
 """Classical methods measured on the same recordings."""
@@ -147,8 +147,7 @@ def model_card(metadata: dict[str, Any]) -> str:
 
 
 def _training_text(metadata: dict[str, Any]) -> list[str]:
-    t, start = metadata["training"], metadata.get("start")
-    first, last = (t, "") if start is None else (start["training"], "last ")
+    t, (first, *later) = metadata["training"], [part["training"] for part in _history(metadata)]
     lines = [
         f"- Training data: {first['recordings']} synthetic recordings of {t['duration_s']:g} s",
         "  from this package's generator: other heads than the test's, six skin tones, glasses",
@@ -156,38 +155,49 @@ def _training_text(metadata: dict[str, Any]) -> list[str]:
         "  HR 40-180 bpm, webcams of several sizes, colours, tone curves, noise, JPEG quality and",
         "  timing. A third shows the two darkest skin tones in talk, nodding, looking around,",
         "  bobbing or turning.",
-        f"- Training: {_stage(first)}; augmented by",
-        "  mirroring, shift, gain, noise and resampling in time.",
+        f"- Training: {_stage(first)}.",
     ]
-    if start is not None:
+    for part in later:
         lines += [
-            f"- Then, from there: {_stage(t)}. They are of",
-            f"  {t['recordings']} recordings: {t['swaying']} of heads that sway at random, fast",
-            "  and wide, most of them before a cluttered room, and the others of the kinds above.",
+            f"- Then, from there: {_stage(part)}.",
+            f"  They are of {part['recordings']} recordings, {part['swaying']} of them of heads",
+            "  that sway at random, fast and wide, most of them before a cluttered room, and the",
+            "  others of the kinds above.",
         ]
+    best = f"(number {metadata['epoch'] + 1}), by the loss on"
     return [
         *lines,
-        f"- The best of the {last}epochs is taken (number {metadata['epoch'] + 1}), by the loss on",
+        f"- The best of the {'last ' * bool(later)}epochs is taken {best}",
         f"  {t['validation']} other recordings.",
     ]
 
 
+def _history(metadata: dict[str, Any]) -> list[dict[str, Any]]:
+    """What is known of each training in turn, the first one from random weights."""
+    start = metadata.get("start")
+    return [*(_history(start) if start else []), metadata]
+
+
 def _stage(t: dict[str, Any]) -> str:
+    shaking = (
+        "shaking of the whole picture in half\n  of the clips, "
+        if t["augment"].get("shake")
+        else ""
+    )
     return (
         f"{t['epochs']} epochs of {t['clips']} clips of {CLIP} frames, AdamW,\n"
         f"  one-cycle learning rate up to {t['learning_rate']:g}, mean squared error plus\n"
-        f"  1 - Pearson, {t['precision']}, seed {t['seed']}"
+        f"  1 - Pearson, {t['precision']}, seed {t['seed']}; augmented by mirroring, shift,\n"
+        f"  {shaking}gain, noise and resampling in time"
     )
 
 
 def _origin(metadata: dict[str, Any]) -> list[str]:
-    lines = [f"Made by `{metadata['command']}` at commit {metadata['git_commit']}."]
-    if start := metadata.get("start"):
-        lines += [
-            f"START, SHA-256 {start['sha256']}, was made by `{start['command']}` at commit",
-            f"{start['git_commit']}.",
-        ]
-    return lines
+    *before, _ = _history(metadata)
+    starts = [f"START, SHA-256 {start['sha256']}, was made" for start in before]
+    made = zip([*starts, "Made"], _history(metadata), strict=True)
+    lines = [f"{how} by `{part['command']}` at commit {part['git_commit']}." for how, part in made]
+    return lines[::-1]
 
 
 def _rows(test: dict[str, Any], methods: Sequence[str]) -> Iterator[str]:
@@ -320,7 +330,8 @@ def begun(args: argparse.Namespace) -> tuple[STREAMNet, dict[str, Any]]:
             path=args.start,
             remedy="begin with weights that this command made.",
         )
-    start: dict[str, Any] = {key: told[key] for key in ("command", "git_commit", "training")}
+    known = ("command", "git_commit", "training", "start")
+    start: dict[str, Any] = {key: told[key] for key in known if key in told}
     return model, {"sha256": hashlib.sha256(args.start.read_bytes()).hexdigest(), **start}
 
 

@@ -22,6 +22,7 @@ from streamnet_plugin.training.augment import (
     noisy,
     relit,
     resampled,
+    shaken,
     shifted,
 )
 
@@ -33,6 +34,7 @@ TOLERANCE = 1.5
 ON = {
     "flip": True,
     "crop_jitter": 0.1,
+    "shake": 0.05,
     "gain": 0.4,
     "drift": 0.1,
     "noise": 3.0,
@@ -152,6 +154,66 @@ def test_crops_are_jittered_once_per_clip():
     moved = [change("crop_jitter", still, wave, seed, start=0)[0] for seed in range(12)]
     assert all((clip == clip[0]).all() for clip in moved)
     assert len({clip.tobytes() for clip in moved}) > 3
+
+
+def test_half_of_the_clips_shake_and_no_two_alike():
+    frames, wave = recording(seconds=11)
+    still = np.repeat(frames[:1], len(frames), axis=0)
+    clips = [change("shake", still, wave, seed, start=0)[0] for seed in range(24)]
+    moving = [clip for clip in clips if (clip != clip[0]).any()]
+    assert 6 <= len(moving) <= 18
+    assert len({clip.tobytes() for clip in moving}) == len(moving)
+    at_rest = [clip for clip in clips if (clip == clip[0]).all()]
+    assert all((clip[0] == still[0]).all() for clip in at_rest)
+
+
+def test_a_shaken_picture_moves_as_a_whole_as_far_as_asked():
+    size, strength = 64, 0.05
+    y, x = np.mgrid[:size, :size]
+    dot = np.exp(-((x - 31.5) ** 2 + (y - 31.5) ** 2) / (2 * 4.0**2))  # at the centre of turning
+    still = np.repeat(dot[None, :, :, None].astype(np.float32) * np.ones(3, np.float32), 1800, 0)
+    places = []
+    for seed in range(6):
+        moved = shaken(still, FS, strength, np.random.default_rng(seed))[..., 0]
+        weight = moved.sum(axis=(1, 2))
+        assert weight == pytest.approx(dot.sum(), rel=0.01)  # nothing brightens by moving
+        places.append([(moved * of).sum(axis=(1, 2)) / weight - 31.5 for of in (x, y)])
+    across, along = np.array(places).transpose(1, 0, 2)
+    for place in (across, along):
+        assert place.std() == pytest.approx(strength * size, rel=0.15)
+    assert abs(np.corrcoef(across.ravel(), along.ravel())[0, 1]) < 0.3
+
+
+def test_a_shaken_picture_turns():
+    size = 64
+    y = np.mgrid[:size, :size][0]
+    bar = np.exp(-((y - 31.5) ** 2) / (2 * 3.0**2))
+    still = np.repeat(bar[None, :, :, None].astype(np.float32), 900, 0) * np.ones(3, np.float32)
+    turned = shaken(still, FS, 0.1, np.random.default_rng(1))[..., 0]
+    middle = [
+        (turned[:, :, c] * y[:, c]).sum(axis=1) / turned[:, :, c].sum(axis=1) for c in (22, 41)
+    ]
+    angle = np.arctan2(middle[1] - middle[0], 41 - 22)
+    assert 0.01 < angle.std() < 0.12
+
+
+def test_shaking_has_no_rhythm():
+    """Its spectrum falls from the lowest rates on: no peak that a pulse could be taken for."""
+    size = 48
+    y, x = np.mgrid[:size, :size]
+    dot = np.exp(-((x - 23.5) ** 2 + (y - 23.5) ** 2) / (2 * 3.0**2))
+    still = np.repeat(dot[None, :, :, None].astype(np.float32), 3600, 0)
+    power = 0
+    for seed in range(8):
+        moved = shaken(np.repeat(still, 3, 3), FS, 0.05, np.random.default_rng(seed))[..., 0]
+        place = (moved * x).sum(axis=(1, 2)) / moved.sum(axis=(1, 2))
+        parts = place.reshape(12, 300) - place.mean()
+        power = power + (np.abs(np.fft.rfft(parts * np.hanning(300), axis=1)) ** 2).mean(axis=0)
+    rates = np.fft.rfftfreq(300, 1 / FS)
+    bands = [
+        power[(rates >= low) & (rates < low + 0.5)].mean() for low in (0.2, 0.7, 1.2, 1.7, 2.2)
+    ]
+    assert bands == sorted(bands, reverse=True)
 
 
 def test_a_gain_keeps_ac_to_dc_in_every_colour():

@@ -69,7 +69,7 @@ def metadata():
         "image_size": 36, "parameters": 542375, "epoch": 4, "git_commit": "abc", "command": "make",
         "training": {"recordings": 400, "duration_s": 12.0, "epochs": 8, "clips": 790, "seed": 1,
                      "learning_rate": 0.002, "precision": "bfloat16", "validation": 48,
-                     "test_duration_s": 20.0},
+                     "test_duration_s": 20.0, "augment": {"flip": True}},
         "test_recordings": 108,
         "test": {"STREAMNet": {"all": row}, "POS": {"all": none}},
     }  # fmt: skip
@@ -84,19 +84,24 @@ def test_the_card_says_what_was_measured(metadata):
     assert "ME-chunk" not in card  # not measured, not mentioned
 
 
-def test_the_card_of_weights_that_went_on_tells_both_trainings(metadata):
+def test_the_card_of_weights_that_went_on_tells_every_training(metadata):
     first = metadata["training"]
-    metadata["training"] = first | {"recordings": 90, "swaying": 50, "clips": 179, "epochs": 3}
+    second = first | {"recordings": 90, "swaying": 50, "clips": 179, "epochs": 3}
+    metadata["training"] = second | {"clips": 178, "augment": {"shake": 0.08}}
     metadata["start"] = {
-        "sha256": "f00d", "command": "make before", "git_commit": "abb", "training": first,
+        "sha256": "f00d", "command": "make more", "git_commit": "abb", "training": second,
+        "start": {"sha256": "cafe", "command": "make", "git_commit": "aba", "training": first},
     }  # fmt: skip
     card = " ".join(model_card(metadata).split())
     assert "400 synthetic recordings" in card
     assert "8 epochs of 790 clips" in card
     assert "3 epochs of 179 clips" in card
-    assert "90 recordings: 50 of heads that sway" in card
+    assert "90 recordings, 50 of them of heads that sway" in card
+    assert card.count("shaking of the whole picture") == 1
+    assert card.index("shaking of the whole picture") > card.index("178 clips") > card.index("179")
     assert "best of the last epochs is taken (number 5)" in card
-    assert "f00d, was made by `make before` at commit abb" in card
+    assert "f00d, was made by `make more` at commit abb" in card
+    assert "cafe, was made by `make` at commit aba" in card
 
 
 def options(tmp_path, start):
@@ -112,9 +117,12 @@ def test_a_training_begins_with_the_weights_it_is_given(tmp_path):
     assert start["training"] == {"epochs": 8}
     assert start["command"] == "make"
     assert len(start["sha256"]) == 64
+    assert "start" not in start  # its weights were random
     for name, value in before.state_dict().items():
         assert torch.equal(model.state_dict()[name], value), name
     assert begun(options(tmp_path, None))[1] == {}
+    save_checkpoint(model, tmp_path / "more.safetensors", told | {"start": start})
+    assert begun(options(tmp_path, tmp_path / "more.safetensors"))[1]["start"] == start
 
 
 def test_weights_of_another_size_or_unknown_origin_are_no_start(tmp_path):
