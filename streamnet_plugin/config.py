@@ -223,7 +223,7 @@ class Augmentation(_Node):
 
     FLIP: bool = False
     CROP_JITTER: float = Field(0.0, ge=0, lt=0.5)  # share of the side
-    SHAKE: float = Field(0.0, ge=0, lt=0.5)  # share of the side
+    SHAKE: float = Field(0.0, ge=0, le=0.25)  # share of the side
     GAIN: float = Field(0.0, ge=0, lt=1)
     DRIFT: float = Field(0.0, ge=0, lt=1)
     NOISE: float = Field(0.0, ge=0)  # levels of 255

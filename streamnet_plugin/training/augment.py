@@ -45,24 +45,24 @@ class Augment:
     Attributes:
         flip: mirror half of the clips, left for right.
         crop_jitter: largest shift of the crop, as a share of its side; one shift per clip.
-        shake: half of the clips move as a whole, at random and without rhythm; the largest
-            standard deviation of that, as a share of the side, and in radian of its turns.
         gain: brightness times 1 / (1 + gain) to 1 + gain, with a tint of a third of that.
         drift: largest relative swing of slow changes of the light.
         noise: largest standard deviation of added noise, 8-bit levels.
         resample: time runs 1 / (1 + resample) to 1 + resample times as fast, and so does the pulse.
         time_reversal: play half of the clips backwards. The heart rate stays, the waveform does
             not: systole is then slow and diastole fast, which no heart does.
+        shake: half of the clips move as a whole, at random and without rhythm; the largest
+            standard deviation of that, as a share of the side, and in radian of its turns.
     """
 
     flip: bool = False
     crop_jitter: float = 0.0
-    shake: float = 0.0
     gain: float = 0.0
     drift: float = 0.0
     noise: float = 0.0
     resample: float = 0.0
     time_reversal: bool = False
+    shake: float = 0.0
 
     def __post_init__(self) -> None:
         """`ConfigError` for what is no strength."""
