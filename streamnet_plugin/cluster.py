@@ -63,13 +63,14 @@ def _connected(address: str) -> Any:
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"no Dask scheduler answers at {address}: {error}",
-            remedy="start one with `dask scheduler`, and workers with `dask worker ADDRESS`.",
+            remedy="start one with `dask scheduler`, and workers with `dask worker --nworkers auto "
+            "--nthreads 1 ADDRESS`.",
         ) from error
     if not client.scheduler_info()["workers"]:
         client.close()
         raise ConfigError(
             f"the Dask cluster at {address} has no workers",
-            remedy=f"start some with `dask worker {address}`.",
+            remedy=f"start some with `dask worker --nworkers auto --nthreads 1 {address}`.",
         )
     return client
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -529,16 +530,25 @@ def _predictions(
         yield from done
 
 
-@lru_cache(maxsize=4)
-def _made_once(name: str, config: str) -> Method:
+def _made(name: str, config: str) -> Method:
     return make_method(name, Config.model_validate_json(config))
+
+
+class _OfThread(threading.local):
+    """Every thread's own methods: a network that is sampled is changed while it is."""
+
+    def __init__(self) -> None:
+        self.made_once = lru_cache(maxsize=4)(_made)
+
+
+_of_thread = _OfThread()
 
 
 def _predict_elsewhere(
     name: str, video: FaceVideo, config: Config
 ) -> tuple[WaveformPair | None, tuple[str, str] | None]:
-    """On another machine, where every method is made once."""
-    return _predict(_made_once(name, config.model_dump_json()), opened(video), config)
+    """On another machine, where every method is made once in a thread."""
+    return _predict(_of_thread.made_once(name, config.model_dump_json()), opened(video), config)
 
 
 def _predict(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from functools import lru_cache
+import threading
 from pathlib import Path
 
 import cv2
@@ -16,8 +16,18 @@ log = logging.getLogger(__name__)
 Box = tuple[int, int, int, int]
 
 
-@lru_cache(maxsize=1)
+_of_thread = threading.local()
+"""Holds a cascade of its own for every thread: one that several use at once finds wrong faces."""
+
+
 def _cascade() -> cv2.CascadeClassifier:
+    if not hasattr(_of_thread, "cascade"):
+        _of_thread.cascade = _read_cascade()
+    cascade: cv2.CascadeClassifier = _of_thread.cascade
+    return cascade
+
+
+def _read_cascade() -> cv2.CascadeClassifier:
     if not hasattr(cv2, "CascadeClassifier"):
         raise StreamnetError(
             f"OpenCV {cv2.__version__} has no Haar cascades",

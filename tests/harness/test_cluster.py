@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import numpy as np
 import pytest
 from joblib import delayed
 
 from streamnet_plugin.cluster import cluster, current_client
-from streamnet_plugin.comparison import predict_all
+from streamnet_plugin.comparison import _of_thread, predict_all
 from streamnet_plugin.config import load_config
 from streamnet_plugin.data.cache import by_reference, opened
 from streamnet_plugin.data.datasets import find_recordings
+from streamnet_plugin.data.face import find_faces
 from streamnet_plugin.data.preprocess import PreprocessSettings, preprocess_all
+from streamnet_plugin.data.synthetic import SynthClip, SynthSettings
 from streamnet_plugin.errors import ConfigError
 from streamnet_plugin.parallel import processes
 from streamnet_plugin.progress import Silent
@@ -83,6 +87,48 @@ def test_methods_read_on_the_cluster_what_they_read_here(ubfc, address, tmp_path
     for a, b in zip(there, here, strict=True):
         assert np.array_equal(a.pred, b.pred)
         assert np.array_equal(a.label, b.label)
+
+
+def of_two_threads(function):
+    """What it gives in each of two threads that run at the same time."""
+    meeting = Barrier(2)
+
+    def run():
+        meeting.wait(60)
+        return function()
+
+    with ThreadPoolExecutor(2) as threads:
+        return [done.result() for done in [threads.submit(run) for _ in range(2)]]
+
+
+def test_the_threads_of_a_worker_share_no_network():
+    """One that is sampled in two threads at once gives both of them wrong waveforms."""
+    config = load_config("benchmark/ubfc").model_dump_json()
+
+    def twice():
+        return [_of_thread.made_once("STREAMNet", config) for _ in range(2)]
+
+    (first, again), (second, _) = of_two_threads(twice)
+    assert first is again
+    assert first is not second
+
+
+def test_threads_find_the_faces_of_their_own_pictures():
+    pictures = [
+        next(iter(SynthClip(SynthSettings(seed=seed, duration_s=1, **size)).frames()))
+        for seed, size in ((0, {}), (1, {"width": 320, "height": 240}))
+    ]
+    want = [find_faces(picture) for picture in pictures]
+    assert all(want)
+    assert want[0] != want[1]
+    turn = iter(range(2))
+
+    def look():
+        mine = next(turn)
+        return mine, [find_faces(pictures[mine]) for _ in range(8)]
+
+    for mine, found in of_two_threads(look):
+        assert found == [want[mine]] * 8
 
 
 def test_results_come_in_order_and_errors_come_home(address):
