@@ -194,8 +194,7 @@ def shaken(
         return frames
     low, high = np.log(SHAKE_S)
     steps = max(1.0, fs * float(np.exp(rng.uniform(low, high))))
-    margin = int(4 * steps) + 1
-    x, y, turn = (strength * smooth_noise(len(frames), steps, margin, rng) for _ in range(3))
+    x, y, turn = (strength * smooth_noise(len(frames), steps, rng) for _ in range(3))
     turn = np.degrees(turn * rng.random())
     height, width = frames.shape[1:3]
     centre = (width - 1) / 2, (height - 1) / 2

@@ -109,17 +109,23 @@ def _wander(t: FloatArray, period: float, rng: np.random.Generator) -> FloatArra
 
 
 def smooth_noise(
-    n: int, steps: float, margin: int, rng: np.random.Generator, at: FloatArray | None = None
+    n: int,
+    steps: float,
+    rng: np.random.Generator,
+    *,
+    margin: int | None = None,
+    at: FloatArray | None = None,
 ) -> FloatArray:
     """Random motion (n,) without any rhythm, around 0, of unit standard deviation over a long time.
 
     Args:
         n: values.
         steps: time constant, in values.
-        margin: values drawn and left out at each end, about 4 `steps`.
         rng: of the noise.
+        margin: values drawn and left out at each end; None takes just over 4 `steps`.
         at: places (m,) between 0 and n - 1, to have the motion there instead.
     """
+    margin = int(4 * steps) + 1 if margin is None else margin
     smooth = gaussian_filter1d(rng.standard_normal(n + 2 * margin), steps)[margin : margin + n]
     if at is not None:
         smooth = np.interp(at, np.arange(n), smooth)
@@ -131,7 +137,8 @@ def smooth_noise(
 def _drift(t: FloatArray, time_constant: float, rng: np.random.Generator) -> FloatArray:
     """`smooth_noise` at times that need not be evenly spaced."""
     step = time_constant / 20
-    return smooth_noise(int(np.ptp(t) / step) + 40, 20, 80, rng, (t - t.min()) / step)
+    n, at = int(np.ptp(t) / step) + 40, (t - t.min()) / step
+    return smooth_noise(n, 20, rng, margin=80, at=at)
 
 
 def _sweep(t: FloatArray, period: float, rng: np.random.Generator) -> FloatArray:

@@ -122,9 +122,9 @@ class PhotoClip:
         self.bvp = bvp(self.t, self.hr, rng, ROUNDNESS)
         self.t_label, self.bvp_label, self.hr_label = self.t, self.bvp, self.hr
         self._colour = np.array([rng.uniform(*RED), 1.0, rng.uniform(*BLUE)], np.float32)
-        wander = [_wander(n, s.sway_s * s.fs, rng) for _ in range(3)]
+        wander = [smooth_noise(n, s.sway_s * s.fs, rng) for _ in range(3)]
         self._x, self._y, self._turn = s.sway * np.array(wander)
-        self._light = 1 + s.drift * _wander(n, s.fs, rng)
+        self._light = 1 + s.drift * smooth_noise(n, s.fs, rng)
         self._share = float(rng.uniform(0.42, 0.58))
 
     def frames(self) -> Iterator[FrameArray]:
@@ -217,7 +217,3 @@ def _skin(picture: FrameArray, face: Box, rng: np.random.Generator) -> np.ndarra
     patches = rng.uniform(0.6, 1.2, (5, 5)).astype(np.float32)  # blood is not everywhere the same
     spread = cv2.resize(patches, coloured.shape[::-1], interpolation=cv2.INTER_CUBIC)
     return soft * spread
-
-
-def _wander(n: int, frames: float, rng: np.random.Generator) -> FloatArray:
-    return smooth_noise(n, frames, int(4 * frames) + 1, rng)
