@@ -107,6 +107,15 @@ def numbered(temporary: Path, wanted: Path) -> Path:
         return name
 
 
+def taken(wanted: Path) -> Iterator[Path]:
+    """The folders that `numbered` has given names of this kind, the oldest first."""
+    number, name = 1, wanted
+    while name.is_dir():
+        yield name
+        number += 1
+        name = wanted.with_name(f"{wanted.name}-{number}")
+
+
 def discard(folder: Path) -> None:
     """Remove a folder so that nobody sees half of it."""
     gone = folder.parent / f"{MAKING}{_signature()}-{secrets.token_hex(4)}"

@@ -150,6 +150,12 @@ def _section(section: str, data: Data, backend: Backend) -> Iterator[Finding]:
             f"{where}.FOLD names a split of ours, which the toolbox does not read: it would take "
             "all subjects. Use BEGIN and END, or the builtin backend alone."
         )
+    elif section == "TEST" and has_fold(data) and (data.BEGIN, data.END) != (0, 1):
+        yield Finding(
+            f"{where}: BEGIN {data.BEGIN} to END {data.END} leaves a part of the fold "
+            f"{data.FOLD.FOLD_NAME!r} alone: set 0 and 1 to test all of it.",
+            note=True,
+        )
     yield from _dataset(where, data.DATASET, backend)
     detector = data.PREPROCESS.CROP_FACE
     if detector.DO_CROP_FACE and detector.BACKEND != "HC":

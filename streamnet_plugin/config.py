@@ -218,16 +218,31 @@ class Uncertainty(_Node):
     KEEP: float | None = Field(None, gt=0, le=1)
 
 
+AUGMENT_LIMITS = {
+    "CROP_JITTER": 0.25,
+    "SHAKE": 0.12,
+    "GAIN": 1.0,
+    "DRIFT": 0.5,
+    "NOISE": 50.0,
+    "RESAMPLE": 0.5,
+}
+"""The largest of each strength; beyond, a clip shows hardly a face or no heart rate of anybody."""
+
+
+def _strength(name: str) -> Any:
+    return Field(0.0, ge=0, le=AUGMENT_LIMITS[name])
+
+
 class Augmentation(_Node):
     """`TRAINING.AUGMENT`: how far training clips are changed; 0 or False is not at all."""
 
     FLIP: bool = False
-    CROP_JITTER: float = Field(0.0, ge=0, lt=0.5)  # share of the side
-    SHAKE: float = Field(0.0, ge=0, le=0.25)  # share of the side
-    GAIN: float = Field(0.0, ge=0, lt=1)
-    DRIFT: float = Field(0.0, ge=0, lt=1)
-    NOISE: float = Field(0.0, ge=0)  # levels of 255
-    RESAMPLE: float = Field(0.0, ge=0, lt=1)
+    CROP_JITTER: float = _strength("CROP_JITTER")  # share of the side
+    SHAKE: float = _strength("SHAKE")  # share of the side
+    GAIN: float = _strength("GAIN")
+    DRIFT: float = _strength("DRIFT")
+    NOISE: float = _strength("NOISE")  # levels of 255
+    RESAMPLE: float = _strength("RESAMPLE")
     TIME_REVERSAL: bool = False
 
 

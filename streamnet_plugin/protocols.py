@@ -1,35 +1,38 @@
 """A protocol from recordings to table: every fold and seed is trained, tested, and put together.
 
-What is finished is not done again: trainings go on from their last step, tests that are written
-are read.
+What is finished is not done again: trainings go on from their last step, tests that were made from
+the same settings, weights, data and code are read.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from streamnet_plugin.atomic import write_text
+from streamnet_plugin.atomic import taken, write_text
 from streamnet_plugin.checks import STREAMNET
 from streamnet_plugin.comparison import (
     BenchmarkRun,
     benchmark,
+    prepare,
     report_pairs,
     scoring_of,
+    with_methods,
     with_weights,
 )
 from streamnet_plugin.config import Config, load_config, size_keys
-from streamnet_plugin.data.datasets import find_recordings
+from streamnet_plugin.data.datasets import dataset_fingerprint, find_recordings
 from streamnet_plugin.data.splits import fold_splits, subjects_of, write_split
 from streamnet_plugin.data.synthetic.writers import write_pure_set, write_ubfc_set
 from streamnet_plugin.data_root import DataRoot, with_data_root
-from streamnet_plugin.errors import ConfigError
+from streamnet_plugin.errors import ConfigError, DataError
+from streamnet_plugin.model.checkpoint import file_hash
 from streamnet_plugin.paths import cache_root
 from streamnet_plugin.progress import Reporter, Silent
 from streamnet_plugin.report.provenance import provenance
@@ -37,12 +40,19 @@ from streamnet_plugin.report.results import BenchmarkResults, FailureRow
 from streamnet_plugin.report.writer import read_results
 from streamnet_plugin.rescoring import pairs_fingerprint
 from streamnet_plugin.scoring import WaveformPair, load_pairs
-from streamnet_plugin.training.run import check_training, train
+from streamnet_plugin.training.run import (
+    ELSEWHERE,
+    TrainRun,
+    check_training,
+    fabric_of,
+    train,
+)
 from streamnet_plugin.wording import count
 
 log = logging.getLogger(__name__)
 PROTOCOLS = {
-    name: f"train/{name}" for name in ("ubfc-intra", "pure-intra", "pure-to-ubfc", "ubfc-to-pure")
+    **{n: f"train/{n}" for n in ("ubfc-intra", "pure-intra", "pure-to-ubfc", "ubfc-to-pure")},
+    "ubfc-30-12": "splits/ubfc-30-12",
 }
 """Name of a protocol -> its shipped YAML."""
 CLASSICAL = ("GREEN", "ICA", "CHROM", "LGI", "PBV", "POS", "OMIT")
@@ -60,6 +70,8 @@ MODEL.STREAMNET.
 TS-CAN (Liu et al. 2020) is our network with its zero-padded shift and without SS-FEM: the same
 layers and parameter names, not the original code."""
 FIRST_SEED = 100
+TESTED_BY = ("MODEL", "UNSUPERVISED", "EVALUATION", "UNCERTAINTY", "DEVICE")
+"""Sections of a YAML that a test depends on, beside TEST and INFERENCE."""
 RESULTS, SUMMARY = "results", "protocol.json"
 SUMMARY_UNITS = {"MAE": "bpm", "RMSE": "bpm", "MAPE": "%"}
 """The metrics that are summed up over seeds."""
@@ -137,10 +149,14 @@ def run_protocol(
     overrides: Sequence[str] = (),
     output: str | Path | None = None,
     jobs: int = 2,
+    force: bool = False,
     plots: bool = True,
     progress: Reporter | None = None,
-) -> ProtocolRun:
+) -> ProtocolRun | None:
     """Train and test networks by a protocol, beside the classical methods, in one table.
+
+    In several processes, see `train`, all train, and then the first one tests and the others are
+    done.
 
     Args:
         name: of `PROTOCOLS`.
@@ -154,8 +170,12 @@ def run_protocol(
         overrides: `KEY=VALUE` strings, on top of the protocol's YAML.
         output: folder of everything; None for protocols/NAME. What is finished in it is kept.
         jobs: videos preprocessed at a time.
+        force: go on with trainings even if settings or data changed since they began.
         plots: whether to draw files of their own.
         progress: hears of every step.
+
+    Returns:
+        None in all processes but the first.
 
     Raises:
         ConfigError: an unknown name or network, folds where there is nothing to fold, or see
@@ -165,20 +185,37 @@ def run_protocol(
     progress = progress or Silent()
     _check_names(name, networks, folds, seeds)
     config = load_config(PROTOCOLS[name], (*size_keys(size), *overrides))
-    if twins is not None:
-        check_training(config, data=False)  # before minutes of drawing
-        data_root = write_twins(twins, progress)
-    config = with_data_root(config, data_root)
-    check_training(config)
-    folder = Path("protocols") / name if output is None else Path(output)
-    parts = list(_parts(config, networks, folds, seeds, folder))
+    check_training(config, data=False)  # before processes are started, minutes of drawing
+    fabric = fabric_of(config)
+    if not fabric.is_global_zero:
+        progress = Silent()
+    with fabric.rank_zero_first():  # the others find everything written
+        if twins is not None:
+            data_root = write_twins(twins, progress)
+        config = with_data_root(config, data_root)
+        check_training(config)
+        folder = Path("protocols") / name if output is None else Path(output)
+        parts = list(_parts(config, networks, folds, seeds, folder))
+
+    def trained() -> Iterator[TrainRun]:
+        for number, part in enumerate(parts, 1):
+            log.info("%s: part %d of %d: %s", name, number, len(parts), part.name)
+            progress.start(f"Part {number} of {len(parts)}", 1)
+            progress.step(part.name)
+            place = part.folder / "training"
+            yield train(
+                part.config, output=place, jobs=jobs, force=force, fabric=fabric, progress=progress
+            )
+
+    runs: Iterable[TrainRun] = trained()
+    if fabric.world_size > 1:  # all of them first: nobody is to wait for the others' tests
+        runs = list(runs)
+        if not fabric.is_global_zero:
+            return None
     failures: list[FailureRow] = []
     pairs: list[WaveformPair] = []
-    for number, part in enumerate(parts, 1):
-        log.info("%s: part %d of %d: %s", name, number, len(parts), part.name)
-        progress.start(f"Part {number} of {len(parts)}", 1)
-        progress.step(part.name)
-        tested, lost = _tested(part, jobs, progress)
+    for part, done in zip(parts, runs, strict=True):
+        tested, lost = _tested(part, done, jobs, progress)
         pairs += [replace(p, method=_method_name(part, seeds)) for p in tested]
         failures += lost
     classical, lost = _classical(config, folds, folder, jobs, progress)
@@ -206,10 +243,10 @@ def _check_names(name: str, networks: Sequence[str], folds: int, seeds: int) -> 
     if not networks or seeds < 1:
         raise ConfigError("there is nothing to train", remedy="name a network, and 1 seed or more.")
     if folds and not name.endswith("intra"):
-        raise ConfigError(
-            f"{name} trains on one dataset and tests on all of another: there is nothing to fold",
-            remedy="leave --folds out.",
-        )
+        why = "trains on one dataset and tests on all of another: there is nothing to fold"
+        if "-to-" not in name:
+            why = "is a published split: it is not to be folded"
+        raise ConfigError(f"{name} {why}", remedy="leave --folds out.")
 
 
 def write_twins(twins: Twins, progress: Reporter | None = None) -> dict[str, str | Path]:
@@ -275,40 +312,58 @@ def _with(config: Config, changes: Mapping[str, Any], seed: int, split: Path | N
 
 
 def _tested(
-    part: _Part, jobs: int, progress: Reporter
+    part: _Part, done: TrainRun, jobs: int, progress: Reporter
 ) -> tuple[list[WaveformPair], tuple[FailureRow, ...]]:
-    """Train a part, unless it is trained, and read its test videos, unless they are read."""
-    done = train(part.config, output=part.folder / "training", jobs=jobs, progress=progress)
-    results = part.folder / RESULTS
-    if not results.is_dir():
-        config = with_weights(part.config, done.weights)
-        benchmark(config, output=results, jobs=jobs, plots=False, report=False, progress=progress)
-    return load_pairs(results), (*done.failures, *read_results(results).failures)
+    """The test videos as a trained part reads them."""
+    config = with_weights(part.config, done.weights)
+    pairs, lost = _benchmarked(config, part.folder / RESULTS, jobs, progress)
+    return pairs, (*done.failures, *lost)
 
 
 def _classical(
     config: Config, folds: int, folder: Path, jobs: int, progress: Reporter
 ) -> tuple[list[WaveformPair], tuple[FailureRow, ...]]:
     """The classical methods on everything that is tested; they are not trained."""
-    results = folder / "classical"
-    if not results.is_dir():
-        tree = config.model_dump(mode="json")
-        if folds:  # every subject is tested in one fold
-            tree["TEST"]["DATA"] |= {"BEGIN": 0.0, "END": 1.0}
-            for section in ("TRAIN", "VALID"):
-                tree[section]["DATA"] = {}
-        tree["TOOLBOX_MODE"] = "only_test"
-        only = Config.model_validate(tree)
-        benchmark(
-            only,
-            output=results,
-            methods=CLASSICAL,
-            jobs=jobs,
-            plots=False,
-            report=False,
-            progress=progress,
-        )
-    return load_pairs(results), read_results(results).failures
+    tree = config.model_dump(mode="json")
+    if folds:  # every subject is tested in one fold
+        tree["TEST"]["DATA"] |= {"BEGIN": 0.0, "END": 1.0}
+        for section in ("TRAIN", "VALID"):
+            tree[section]["DATA"] = {}
+    tree["TOOLBOX_MODE"] = "only_test"
+    only = with_methods(Config.model_validate(tree), CLASSICAL)
+    return _benchmarked(only, folder / "classical", jobs, progress)
+
+
+def _benchmarked(
+    config: Config, place: Path, jobs: int, progress: Reporter
+) -> tuple[list[WaveformPair], tuple[FailureRow, ...]]:
+    """Results at `place`, `place`-2, ...: those of this very test, or else it is made now."""
+    print_ = dataset_fingerprint(prepare(config, jobs=jobs, progress=progress).videos)
+    weights = config.INFERENCE.MODEL_PATH
+    network = {STREAMNET: {"weights_sha256": file_hash(weights)}} if weights else {}
+    wanted = _basis(provenance(config.model_dump(mode="json"), 0, print_, network))
+    for folder in taken(place):
+        try:
+            found = read_results(folder)
+            if _basis(found.provenance) == wanted:
+                return load_pairs(folder), found.failures
+            log.warning("%s is of other settings, data or versions: tested anew", folder)
+        except DataError as error:
+            log.warning("%s", error)
+    done = benchmark(config, output=place, jobs=jobs, plots=False, report=False, progress=progress)
+    assert done.folder is not None  # it was told one
+    return load_pairs(done.folder), done.results.failures
+
+
+def _basis(origin: Mapping[str, Any]) -> dict[str, Any]:
+    """Of where results come from, what their numbers depend on."""
+    config = origin["config"]
+    basis = {key: config[key] for key in TESTED_BY}
+    data = {k: v for k, v in config["TEST"]["DATA"].items() if k not in ELSEWHERE}
+    basis["TEST"] = {**config["TEST"], "DATA": data}
+    basis["INFERENCE"] = {k: v for k, v in config["INFERENCE"].items() if k != "MODEL_PATH"}
+    code = {key: origin[key] for key in ("data_fingerprint", "git_commit", "versions")}
+    return basis | code | {"weights": origin["methods"].get(STREAMNET, {}).get("weights_sha256")}
 
 
 def _method_name(part: _Part, seeds: int) -> str:

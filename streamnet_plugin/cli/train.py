@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +23,10 @@ from streamnet_plugin.cli.options import (
     Weights,
 )
 
+Force = Annotated[
+    bool, typer.Option("--force", help="Go on even if settings or data have changed.")
+]
+
 
 @app.command()
 def train(
@@ -36,9 +39,7 @@ def train(
     ] = None,
     size: CropSize = None,
     jobs: Jobs = 2,
-    force: Annotated[
-        bool, typer.Option("--force", help="Go on even if settings or data have changed.")
-    ] = False,
+    force: Force = False,
     allow_failures: AllowFailures = False,
 ) -> None:
     """Train STREAM-Net by a protocol; run it again to go on where it was stopped.
@@ -53,6 +54,7 @@ def train(
     """
     from streamnet_plugin.config import size_keys
     from streamnet_plugin.data_root import parse_data_roots
+    from streamnet_plugin.training.fabric import is_first
     from streamnet_plugin.training.run import train as run
 
     with progress_bars() as bars:
@@ -65,7 +67,7 @@ def train(
             force=force,
             progress=bars,
         )
-    if int(os.environ.get("RANK", "0")) == 0:
+    if is_first():
         typer.echo(done.describe())
         report_failures(list(done.failures), allow_failures)
 
@@ -174,6 +176,7 @@ def run_protocol(
         Path | None, typer.Option("--output", "-o", help="Folder; default: protocols/NAME.")
     ] = None,
     jobs: Jobs = 2,
+    force: Force = False,
     plots: Plots = True,
     allow_failures: AllowFailures = False,
 ) -> None:
@@ -204,10 +207,12 @@ def run_protocol(
             overrides=overrides or (),
             output=output,
             jobs=jobs,
+            force=force,
             plots=plots,
             progress=bars,
         )
-    show_run(done.run, allow_failures, summary_lines(done.summary))
+    if done is not None:
+        show_run(done.run, allow_failures, summary_lines(done.summary))
 
 
 @protocol_app.command("table")

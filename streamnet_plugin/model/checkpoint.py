@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -79,9 +80,7 @@ def load_checkpoint(
             that are not what was stated.
     """
     stated = dict(stated or {})
-    if path is None:
-        path = shipped_checkpoint(**{side: stated[side] for side in SIDES if side in stated})
-    path = Path(path)
+    path = checkpoint_path(path, stated)
     if not path.is_file():
         raise CheckpointError(
             "there is no such file", path=path, remedy="correct the path, or omit it."
@@ -96,6 +95,19 @@ def load_checkpoint(
     _check_fit(model, state, path)
     model.load_state_dict(state)
     return model.eval(), metadata
+
+
+def checkpoint_path(path: str | Path | None, stated: Mapping[str, Any] | None = None) -> Path:
+    """The file that `load_checkpoint` reads."""
+    if path is not None:
+        return Path(path)
+    sides = {side: (stated or {})[side] for side in SIDES if side in (stated or {})}
+    return shipped_checkpoint(**sides)
+
+
+def file_hash(path: str | Path) -> str:
+    """SHA-256 of a file of weights, as `sha256sum` shows it."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 
 from streamnet_plugin.data.clips import Normaliser, resized
 from streamnet_plugin.errors import ConfigError, NoResultError
-from streamnet_plugin.model.checkpoint import load_checkpoint
+from streamnet_plugin.model.checkpoint import checkpoint_path, file_hash, load_checkpoint
 from streamnet_plugin.model.engines import Engine, make_engine
 from streamnet_plugin.model.streamnet import STREAMNet
 from streamnet_plugin.types import FaceVideo, FloatArray, Prediction
@@ -64,6 +64,7 @@ class STREAMNetMethod:
         self.engine_name = engine
         self.clip_frames = clip_frames
         model, self.metadata = load_checkpoint(checkpoint, stated=stated, shrinks=True)
+        self.weights_hash = file_hash(checkpoint_path(checkpoint, stated))
         self.model = model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.engine = make_engine(engine, self.model, self.precision)
         self.mc_samples, self.mc_rate, self.seed = mc_samples, mc_rate, seed
@@ -73,6 +74,7 @@ class STREAMNetMethod:
         """Which weights speak, for the results file."""
         return {
             "config": self.model.config.to_dict(),
+            "weights_sha256": self.weights_hash,
             "engine": self.engine_name,
             "precision": self.precision,
             "mc_precision": self.mc_precision,

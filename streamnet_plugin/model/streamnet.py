@@ -122,6 +122,9 @@ class STREAMNet(nn.Module):
         flat = high * pooled_twice(c.height) * pooled_twice(c.width)
         self.final_dense_1 = nn.Linear(flat, HIDDEN)
         self.final_dense_2 = nn.Linear(HIDDEN, 1)
+        if not c.attention:  # nothing uses them; several processes wait for each one's gradients
+            for name, parameter in self.named_parameters():
+                parameter.requires_grad_(not name.startswith(("apperance_", "ssfem.")))
 
     def forward(self, x: Tensor) -> Tensor:
         blocks = self.blocks(self._as_frames(x))

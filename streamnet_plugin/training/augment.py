@@ -12,20 +12,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from streamnet_plugin.config import AUGMENT_LIMITS
 from streamnet_plugin.data.synthetic.motion import smooth_noise
 from streamnet_plugin.errors import ConfigError
 from streamnet_plugin.types import FloatArray, FrameArray
 
 Float32Array = NDArray[np.float32]
-LIMITS = {
-    "crop_jitter": 0.25,
-    "shake": 0.25,
-    "gain": 1.0,
-    "drift": 0.5,
-    "noise": 50.0,
-    "resample": 0.5,
-}
-"""The largest of each strength; beyond, a clip shows hardly a face or no heart rate of anybody."""
 SHAKE_S = (0.08, 1.0)
 """Range of the time constant of a shaken picture, s: about what a hand and a neck do."""
 DRIFT_HZ = (0.02, 0.3)
@@ -67,7 +59,7 @@ class Augment:
     def __post_init__(self) -> None:
         """`ConfigError` for what is no strength."""
         for field in fields(self):
-            value, limit = getattr(self, field.name), LIMITS.get(field.name)
+            value, limit = getattr(self, field.name), AUGMENT_LIMITS.get(field.name.upper())
             if limit is None:
                 if not isinstance(value, bool):
                     raise ConfigError(f"{field.name} is {value!r}", remedy="use true or false.")

@@ -74,3 +74,10 @@ def launched() -> tuple[int, int]:
         nodes = int(env.get("SLURM_NNODES", "1"))
         return int(env["SLURM_NTASKS"]) // nodes, nodes
     return 1, 1
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes and tells; known for certain after a launch."""
+    from lightning_fabric.utilities.rank_zero import rank_zero_only
+
+    return int(getattr(rank_zero_only, "rank", 0)) == 0

@@ -14,10 +14,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 from torch.utils.data import DataLoader
 
 from streamnet_plugin.errors import ConfigError, DataError, StreamnetError
@@ -39,7 +41,13 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 log = logging.getLogger(__name__)
-DIVERGED = "lower the learning rate (TRAIN.LR), or set TRAINING.CLIP_NORM, e.g. 1."
+DIVERGED = (
+    "lower the learning rate (TRAIN.LR), or set TRAINING.CLIP_NORM, e.g. 1; with --force it goes "
+    "on from the last sound state."
+)
+FAR, FAR_STEPS = 100.0, 3
+"""Diverged is what is so many times worse than a flat line over so many steps: a network that
+starts with nearly nothing as its output is about as good as one, and a single bad step mends."""
 
 
 class Clips(Protocol):
@@ -219,7 +227,9 @@ def fit(
     Raises:
         ConfigError: no clips; a state of other settings.
         DataError: a label that is not finite; names its video.
-        StreamnetError: the loss or its gradient is no longer finite; names the step.
+        StreamnetError: the training diverged: the loss, its gradient or the weights are no longer
+            finite, or the loss stays far above that of a flat line; names the step. Of the states
+            those are left whose loss was sound.
         OutputError: a state cannot be written.
     """
     with ExitStack() as stack:
@@ -279,6 +289,7 @@ class _Run:
         self.bare, self.bare_optimizer = model, optimizer
         self.model, self.optimizer = self.fabric.setup(model, optimizer)
         self.progress = Progress()
+        self.far, self.sound = 0, -1  # steps in a row; after so many steps the loss was sound
         self.order = _Order()
         self.batches = load(clips, self.order)
         self.dropout = self._exact(stack)
@@ -308,30 +319,60 @@ class _Run:
         state = self.fabric.broadcast(state)
         if state is not None:
             self._restore(state)
+        self.sound = self.progress.steps_done - 1
         self.listener.begin(self.progress.steps_done, self.progress.reports)
 
     def _restore(self, state: Mapping[str, Any]) -> None:
-        self.bare.load_state_dict(state["model"])
+        weights = dict(state["model"])
+        consume_prefix_in_state_dict_if_present(weights, "module.")  # older states of DataParallel
+        try:
+            self._network.load_state_dict(weights)
+        except RuntimeError as error:
+            raise ConfigError(
+                f"this training began with another network: {shorten(str(error), 200)}",
+                remedy="restore MODEL.STREAMNET and the size of the crops, or give another folder "
+                "(-o): --force cannot put these weights into this network.",
+            ) from error
         self.progress = _progress_of(state["progress"])
-        # The moments alone: rates and decay are the settings', which may be others by force.
-        own = self.optimizer.state_dict()
-        self.optimizer.load_state_dict({**own, "state": state["optimizer"]["state"]})
-        total = self.settings.epochs * self.steps_per_epoch
+        if state.get("kind", self.settings.optimizer) == self.settings.optimizer:
+            # The moments alone: rates and decay are the settings', which may be others by force.
+            own = self.optimizer.state_dict()
+            self.optimizer.load_state_dict({**own, "state": state["optimizer"]["state"]})
+        else:
+            log.warning(
+                "the optimizer was %s: %s begins without moments",
+                state["kind"],
+                self.settings.optimizer,
+            )
         done = self.progress.steps_done
+        total = done + self._steps_left()
         self.schedule = make_schedule(self.bare_optimizer, self.settings, total, done)
         log.info("going on after step %d", done)
 
-    def save(self) -> None:
+    @property
+    def _network(self) -> nn.Module:
+        """Without what spreads it: states fit any number of devices."""
+        return self.bare.module if isinstance(self.bare, nn.DataParallel) else self.bare
+
+    def _steps_left(self) -> int:
+        """Of this epoch and those after it; an epoch may have had more steps before, by force."""
+        here = max(0, self.steps_per_epoch - len(self.progress.losses))
+        after = self.settings.epochs - self.progress.epoch - 1
+        return max(0, here + after * self.steps_per_epoch)
+
+    def save(self, *, lasting: bool = False) -> None:
         """Write a state of this moment, in the first process."""
         if self.states is None or not self.fabric.is_global_zero:
             return
         self.states.save(
             self.progress.steps_done,
             {
-                "model": self.bare.state_dict(),
+                "model": self._network.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
+                "kind": self.settings.optimizer,
                 "progress": asdict(self.progress),
             },
+            lasting=lasting,
         )
 
     def over(self) -> bool:
@@ -354,25 +395,27 @@ class _Run:
         self.began, self.seen = time.perf_counter(), 0
         for step in todo:
             self._step(step, batches)
-            if self.states is not None and self.states.due():
+            if self.states is not None and self.far == 0 and self.states.due():
                 self.save()
 
     def _step(self, step: Step, batches: Iterator[Any]) -> None:
         total = sum(len(clips) for clips in step)
-        loss = torch.zeros((), device=self.fabric.device)
+        sums = torch.zeros(2, device=self.fabric.device)  # of the losses, and of a flat line's
         place = 0
         for number, clips in enumerate(step):
             places = range(place, place + len(clips))
             place += len(clips)
             with self.fabric.no_backward_sync(self.model, enabled=number < len(step) - 1):
-                losses = self._losses(next(batches), places)
+                losses, flat = self._losses(next(batches), places)
                 # Fabric averages over processes; each must weigh as much as it has clips.
-                part = losses.sum() * self.fabric.world_size / total
+                weight = self.fabric.world_size / total
+                part = losses.sum() * weight
                 self.fabric.backward(part)
-            loss += part.detach()
-        mean_loss = float(cast(Tensor, self.fabric.all_reduce(loss, reduce_op="mean")))
+            sums += torch.stack([part.detach(), flat.sum() * weight])
+        means = cast(Tensor, self.fabric.all_reduce(sums, reduce_op="mean"))
+        mean_loss, flat_loss = means.tolist()
         norm = self._gradient_norm()
-        self._check_finite(mean_loss, norm)
+        self._check_step(mean_loss, flat_loss, norm)
         rate = float(self.schedule.get_last_lr()[0])
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -394,8 +437,9 @@ class _Run:
             )
         )
 
-    def _losses(self, batch: Any, places: range) -> Tensor:
-        """(B,) losses of this process's clips, whose places in the whole step are given."""
+    def _losses(self, batch: Any, places: range) -> tuple[Tensor, Tensor]:
+        """(B,) losses of this process's clips, whose places in the whole step are given, and those
+        of a flat line in their place."""
         mine, step = self._mine(places), self.progress.steps_done
         x, label = prepared(self.clips, batch, self.fabric.device)
         x, label = x[: len(mine)], label[: len(mine)]
@@ -403,7 +447,8 @@ class _Run:
             torch.manual_seed(hash((self.settings.seed, step, places.start)) % 2**63)
         else:
             self.dropout.begin(step, mine)
-        return LOSSES[self.settings.loss](self.model(x).float(), label)
+        loss = LOSSES[self.settings.loss]
+        return loss(self.model(x).float(), label), loss(torch.zeros_like(label), label)
 
     def _gradient_norm(self) -> float:
         """Of all gradients before they are clipped, if they are."""
@@ -413,15 +458,35 @@ class _Run:
         )
         return float(norm)
 
-    def _check_finite(self, loss: float, norm: float) -> None:
+    def _check_step(self, loss: float, flat: float, norm: float) -> None:
         for what, value in (("loss", loss), ("gradient's norm", norm)):
             if not math.isfinite(value):
-                raise StreamnetError(
-                    f"the training diverged: the {what} is {value} at step "
-                    f"{self.progress.steps_done} (epoch {self.progress.epoch}); the last finite "
-                    f"loss was {self._last_loss()}",
-                    remedy=DIVERGED,
-                )
+                raise self._diverged(f"the {what} is {value}")
+        self.far = self.far + 1 if loss > FAR * flat else 0
+        if self.far == 0:
+            self.sound = self.progress.steps_done
+        if self.far >= FAR_STEPS:
+            raise self._diverged(
+                f"over {FAR_STEPS} steps the loss is more than {FAR:g} times that of a flat line, "
+                f"now {loss:.4g}"
+            )
+
+    def _check_weights(self, found: Validation | None) -> None:
+        """After an epoch, whose last step nothing has followed."""
+        if not all(bool(torch.isfinite(p).all()) for p in self.bare.parameters()):
+            raise self._diverged("weights are not finite")
+        if found is not None and not math.isfinite(found.loss):
+            raise self._diverged(f"the validation loss is {found.loss}")
+
+    def _diverged(self, why: str) -> StreamnetError:
+        """The error; states that were on the way out go."""
+        if self.states is not None and self.fabric.is_global_zero:
+            self.states.drop_after(self.sound)
+        return StreamnetError(
+            f"the training diverged: {why} at step {self.progress.steps_done} (epoch "
+            f"{self.progress.epoch}); the last finite loss was {self._last_loss()}",
+            remedy=DIVERGED,
+        )
 
     def _last_loss(self) -> str:
         losses = self.progress.losses or [r.train_loss for r in self.progress.reports]
@@ -435,6 +500,7 @@ class _Run:
         self.model.eval()
         progress, rate = self.progress, self._clips_per_s()
         found = None if validate is None else validate(self.bare, self.fabric)
+        self._check_weights(found)
         report = EpochReport(
             epoch=progress.epoch,
             train_loss=sum(progress.losses) / len(progress.losses),
@@ -448,7 +514,7 @@ class _Run:
         log.info("epoch %d of %d: %s", report.epoch + 1, self.settings.epochs, described(report))
         self.listener.after_epoch(report, found)
         self.progress = Progress(progress.epoch + 1, reports=[*progress.reports, report])
-        self.save()
+        self.save(lasting=self.far == 0)
 
 
 def prepared(clips: Any, batch: Any, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -8,13 +8,11 @@ Run it again to go on where it was stopped.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,9 +23,14 @@ from rich.console import Console
 
 from streamnet_plugin.atomic import write_text
 from streamnet_plugin.data.datasets import dataset_fingerprint
-from streamnet_plugin.errors import CheckpointError, StreamnetError
+from streamnet_plugin.errors import CheckpointError, ConfigError, StreamnetError
 from streamnet_plugin.evaluation.conventions import get_convention
-from streamnet_plugin.model.checkpoint import SIDES, load_checkpoint, save_checkpoint
+from streamnet_plugin.model.checkpoint import (
+    SIDES,
+    file_hash,
+    load_checkpoint,
+    save_checkpoint,
+)
 from streamnet_plugin.model.method import usable_device
 from streamnet_plugin.model.streamnet import STREAMNet, STREAMNetConfig
 from streamnet_plugin.progress import Bars
@@ -147,6 +150,9 @@ def model_card(metadata: dict[str, Any]) -> str:
     )
 
 
+SWAYING_HEADS = "of them of heads that sway at random, fast and wide, most of them"
+
+
 def _training_text(metadata: dict[str, Any]) -> list[str]:
     t, (first, *later) = metadata["training"], [part["training"] for part in _history(metadata)]
     lines = [
@@ -156,14 +162,15 @@ def _training_text(metadata: dict[str, Any]) -> list[str]:
         "  HR 40-180 bpm, webcams of several sizes, colours, tone curves, noise, JPEG quality and",
         "  timing. A third shows the two darkest skin tones in talk, nodding, looking around,",
         "  bobbing or turning.",
-        f"- Training: {_stage(first)}.",
     ]
+    if first.get("swaying"):
+        lines += [f"  {first['swaying']} {SWAYING_HEADS}", "  before a cluttered room."]
+    lines += [f"- Training: {_stage(first)}."]
     for part in later:
         lines += [
             f"- Then, from there: {_stage(part)}.",
-            f"  They are of {part['recordings']} recordings, {part['swaying']} of them of heads",
-            "  that sway at random, fast and wide, most of them before a cluttered room, and the",
-            "  others of the kinds above.",
+            f"  They are of {part['recordings']} recordings, {part['swaying']} {SWAYING_HEADS}",
+            "  before a cluttered room, and the others of the kinds above.",
         ]
     best = f"(number {metadata['epoch'] + 1}), by the loss on"
     return [
@@ -301,7 +308,7 @@ def train_checkpoint(args: argparse.Namespace, bars: Bars) -> None:
         bars,
     )
     began = time.monotonic()
-    with closing(recorder):
+    with recorder:
         fit(
             model.to(usable_device(args.device)).to(memory_format=torch.channels_last),  # type: ignore[call-overload]
             clips,
@@ -320,9 +327,16 @@ def begun(args: argparse.Namespace) -> tuple[STREAMNet, dict[str, Any]]:
 
     Raises:
         CheckpointError: `args.start` is none of this command's weights, or of another size.
+        ConfigError: it is the file that the new weights would be written to.
     """
     if args.start is None:
         return STREAMNet(STREAMNetConfig(args.size, args.size)), {}
+    if args.start.resolve() == weights_path(args).resolve():
+        raise ConfigError(
+            "the new weights would be written over the ones to begin with",
+            path=args.start,
+            remedy="give another folder with --out, or begin with a copy.",
+        )
     model, told = load_checkpoint(args.start, stated=dict.fromkeys(SIDES, args.size))
     if "command" not in told:
         raise CheckpointError(
@@ -332,7 +346,7 @@ def begun(args: argparse.Namespace) -> tuple[STREAMNet, dict[str, Any]]:
         )
     known = ("command", "git_commit", "training", "start")
     start: dict[str, Any] = {key: told[key] for key in known if key in told}
-    return model, {"sha256": hashlib.sha256(args.start.read_bytes()).hexdigest(), **start}
+    return model, {"sha256": file_hash(args.start), **start}
 
 
 def _finish(

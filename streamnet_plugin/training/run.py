@@ -7,7 +7,6 @@ import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,6 +99,7 @@ def train(
     output: str | Path | None = None,
     jobs: int = 2,
     force: bool = False,
+    fabric: Fabric | None = None,
     progress: Reporter | None = None,
 ) -> TrainRun:
     """Train STREAM-Net by a protocol; the same call again goes on where the last one was stopped.
@@ -114,6 +114,7 @@ def train(
         output: folder of the run; None for LOG.PATH/MODEL_FILE_NAME.
         jobs: videos preprocessed at a time.
         force: go on even if settings or data changed since the training began.
+        fabric: the processes to train in, launched; None makes it by the configuration.
         progress: hears of every step.
 
     Raises:
@@ -127,7 +128,7 @@ def train(
     parsed = with_data_root(parsed, data_root)
     check_training(parsed)
     folder = run_folder(parsed) if output is None else Path(output)
-    fabric = make_fabric(parsed.DEVICE, parsed.NUM_OF_GPU_TRAIN, settings_of(parsed).precision)
+    fabric = fabric or fabric_of(parsed)
     if not fabric.is_global_zero:
         progress = Silent()
     with fabric.rank_zero_first():
@@ -245,6 +246,11 @@ def _workers(config: Config) -> int:
     return min(MAX_WORKERS, (os.cpu_count() or 1) // trainings)
 
 
+def fabric_of(config: Config) -> Fabric:
+    """The processes that a YAML is trained in; starts those that are not there yet."""
+    return make_fabric(config.DEVICE, config.NUM_OF_GPU_TRAIN, settings_of(config).precision)
+
+
 def augment_of(config: Config) -> Augment:
     """TRAINING.AUGMENT of a YAML."""
     return Augment(**{k.lower(): v for k, v in config.TRAINING.AUGMENT.model_dump().items()})
@@ -331,8 +337,10 @@ def _fit(
             fs=float(data.FS),
             band=get_convention(config.EVALUATION.CONVENTION).band,
         )
-    states = StateFolder(folder / STATES, identity(config, sections), force=force)
-    with closing(_recorder(config, sections, split, folder, network, progress)) as recorder:
+    states = StateFolder(
+        folder / STATES, identity(config, sections), defaults=default_recipe(), force=force
+    )
+    with _recorder(config, sections, split, folder, network, progress) as recorder:
         return fit(
             network,
             clips,
@@ -355,7 +363,8 @@ def recipe_of(config: Config) -> dict[str, Any]:
     whole = config.model_dump(mode="json")
     kept: dict[str, Any] = {
         "MODEL": {"STREAMNET": whole["MODEL"]["STREAMNET"]},
-        "EVALUATION": {"LABEL_ALIGNMENT": whole["EVALUATION"]["LABEL_ALIGNMENT"]},
+        # The convention's band is that of the HR MAE, by which an epoch may be chosen.
+        "EVALUATION": {k: whole["EVALUATION"][k] for k in ("LABEL_ALIGNMENT", "CONVENTION")},
     }
     kept["TRAINING"] = {k: v for k, v in whole["TRAINING"].items() if k != "LOGGERS"}
     for name in trained_on(config):
@@ -363,6 +372,11 @@ def recipe_of(config: Config) -> dict[str, Any]:
         section["DATA"] = {k: v for k, v in section["DATA"].items() if k not in ELSEWHERE}
         kept[name] = section
     return kept
+
+
+def default_recipe() -> dict[str, Any]:
+    """What a key of `recipe_of` is where a training's state is older than the key."""
+    return Config(TOOLBOX_MODE="train_and_test").model_dump(mode="json")
 
 
 def _recorder(

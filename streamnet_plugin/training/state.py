@@ -1,7 +1,8 @@
 """What a training run needs to go on, in files that are whole or not there.
 
 A state file is one line, `streamnet-state <sha256 of the rest>`, and what `torch.save` wrote. The
-two newest are kept: should the last be damaged, the one before it is taken.
+two newest are kept: should the last be damaged, the one before it is taken. So are the two
+newest of the lasting ones, those of an epoch's end: should the training diverge, one is sound.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ from streamnet_plugin.errors import CheckpointError, ConfigError
 
 log = logging.getLogger(__name__)
 MAGIC = b"streamnet-state"
+LASTING = ".epoch"
+"""In the name of an epoch's end: step-000000012.epoch.state."""
 KEPT = 2
+OTHER = "restore them, give another folder (-o), or go on regardless with --force."
 REMEDY = "free disk space and run the same command again: it goes on from the state before."
 SHARE = 0.05
 """Of a run's time at most this is spent on saving states; a run with quick steps saves fewer."""
@@ -35,7 +39,10 @@ class StateFolder:
         folder: where they are; made when the first is saved.
         identity: what the run is of, as nested dictionaries of plain values. A state of another
             identity is not gone on from, unless `force`.
+        defaults: of keys that an older version did not have: a state without such a key is one of
+            its default.
         force: go on from whatever is there.
+        remedy: what to do about a state of other settings.
         clock: seconds.
     """
 
@@ -44,9 +51,12 @@ class StateFolder:
         folder: Path,
         identity: Mapping[str, Any],
         *,
+        defaults: Mapping[str, Any] | None = None,
         force: bool = False,
+        remedy: str = OTHER,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._defaults, self._remedy = defaults or {}, remedy
         self.folder, self.identity, self._force, self._clock = folder, identity, force, clock
         self._began = clock()
         self._spent = 0.0
@@ -55,8 +65,8 @@ class StateFolder:
         """Whether a state may be saved now without spending too much time on it."""
         return self._spent <= SHARE * (self._clock() - self._began)
 
-    def save(self, step: int, state: Mapping[str, Any]) -> None:
-        """Write the state after `step` steps; the oldest but one goes.
+    def save(self, step: int, state: Mapping[str, Any], *, lasting: bool = False) -> None:
+        """Write the state after `step` steps; older ones go, but for those that are kept.
 
         Raises:
             OutputError: the disk is full or the folder cannot be written; older states are whole.
@@ -65,7 +75,7 @@ class StateFolder:
         buffer = io.BytesIO()
         torch.save({**state, "step": step, "identity": self.identity}, buffer)
         payload = buffer.getbuffer()
-        path = self.folder / f"step-{step:09d}.state"
+        path = self.folder / f"step-{step:09d}{LASTING if lasting else ''}.state"
         with (
             whole_file(path, "the state of the training", REMEDY) as whole,
             whole.open("wb") as file,
@@ -74,8 +84,11 @@ class StateFolder:
             file.write(payload)
             file.flush()
             os.fsync(file.fileno())
-        for old in self._files()[KEPT:]:
-            old.unlink(missing_ok=True)
+        files = self._files()
+        kept = {*files[:KEPT], *[f for f in files if _lasts(f)][:KEPT]}
+        for old in files:
+            if old not in kept:
+                old.unlink(missing_ok=True)
         self._spent += self._clock() - began
 
     def load(self) -> dict[str, Any] | None:
@@ -87,13 +100,17 @@ class StateFolder:
         """
         remove_leftovers(self.folder)
         files = self._files()
+        damaged: list[Path] = []
         for path in files:
             try:
                 state = read_state(path)
             except CheckpointError as error:
                 log.warning("%s", error)
+                damaged.append(path)
                 continue
             self._check(state["identity"])
+            for useless in damaged:  # or it would count among the newest
+                useless.unlink(missing_ok=True)
             return state
         if files:
             raise CheckpointError(
@@ -104,7 +121,7 @@ class StateFolder:
         return None
 
     def _check(self, before: Mapping[str, Any]) -> None:
-        changed = list(differences(before, self.identity))
+        changed = differences(_filled(before, self.identity, self._defaults), self.identity)
         if not changed:
             return
         if self._force:
@@ -113,12 +130,38 @@ class StateFolder:
         raise ConfigError(
             "this training began with other settings: " + "; ".join(changed),
             path=self.folder.parent,
-            remedy="restore them, give another folder (-o), or go on regardless with --force.",
+            remedy=self._remedy,
         )
 
+    def drop_after(self, step: int) -> None:
+        """Remove the states after more than `step` steps."""
+        for path in self._files():
+            if _step(path) > step:
+                path.unlink(missing_ok=True)
+
     def _files(self) -> list[Path]:
-        """Newest first."""
-        return sorted(self.folder.glob("step-*.state"), reverse=True)
+        """Newest first; an epoch's end comes after its last step."""
+        found = self.folder.glob("step-*.state")
+        return sorted(found, key=lambda path: (_step(path), _lasts(path)), reverse=True)
+
+
+def _step(path: Path) -> int:
+    number = path.name.removeprefix("step-").partition(".")[0]
+    return int(number) if number.isdigit() else -1
+
+
+def _lasts(path: Path) -> bool:
+    return path.stem.endswith(LASTING)
+
+
+def _filled(before: Any, now: Any, defaults: Any) -> Any:
+    """`before` with the default of every key that `now` has beside it."""
+    if not all(isinstance(tree, Mapping) for tree in (before, now, defaults)):
+        return before
+    new = {name: defaults[name] for name in now if name not in before and name in defaults}
+    return new | {
+        name: _filled(value, now.get(name), defaults.get(name)) for name, value in before.items()
+    }
 
 
 def read_state(path: Path) -> dict[str, Any]:

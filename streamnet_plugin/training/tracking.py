@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ from streamnet_plugin.errors import ConfigError, OutputError
 from streamnet_plugin.model.checkpoint import save_checkpoint
 from streamnet_plugin.model.streamnet import STREAMNet
 from streamnet_plugin.progress import Reporter
+from streamnet_plugin.training.board import Board
 from streamnet_plugin.training.loop import EpochReport, Listener, StepReport, Validation
 
 if TYPE_CHECKING:
@@ -56,27 +59,20 @@ class RunLog(Listener):
         """Begin the tables, with the rows of the steps before this part of the training."""
         if self._steps is not None:
             return
-        from tensorboardX import SummaryWriter
-
         path = self.folder / STEPS
-        try:
+        with _named(path):
             kept = _rows_before(path, self._first)
             write_text(path, _csv(STEP_COLUMNS, kept), "the table of steps")
             self._steps = path.open("a", newline="", encoding="utf-8")
-            self._board = SummaryWriter(
-                str(self.folder / TENSORBOARD), purge_step=self._first, flush_secs=10
-            )
-        except OSError as error:
-            raise _unwritable(path, error) from error
+        with _named(self.folder / TENSORBOARD):
+            self._board = Board(self.folder / TENSORBOARD, self._first)
 
     def after_step(self, report: StepReport) -> None:
         self._open()
         row = {name: getattr(report, name) for name in STEP_COLUMNS}
-        try:
+        with _named(self.folder / STEPS):
             csv.DictWriter(self._steps, STEP_COLUMNS, lineterminator="\n").writerow(row)
             self._steps.flush()
-        except OSError as error:
-            raise _unwritable(self.folder / STEPS, error) from error
         self._metrics(
             {
                 "train/loss": report.loss,
@@ -99,24 +95,31 @@ class RunLog(Listener):
         save_figure(losses_figure(self._reports), self.folder / "plots" / "losses")
         if validation is not None and validation.waveforms:
             figure = waveforms_figure(validation.waveforms, self.fs)
-            self._board.add_figure("valid/bvp", figure, steps - 1, close=False)
+            with _named(self.folder / TENSORBOARD):
+                self._board.figure("valid/bvp", figure, steps - 1)
             name = f"bvp-epoch-{report.epoch:03d}"
             save_figure(figure, self.folder / "plots" / name, kinds=("png",))
 
     def _metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        for name, value in metrics.items():
-            self._board.add_scalar(name, value, step)
+        with _named(self.folder / TENSORBOARD):
+            for name, value in metrics.items():
+                self._board.scalar(name, value, step)
         for logger in self._others:
             logger.log_metrics(dict(metrics), step)
 
     def close(self) -> None:
-        """Write what is not written yet."""
-        if self._steps is not None:
-            self._steps.close()
-        if self._board is not None:
-            self._board.close()
-        for logger in self._others:
-            logger.finalize("success")
+        """Write what is not written yet.
+
+        Raises:
+            OutputError: something could not be written; the others are.
+        """
+        with ExitStack() as stack:
+            for logger in self._others:
+                stack.callback(logger.finalize, "success")
+            for path, what in ((TENSORBOARD, self._board), (STEPS, self._steps)):
+                if what is not None:
+                    stack.enter_context(_named(self.folder / path))
+                    stack.callback(what.close)
 
 
 class Recorder(Listener):
@@ -125,7 +128,7 @@ class Recorder(Listener):
     Args:
         network: that is trained.
         weights: folder of `last.safetensors` and `best.safetensors`.
-        log: tables and plots; closed with this.
+        log: tables and plots; closed when this is left, as a context.
         epochs: in all.
         metadata: what an epoch's weights say of themselves.
         progress: hears of every step.
@@ -165,9 +168,13 @@ class Recorder(Listener):
             save_checkpoint(self._network, self._weights / name, metadata)
         self._log.after_epoch(report, validation)
 
-    def close(self) -> None:
-        """Write what is not written yet."""
-        self._log.close()
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
+        # Where the training has failed already, that is what is to be told.
+        with suppress(*([OutputError] if failed else [])):
+            self._log.close()
 
 
 def make_logger(name: str, folder: Path, run: str) -> Any:
@@ -182,9 +189,13 @@ def make_logger(name: str, folder: Path, run: str) -> Any:
     try:
         from lightning.pytorch import loggers
 
+        place = folder.resolve()  # an address needs the whole of it
         if name == "wandb":
-            return loggers.WandbLogger(name=run, save_dir=str(folder), id=run, resume="allow")
-        return loggers.MLFlowLogger(run, tracking_uri=(folder / "mlruns").as_uri())
+            # The same folder is the same run, another one another, whatever both are called.
+            own = hashlib.sha256(str(place).encode()).hexdigest()[:8]
+            options = {"name": run, "id": f"{run}-{own}", "resume": "allow"}
+            return loggers.WandbLogger(save_dir=str(folder), **options)
+        return loggers.MLFlowLogger(run, tracking_uri=(place / "mlruns").as_uri())
     except ImportError as error:
         raise ConfigError(
             f"TRAINING.LOGGERS names {name}, which is not installed: {error}",
@@ -262,5 +273,12 @@ def _csv(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
     return text.getvalue()
 
 
-def _unwritable(path: Path, error: OSError) -> OutputError:
-    return OutputError(f"{LOG} cannot be written: {error}", path=path, remedy=LOG_REMEDY)
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """An error of the system while writing a log becomes one that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{LOG} cannot be written: {error}", path=path, remedy=LOG_REMEDY
+        ) from error

@@ -362,6 +362,23 @@ def test_an_interrupted_training_goes_on(
     assert names == [f"twin_Epoch{n}.pth" for n in range(3)]
 
 
+def test_a_training_goes_on_with_the_very_clips_alone(tmp_path):
+    def clips(folder, label, size=100):
+        folder.mkdir(exist_ok=True)
+        (folder / "1_input0.npy").write_bytes(b"x" * size)
+        (folder / "1_label0.npy").write_bytes(label)
+        files = SimpleNamespace(
+            inputs=[str(folder / "1_input0.npy")], labels=[str(folder / "1_label0.npy")]
+        )
+        return trainer.clips_fingerprint(files)
+
+    first = clips(tmp_path / "a", b"labels")
+    assert clips(tmp_path / "b", b"labels") == first  # wherever they lie
+    assert clips(tmp_path / "a", b"Labels") != first
+    assert clips(tmp_path / "a", b"labels", size=101) != first
+    assert trainer.clips_fingerprint(SimpleNamespace(fingerprint="own")) == "own"
+
+
 # Damaged recordings
 
 

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from streamnet_plugin import protocols
 from streamnet_plugin.cli import app
+from streamnet_plugin.comparison import benchmark
 from streamnet_plugin.config import Data, load_config, size_keys
 from streamnet_plugin.data.splits import fold_splits, read_split
 from streamnet_plugin.errors import ConfigError, DataError
+from streamnet_plugin.model.checkpoint import load_checkpoint, save_checkpoint
 from streamnet_plugin.protocols import NETWORKS, PROTOCOLS, Twins, run_protocol, summary_lines
 from streamnet_plugin.report.cells import DASH, estimate, interval
 from streamnet_plugin.report.protocol_table import protocol_grid, read_protocol
+from streamnet_plugin.scoring import load_pairs
 from streamnet_plugin.sections import find_split, recordings_of
 from streamnet_plugin.training.run import new_network
 
@@ -23,6 +30,12 @@ SMALL = [
     f"{section}.DATA.PREPROCESS.{key}={value}"
     for section in ("TRAIN", "VALID", "TEST")
     for key, value in (("RESIZE.W", 16), ("RESIZE.H", 16), ("CHUNK_LENGTH", 60))
+]
+SPLIT = [
+    "TRAIN.DATA.END=0.5",
+    "VALID.DATA.BEGIN=0.5",
+    "VALID.DATA.END=0.75",
+    "TEST.DATA.BEGIN=0.75",
 ]
 QUICK = [*SMALL, "TRAIN.EPOCHS=1", "TRAIN.LR=1e-3", "UNCERTAINTY.MC_SAMPLES=2"]
 
@@ -69,6 +82,69 @@ def test_what_is_finished_is_not_done_again(run, monkeypatch):
     assert (weights / "best.safetensors").stat().st_mtime_ns == before
     assert again.summary == first.summary
     assert again.run.folder.name == "results-2"
+
+
+def test_what_other_settings_made_is_not_taken_for_this(run, tmp_path):
+    options, first = run
+    folder = tmp_path / "out"
+    shutil.copytree(first.folder, folder)
+    other = [*QUICK, "UNCERTAINTY.MC_SAMPLES=3"]
+
+    def samples(which):
+        place = folder / "STREAMNet-seed-100" / "fold-0" / which
+        return {len(p.samples) for p in load_pairs(place) if p.samples is not None}
+
+    changed = {**options, "overrides": other, "output": folder}
+    again = run_protocol("ubfc-intra", plots=False, **changed)
+    assert samples("results") == {2}  # left as it was
+    assert samples("results-2") == {3}
+    steps = "STREAMNet-seed-100/fold-0/training/steps.csv"
+    assert (folder / steps).read_bytes() == (first.folder / steps).read_bytes()  # trained no more
+    assert {r.recording for r in again.run.results.rows} == {f"subject{n}" for n in (1, 2, 3, 4)}
+    assert (folder / "classical-2").is_dir()
+
+
+def test_what_other_weights_made_is_not_taken_for_this(run, tmp_path, monkeypatch):
+    options, first = run
+    folder = tmp_path / "out"
+    shutil.copytree(first.folder, folder)
+    for fold in range(4):
+        path = folder / "STREAMNet-seed-100" / f"fold-{fold}" / "training/weights/best.safetensors"
+        model, metadata = load_checkpoint(path)
+        torch.nn.init.normal_(model.final_dense_2.weight)
+        save_checkpoint(model, path, metadata)
+    tested = []
+    monkeypatch.setattr(
+        protocols, "benchmark", lambda c, **k: tested.append(k["output"]) or benchmark(c, **k)
+    )
+    run_protocol("ubfc-intra", plots=False, **{**options, "output": folder})
+    assert [place.parent.name for place in tested] == [f"fold-{n}" for n in range(4)]
+
+
+def test_a_training_of_other_settings_is_gone_on_with_by_force_alone(run, tmp_path):
+    options, first = run
+    folder = tmp_path / "out"
+    shutil.copytree(first.folder, folder)
+    changed = {**options, "overrides": [*QUICK, "TRAIN.EPOCHS=2"], "output": folder}
+    with pytest.raises(ConfigError, match=r"EPOCHS: 1 -> 2.*--force"):
+        run_protocol("ubfc-intra", plots=False, **changed)
+    run_protocol("ubfc-intra", plots=False, force=True, **changed)
+    epochs = folder / "STREAMNet-seed-100" / "fold-3" / "training" / "epochs.csv"
+    assert len(epochs.read_text().splitlines()) == 3
+
+
+def test_in_two_processes_the_first_one_tests(ubfc, tmp_path):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc_per_node", "2", "-m", "streamnet_plugin", "protocol", "run", "ubfc-intra"]
+    command += ["--data-root", str(ubfc), "-o", str(tmp_path / "out"), "--no-plots", *QUICK]
+    command += [*SPLIT, "TRAIN.BATCH_SIZE=2"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("STREAMNet: MAE") == 1
+    places = sorted(p.relative_to(tmp_path / "out").as_posix() for p in tmp_path.rglob("results*"))
+    assert [p for p in places if "." not in p] == ["STREAMNet-seed-100/results", "results"]
+    starts = tmp_path / "out" / "STREAMNet-seed-100" / "training" / "provenance.json"
+    assert len(json.loads(starts.read_text())["starts"]) == 1
 
 
 def test_the_summary_is_over_seeds(run):
@@ -139,6 +215,8 @@ def test_one_option_sets_the_size_of_every_section():
         ("ubfc", {}, "ubfc-intra, pure-intra"),
         ("ubfc-intra", {"networks": ["UNet"]}, "TS-CAN"),
         ("pure-to-ubfc", {"folds": 3}, "nothing to fold"),
+        ("ubfc-30-12", {"folds": 3}, "not to be folded"),
+        ("ubfc-30-12", {}, "no such subject"),
         ("ubfc-intra", {"seeds": 0}, "nothing to train"),
         ("ubfc-intra", {"folds": 2}, "one each at least"),
         ("ubfc-intra", {"folds": 9}, "at most 4"),

@@ -12,14 +12,17 @@ import pytest
 
 from streamnet_plugin.checks import check_file, findings
 from streamnet_plugin.config import load_config, shipped_configs
+from streamnet_plugin.data.splits import read_split
 from streamnet_plugin.leaks import selected
 from streamnet_plugin.model import STREAMNet, STREAMNetConfig
 from streamnet_plugin.model.checkpoint import save_checkpoint
 
-SHIPPED = sorted(
+ALL = sorted(
     p.relative_to(shipped_configs()).with_suffix("").as_posix()
     for p in shipped_configs().rglob("*.yaml")
 )
+SHIPPED = [name for name in ALL if not name.startswith("splits/")]
+"""Without those that want certain subjects, and the builtin backend."""
 PROTOCOLS = [name for name in SHIPPED if not name.startswith("benchmark/")]
 TRAIN = [name for name in SHIPPED if name.startswith("train/")]
 needs_toolbox = pytest.mark.skipif(
@@ -87,6 +90,25 @@ def test_no_subject_is_in_two_sections(name):
     if name.endswith("intra"):
         assert len(set().union(*chosen.values())) == 10
         assert not config.TEST.USE_LAST_EPOCH
+
+
+def test_the_published_split_takes_all_of_its_subjects(tmp_path):
+    (name,) = (name for name in ALL if name.startswith("splits/"))
+    split = read_split(shipped_configs() / f"{name}.json")
+    for subject in (*split["train"], *split["test"]):
+        (tmp_path / subject).mkdir()
+        for file in ("vid.avi", "ground_truth.txt"):
+            (tmp_path / subject / file).touch()
+    keys = [f"{section}.DATA.DATA_PATH={tmp_path}" for section in ("TRAIN", "VALID", "TEST")]
+    config = load_config(name, keys)
+    chosen = {s: [r.subject for r in selected(d)] for s, d in config.sections.items()}
+    assert [*chosen["TRAIN"], *chosen["VALID"]] == split["train"]
+    assert chosen["TEST"] == split["test"]
+    assert [len(part) for part in chosen.values()] == [24, 6, 12]
+    assert list(findings(config, "builtin")) == []
+    (note,) = findings(load_config(name, [*keys, "TEST.DATA.BEGIN=0.8"]), "builtin")
+    assert note.note
+    assert "a part of the fold 'test'" in note.text
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)

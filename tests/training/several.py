@@ -14,9 +14,9 @@ from streamnet_plugin.training.loop import fit
 from streamnet_plugin.training.validation import make_validate
 
 
-def run(fabric, settings):
+def run(fabric, settings, **changes):
     """Weights, and validation losses of every epoch."""
-    model = network()
+    model = network(**changes)
     # 13 clips: the last forward pass is of one, and a second process gets nothing.
     clips = TinyClips(13)
     validate = make_validate(clips, "both", batch=4, fs=10.0, band=(0.6, 3.3))
@@ -28,7 +28,9 @@ def both(make):
     """In float64, where rounding does not matter, for longer than in float32."""
     exact = replace(SETTINGS, epochs=3, precision="float64")
     short = replace(SETTINGS, epochs=1, learning_rate=1e-4)
-    return {s.precision: run(make(s.precision), s) for s in (exact, short)}
+    found = {s.precision: run(make(s.precision), s) for s in (exact, short)}
+    # Without attention a part of the network is used by nothing, and has no gradients to share.
+    return found | {"no attention": run(make("float64"), exact, attention=False)}
 
 
 def main(folder: Path) -> None:

@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from streamnet_plugin.classical.pos import pos
+from streamnet_plugin.config import AUGMENT_LIMITS, Augmentation
 from streamnet_plugin.data.clips import make_label
 from streamnet_plugin.errors import ConfigError
 from streamnet_plugin.signal.heart_rate import refined_hr
 from streamnet_plugin.signal.pulse import clean_bvp
 from streamnet_plugin.training.augment import (
     DRIFT_HZ,
-    LIMITS,
     Augment,
     augmented,
     drift_curve,
@@ -184,6 +185,25 @@ def test_a_shaken_picture_moves_as_a_whole_as_far_as_asked():
     assert abs(np.corrcoef(across.ravel(), along.ravel())[0, 1]) < 0.3
 
 
+def test_a_face_that_is_shaken_as_much_as_may_be_stays_in_the_picture_with_its_pulse():
+    size = 48
+    frames, _ = recording(bpm=75, size=1)
+    y, x = np.mgrid[:size, :size]
+    middle = (size - 1) / 2
+    head = ((x - middle) / (size / 4)) ** 2 + ((y - middle) / (size / 3)) ** 2 < 1
+    wall = np.array([60, 90, 200], np.uint8)  # bluer than skin
+    still = np.where(head[..., None], frames[:, :1, :1], wall).astype(np.float32)
+    for seed in range(4):
+        moved = shaken(still, FS, AUGMENT_LIMITS["SHAKE"], np.random.default_rng(seed))
+        skin = moved[..., 0] > moved[..., 2] + 30
+        share = skin.sum(axis=(1, 2)) / head.sum()
+        assert np.quantile(share, 0.1) > 0.4
+        # Its edge is mixed with the wall, so the mean is over what is surely skin.
+        colours = np.array([f[m].mean(axis=0) for f, m in zip(moved, skin, strict=True)])
+        read = refined_hr(clean_bvp(pos(colours, FS), FS, *BAND, differential=False), FS, BAND)
+        assert read == pytest.approx(75, abs=TOLERANCE)
+
+
 def test_a_shaken_picture_turns():
     size = 64
     y = np.mgrid[:size, :size][0]
@@ -291,6 +311,15 @@ def test_off_is_off():
 def test_what_is_no_strength_is_refused_by_name(name, wrong):
     with pytest.raises(ConfigError, match=name):
         Augment(**{name: wrong})
-    if name in LIMITS:
+    if name.upper() in AUGMENT_LIMITS:
         with pytest.raises(ConfigError, match=name):
             Augment(**{name: True})
+
+
+@pytest.mark.parametrize("key", AUGMENT_LIMITS)
+def test_a_yaml_takes_what_training_takes_and_no_more(key):
+    limit = AUGMENT_LIMITS[key]
+    assert getattr(Augment(**{key.lower(): limit}), key.lower()) == limit
+    assert getattr(Augmentation(**{key: limit}), key) == limit
+    with pytest.raises(ValidationError, match=key):
+        Augmentation(**{key: limit * 1.01})

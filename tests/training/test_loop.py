@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 import several
 import torch
-from tiny import SETTINGS, Stop, StopAt, TinyClips, network
+from tiny import SETTINGS, SIZE, Stop, StopAt, TinyClips, network
 
 from streamnet_plugin.errors import ConfigError, DataError, StreamnetError
+from streamnet_plugin.model.streamnet import STREAMNet, STREAMNetConfig
 from streamnet_plugin.training.loop import EpochReport, Listener, Validation, fit, is_best
-from streamnet_plugin.training.state import StateFolder
+from streamnet_plugin.training.state import StateFolder, read_state
 from streamnet_plugin.training.validation import hr_error, make_validate, validation_of
 from streamnet_plugin.training.whole_batch import (
     clip_dropout,
@@ -118,11 +119,12 @@ def test_two_processes_are_one(tmp_path):
     two = torch.load(tmp_path / "two.pth", weights_only=True)
     one = several.both(lambda precision: None)
     # Adam divides gradients by their size: where that is only rounding, steps differ at random.
-    for precision, tolerance in (("float64", 1e-9), ("float32", 1e-5)):
-        a, b = one[precision], two[precision]
+    for name, tolerance in (("float64", 1e-9), ("float32", 1e-5), ("no attention", 1e-9)):
+        a, b = one[name], two[name]
         for name, weight in a["model"].items():
             torch.testing.assert_close(weight, b["model"][name], atol=tolerance, rtol=0)
         np.testing.assert_allclose(a["valid"], b["valid"], atol=1e-5)
+    assert set(one) == {"float64", "float32", "no attention"}
     assert one["float64"]["model"]["motion_conv1.weight"].dtype == torch.float64
 
 
@@ -185,6 +187,88 @@ def test_a_diverging_training_stops_with_the_step(tmp_path):
     with pytest.raises(StreamnetError, match=r"diverged: .* at step [1-9].*last finite loss") as e:
         trained(replace(SETTINGS, learning_rate=1e30, schedule="constant", clip_norm=None))
     assert "TRAIN.LR" in e.value.remedy
+
+
+@pytest.mark.parametrize("rate", [10, 1e6])
+def test_a_loss_that_is_far_off_is_a_diverged_training(tmp_path, reference, rate):
+    """And leaves the state of the last epoch's end, from which the training can be as it was."""
+
+    def states(**options):
+        folder = StateFolder(tmp_path, {}, **options)
+        folder.due = lambda: True
+        return folder
+
+    per_epoch = len(epoch_steps(14, 4, 2, seed=0, epoch=0))
+    with pytest.raises(Stop):
+        trained(states=states(), listener=StopAt(step=per_epoch))
+    wild = replace(SETTINGS, epochs=20, learning_rate=rate, schedule="constant", clip_norm=None)
+    with pytest.raises(StreamnetError, match="100 times that of a flat line"):
+        trained(wild, states=states())
+    assert states().load()["step"] == per_epoch
+    assert equal(trained(states=states())[0], reference[0])
+
+
+def test_one_bad_step_is_no_divergence():
+    clips = TinyClips()
+    clips.x[3] *= 1e4  # a clip as no other
+    _, reports = trained(replace(SETTINGS, epochs=2, accumulate=1), clips)
+    assert len(reports) == 2
+
+
+def test_weights_that_an_epochs_last_step_spoils_are_not_kept(tmp_path):
+    heard = StopAt()
+    heard.after_epoch = lambda *_: pytest.fail("an epoch was reported")
+    clips = TinyClips()
+    clips.label *= 1e4  # and so are the gradients
+    one_step = replace(
+        SETTINGS, batch_clips=14, accumulate=1, learning_rate=1e38, optimizer="sgd", clip_norm=None
+    )
+    with pytest.raises(StreamnetError, match="weights are not finite"):
+        trained(one_step, clips, states=StateFolder(tmp_path, {}), listener=heard)
+    assert StateFolder(tmp_path, {}).load() is None
+
+
+@pytest.mark.parametrize("schedule", ["onecycle", "cosine"])
+@pytest.mark.parametrize("clips", [5, 40])
+def test_going_on_by_force_with_other_clips_ends_its_schedule(tmp_path, schedule, clips):
+    settings = replace(SETTINGS, schedule=schedule)
+    states = StateFolder(tmp_path, {})
+    states.due = lambda: True
+    with pytest.raises(Stop):
+        trained(settings, states=states, listener=StopAt(step=3))
+    _, reports = trained(settings, TinyClips(clips), states=StateFolder(tmp_path, {}))
+    rates = [rate for r in reports for rate in r.learning_rates]
+    assert len(reports) == settings.epochs
+    assert rates[-1] < 0.3 * max(rates)
+
+
+def test_going_on_by_force_with_another_optimizer(tmp_path, caplog):
+    states = StateFolder(tmp_path, {})
+    with pytest.raises(Stop):
+        trained(states=states, listener=StopAt(epoch=1))
+    sgd = replace(SETTINGS, optimizer="sgd", learning_rate=1e-3)
+    _, reports = trained(sgd, states=StateFolder(tmp_path, {}))
+    assert "the optimizer was adamw" in caplog.text
+    assert len(reports) == SETTINGS.epochs
+
+
+def test_another_network_is_refused_even_by_force(tmp_path):
+    fit(network(), TinyClips(), replace(SETTINGS, epochs=1), states=StateFolder(tmp_path, {}))
+    other = STREAMNet(STREAMNetConfig(SIZE, SIZE, ssfem=False))
+    with pytest.raises(ConfigError, match=r"another network: .*ssfem"):
+        fit(other, TinyClips(), SETTINGS, states=StateFolder(tmp_path, {}, force=True))
+
+
+def test_states_do_not_depend_on_how_a_network_is_spread(tmp_path, reference):
+    model = network()
+    with pytest.raises(Stop):
+        fit(
+            model, TinyClips(), SETTINGS, states=StateFolder(tmp_path, {}), listener=StopAt(epoch=1)
+        )
+    spread = torch.nn.DataParallel(network())  # on no GPU it passes everything on
+    fit(spread, TinyClips(), SETTINGS, states=StateFolder(tmp_path, {}))
+    (state,) = {p.name: read_state(p) for p in tmp_path.glob("*6.epoch.state")}.values()
+    assert not any(name.startswith("module.") for name in state["model"])
 
 
 def test_gradients_are_clipped(tmp_path):

@@ -9,10 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from streamnet_plugin.errors import CheckpointError, NoResultError
+from streamnet_plugin.errors import CheckpointError, ConfigError, NoResultError
 from streamnet_plugin.model.checkpoint import save_checkpoint
 from streamnet_plugin.model.streamnet import STREAMNet, STREAMNetConfig
-from streamnet_plugin.training.make_checkpoint import begun, by_group, hr_errors, model_card
+from streamnet_plugin.training.make_checkpoint import (
+    begun,
+    by_group,
+    hr_errors,
+    model_card,
+    weights_path,
+)
 from streamnet_plugin.types import FaceVideo, Prediction, Recording
 
 FS = 30.0
@@ -104,8 +110,13 @@ def test_the_card_of_weights_that_went_on_tells_every_training(metadata):
     assert "cafe, was made by `make` at commit aba" in card
 
 
+def test_the_card_of_a_first_training_tells_of_its_swaying_heads(metadata):
+    metadata["training"] |= {"swaying": 40}
+    assert "40 of them of heads that sway at random" in model_card(metadata)
+
+
 def options(tmp_path, start):
-    return argparse.Namespace(size=36, start=start, work=tmp_path)
+    return argparse.Namespace(size=36, start=start, work=tmp_path, out=tmp_path / "out")
 
 
 def test_a_training_begins_with_the_weights_it_is_given(tmp_path):
@@ -132,3 +143,11 @@ def test_weights_of_another_size_or_unknown_origin_are_no_start(tmp_path):
     save_checkpoint(STREAMNet(STREAMNetConfig(72, 72)), tmp_path / "large.safetensors", {})
     with pytest.raises(CheckpointError, match="72"):
         begun(options(tmp_path, tmp_path / "large.safetensors"))
+
+
+def test_the_weights_to_begin_with_are_not_written_over(tmp_path):
+    start = weights_path(options(tmp_path, None))
+    start.parent.mkdir()
+    save_checkpoint(STREAMNet(STREAMNetConfig(36, 36)), start, {"command": "make"})
+    with pytest.raises(ConfigError, match=r"written over.*--out"):
+        begun(options(tmp_path, start.parent / ".." / "out" / start.name))

@@ -28,6 +28,37 @@ def test_the_two_newest_are_kept_and_come_back(tmp_path):
     assert torch.equal(loaded["x"], torch.tensor([0, 10, 20]))
 
 
+def test_the_last_two_lasting_ones_stay_until_there_are_others(tmp_path):
+    folder = StateFolder(tmp_path, {})
+
+    def saved(step, **how):
+        folder.save(step, {}, **how)
+        return [p.name.removeprefix("step-00000000") for p in sorted(tmp_path.iterdir())]
+
+    saved(1, lasting=True)
+    saved(2)
+    assert saved(3) == ["1.epoch.state", "2.state", "3.state"]
+    assert saved(4) == ["1.epoch.state", "3.state", "4.state"]
+    folder.drop_after(3)
+    assert folder.load()["step"] == 3
+    saved(4)
+    assert saved(4, lasting=True) == ["1.epoch.state", "4.epoch.state", "4.state"]
+    assert folder._files()[0].name.endswith("4.epoch.state")  # the epoch's end, not its last step
+    assert saved(5, lasting=True) == ["4.epoch.state", "5.epoch.state"]
+    folder.drop_after(-1)
+    assert folder.load() is None
+
+
+def test_a_damaged_newest_takes_no_place_from_whole_ones(tmp_path):
+    folder = StateFolder(tmp_path, {})
+    for step in (1, 2, 9):
+        folder.save(step, {})
+    (tmp_path / "step-000000009.state").write_bytes(b"cut off")
+    assert folder.load()["step"] == 2
+    folder.save(3, {})
+    assert [p.name[-7] for p in sorted(tmp_path.iterdir())] == ["2", "3"]
+
+
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "other"])
 def test_damage_is_found(tmp_path, damage):
     folder = StateFolder(tmp_path, {})
@@ -70,6 +101,18 @@ def test_another_training_is_refused_by_what_changed(tmp_path, caplog):
     assert "--force" in error.value.remedy
     assert StateFolder(tmp_path, changed, force=True).load()["step"] == 1
     assert "TRAIN.LR" in caplog.text
+
+
+def test_a_state_older_than_a_key_is_one_of_its_default(tmp_path):
+    StateFolder(tmp_path, {"TRAIN": {"LR": 0.1}}).save(1, {})
+    now = {"TRAIN": {"LR": 0.1, "SHAKE": 0.0}}
+    defaults = {"TRAIN": {"LR": 0.5, "SHAKE": 0.0}, "VALID": {"N": 1}}
+    assert StateFolder(tmp_path, now, defaults=defaults).load()["step"] == 1
+    other = {"TRAIN": {"LR": 0.1, "SHAKE": 0.2}}
+    with pytest.raises(ConfigError, match=r"settings: TRAIN\.SHAKE: 0\.0 -> 0\.2 "):
+        StateFolder(tmp_path, other, defaults=defaults).load()
+    with pytest.raises(ConfigError, match=r"LR: 0\.1 -> 0\.5"):
+        StateFolder(tmp_path, {"TRAIN": {"LR": 0.5}}, defaults=defaults).load()
 
 
 def test_differences():

@@ -50,9 +50,9 @@ class TinyClips:
         return np.float32(self.x[i]), np.float32(self.label[i]), f"video{i // 2}", i % 2
 
 
-def network(seed: int = 1) -> STREAMNet:
+def network(seed: int = 1, **changes: bool) -> STREAMNet:
     torch.manual_seed(seed)
-    return STREAMNet(STREAMNetConfig(SIZE, SIZE))
+    return STREAMNet(STREAMNetConfig(SIZE, SIZE, **changes))
 
 
 class Stop(Exception):

@@ -20,6 +20,7 @@ from streamnet_plugin.comparison import preprocess_data, preprocess_settings
 from streamnet_plugin.config import Data
 from streamnet_plugin.data import cache
 from streamnet_plugin.data.clips import Normaliser, label_of, split_clips
+from streamnet_plugin.data.datasets import dataset_fingerprint
 from streamnet_plugin.data.pure import NAME as PURE
 from streamnet_plugin.data.ubfc import NAME as UBFC
 from streamnet_plugin.errors import ConfigError, DataError
@@ -139,6 +140,11 @@ class CachedClips(Dataset[Any]):
 
     def __len__(self) -> int:
         return len(self._items)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the videos that the clips are cut from."""
+        return dataset_fingerprint(self._videos)
 
     def __getitem__(self, index: int) -> tuple[Any, Any, str, str]:
         item = self._items[index]

@@ -6,6 +6,7 @@ is here only speaks the toolbox's language.
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -40,7 +41,12 @@ from streamnet_plugin.training.loop import (
     load_like,
 )
 from streamnet_plugin.training.recipe import TrainSettings
-from streamnet_plugin.training.run import new_network, recipe_of, settings_of
+from streamnet_plugin.training.run import (
+    default_recipe,
+    new_network,
+    recipe_of,
+    settings_of,
+)
 from streamnet_plugin.training.state import StateFolder
 from streamnet_plugin.training.validation import make_validate
 from streamnet_plugin.types import FloatArray
@@ -103,7 +109,12 @@ class STREAMNetTrainer:
                 "there is no validation data to choose the best epoch by",
                 remedy="set VALID.DATA.DATA_PATH, or TEST.USE_LAST_EPOCH: True.",
             )
-        states = StateFolder(self._states, self._identity(data_loader))
+        states = StateFolder(
+            self._states,
+            self._identity(data_loader),
+            defaults=default_recipe(),
+            remedy=f"restore them, or delete {self._states} to begin anew.",
+        )
         with _Printer(self) as printer:
             reports = fit(
                 self.model,
@@ -134,12 +145,16 @@ class STREAMNetTrainer:
 
     def _identity(self, data_loader: Any) -> dict[str, Any]:
         """What an interrupted training must have in common with the one that goes on from it."""
-        clips = {
-            section: len(data_loader[section].dataset)
+        sets = {
+            section: data_loader[section].dataset
             for section in ("train", "valid")
             if data_loader[section] is not None
         }
-        return {**recipe_of(self.own), "clips": clips}
+        return {
+            **recipe_of(self.own),
+            "clips": {section: len(clips) for section, clips in sets.items()},
+            "fingerprint": {section: clips_fingerprint(clips) for section, clips in sets.items()},
+        }
 
     def _validate(self, loader: Any) -> Validate:
         data, convention = self.own.VALID.DATA, get_convention(self.own.EVALUATION.CONVENTION)
@@ -236,6 +251,20 @@ class STREAMNetTrainer:
         base = import_module("neural_methods.trainer.BaseTrainer").BaseTrainer()
         base.model_file_name = self.model_file_name
         return base
+
+
+def clips_fingerprint(clips: Any) -> str:
+    """A short hash of what a dataset holds: our own say it themselves; of the toolbox's, names and
+    sizes of the clips' files, and the labels. Others have their number of clips alone."""
+    own = getattr(clips, "fingerprint", None)
+    if own is not None:
+        return str(own)
+    digest = hashlib.sha256()
+    files = zip(getattr(clips, "inputs", ()), getattr(clips, "labels", ()), strict=True)
+    for frames, label in sorted((Path(frames), Path(label)) for frames, label in files):
+        digest.update(f"{frames.name} {frames.stat().st_size} {label.name}\n".encode())
+        digest.update(label.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 class _Printer(Listener):
