@@ -358,11 +358,11 @@ def _benchmarked(
 def _basis(origin: Mapping[str, Any]) -> dict[str, Any]:
     """Of where results come from, what their numbers depend on."""
     config = origin["config"]
-    basis = {key: config[key] for key in TESTED_BY}
+    basis = {key: config.get(key) for key in TESTED_BY}  # older results may lack one
     data = {k: v for k, v in config["TEST"]["DATA"].items() if k not in ELSEWHERE}
     basis["TEST"] = {**config["TEST"], "DATA": data}
     basis["INFERENCE"] = {k: v for k, v in config["INFERENCE"].items() if k != "MODEL_PATH"}
-    code = {key: origin[key] for key in ("data_fingerprint", "git_commit", "versions")}
+    code = {key: origin.get(key) for key in ("data_fingerprint", "git_commit", "versions")}
     return basis | code | {"weights": origin["methods"].get(STREAMNET, {}).get("weights_sha256")}
 
 

@@ -36,7 +36,7 @@ from streamnet_plugin.report.provenance import provenance
 from streamnet_plugin.report.results import FailureRow
 from streamnet_plugin.training.augment import Augment
 from streamnet_plugin.training.clips import VideoClips
-from streamnet_plugin.training.fabric import launched, make_fabric
+from streamnet_plugin.training.fabric import is_first, launched, make_fabric
 from streamnet_plugin.training.loop import (
     EpochReport,
     described,
@@ -411,7 +411,8 @@ def _recorder(
         write_split(split, folder / SPLIT)
 
     name = config.TRAIN.MODEL_FILE_NAME or folder.name
-    loggers = [make_logger(kind, folder, name) for kind in config.TRAINING.LOGGERS]
+    kinds = config.TRAINING.LOGGERS if is_first() else ()
+    loggers = [make_logger(kind, folder, name) for kind in kinds]
     return Recorder(
         network,
         folder / WEIGHTS,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -28,6 +29,7 @@ BEST, LAST = "best.safetensors", "last.safetensors"
 STEP_COLUMNS = ("step", "epoch", "loss", "learning_rate", "gradient_norm", "clips_per_s")
 EPOCH_COLUMNS = ("epoch", "train_loss", "valid_loss", "valid_hr_mae", "best", "clips_per_s")
 TENSORBOARD = "tensorboard"
+MLFLOW_RUN = "mlflow.run"
 LOG, LOG_REMEDY = "the training's log", "free disk space and run the same command again."
 SHOWN_S = 10.0
 """So much of a waveform is drawn."""
@@ -180,6 +182,9 @@ class Recorder(Listener):
 def make_logger(name: str, folder: Path, run: str) -> Any:
     """A logger of Lightning's for a service: "wandb" or "mlflow".
 
+    A training that goes on in its folder goes on with its run there, too. MLflow writes where
+    MLFLOW_TRACKING_URI says, or into the folder.
+
     Raises:
         ConfigError: another name, or its package is not installed.
     """
@@ -195,12 +200,25 @@ def make_logger(name: str, folder: Path, run: str) -> Any:
             own = hashlib.sha256(str(place).encode()).hexdigest()[:8]
             options = {"name": run, "id": f"{run}-{own}", "resume": "allow"}
             return loggers.WandbLogger(save_dir=str(folder), **options)
-        return loggers.MLFlowLogger(run, tracking_uri=(place / "mlruns").as_uri())
+        return _mlflow(loggers.MLFlowLogger, place, run)
     except ImportError as error:
         raise ConfigError(
             f"TRAINING.LOGGERS names {name}, which is not installed: {error}",
             remedy=f"pip install lightning {name}, or take it out.",
         ) from error
+
+
+def _mlflow(kind: Any, folder: Path, run: str) -> Any:
+    folder.mkdir(parents=True, exist_ok=True)
+    options: dict[str, Any] = {}
+    if "MLFLOW_TRACKING_URI" not in os.environ:  # a database: its files alone are given up
+        options["tracking_uri"] = f"sqlite:///{folder / 'mlflow.db'}"
+        options["artifact_location"] = (folder / "mlflow").as_uri()
+    known = folder / MLFLOW_RUN
+    run_id = known.read_text().strip() if known.is_file() else None
+    logger = kind(run, run_name=run, run_id=run_id, **options)
+    write_text(known, f"{logger.run_id}\n", "the name of MLflow's run")
+    return logger
 
 
 def losses_figure(reports: Sequence[EpochReport]) -> Figure:

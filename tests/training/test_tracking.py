@@ -75,6 +75,7 @@ def loggers(monkeypatch):
 
     def maker(*words, **options):
         made.append((words, options))
+        return types.SimpleNamespace(run_id=f"r{len(made)}")
 
     module = types.SimpleNamespace(WandbLogger=maker, MLFlowLogger=maker)
     monkeypatch.setitem(sys.modules, "lightning", types.SimpleNamespace())
@@ -82,12 +83,24 @@ def loggers(monkeypatch):
     return made
 
 
-def test_mlflow_gets_a_whole_address(loggers, tmp_path, monkeypatch):
+def test_mlflow_writes_into_the_folder_and_goes_on_with_its_run(loggers, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     make_logger("mlflow", Path("runs/mine"), "mine")
-    ((words, options),) = loggers
+    make_logger("mlflow", Path("runs/mine"), "mine")
+    make_logger("mlflow", Path("runs/other"), "mine")
+    (words, first), (_, again), (_, other) = loggers
     assert words == ("mine",)
-    assert options["tracking_uri"] == (tmp_path / "runs" / "mine" / "mlruns").as_uri()
+    place = tmp_path / "runs" / "mine"
+    assert first["tracking_uri"] == f"sqlite:///{place}/mlflow.db"
+    assert first["artifact_location"] == (place / "mlflow").as_uri()
+    assert (first["run_id"], again["run_id"], other["run_id"]) == (None, "r1", None)
+
+
+def test_mlflow_writes_where_its_variable_says(loggers, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://somewhere")
+    make_logger("mlflow", tmp_path, "mine")
+    assert "tracking_uri" not in loggers[0][1]
 
 
 def test_wandb_goes_on_with_the_run_of_the_folder_alone(loggers, tmp_path):
