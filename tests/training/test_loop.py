@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -111,13 +113,40 @@ def test_shared_batch_norm_alone_is_batch_norm():
     torch.testing.assert_close(plain.weight.grad, shared.weight.grad, atol=1e-4, rtol=1e-4)
 
 
-def test_two_processes_are_one(tmp_path):
+def by_torchrun(script):
+    """Two processes of one machine."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc_per_node", "2", str(HERE / "several.py"), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr[-3000:]
-    two = torch.load(tmp_path / "two.pth", weights_only=True)
-    one = several.both(lambda precision: None)
+    yield [*command, "--nproc_per_node", "2", *script], {}
+
+
+def by_slurm(script):
+    """One process on each of two machines, as SLURM starts them; here both are this one."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    job = {"SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "train", "SLURM_NODELIST": "a,b"}
+    job |= {"SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "1", "SLURM_NNODES": "2"}
+    job |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    for rank in ("0", "1"):
+        task = {"SLURM_PROCID": rank, "SLURM_NODEID": rank, "SLURM_LOCALID": "0"}
+        yield [sys.executable, *script], job | task
+
+
+@pytest.fixture(scope="module")
+def in_one_process():
+    return several.both(lambda precision: None)
+
+
+@pytest.mark.parametrize("started", [by_torchrun, by_slurm])
+def test_two_processes_are_one(tmp_path, started, in_one_process):
+    script = [str(HERE / "several.py"), str(tmp_path)]
+    children = [
+        subprocess.Popen(command, env=os.environ | env, stderr=subprocess.PIPE, text=True)
+        for command, env in started(script)
+    ]
+    said = [child.communicate(timeout=240)[1] for child in children]
+    assert not any(child.returncode for child in children), "\n".join(said)[-3000:]
+    two, one = torch.load(tmp_path / "two.pth", weights_only=True), in_one_process
     # Adam divides gradients by their size: where that is only rounding, steps differ at random.
     for name, tolerance in (("float64", 1e-9), ("float32", 1e-5), ("no attention", 1e-9)):
         a, b = one[name], two[name]
