@@ -6,6 +6,7 @@ detector's executor answers).
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
@@ -254,16 +255,19 @@ class _Stretch:
     def __init__(self, number: int, reader: Reader, frames: int, fs: float) -> None:
         self.number, self.reader, self.fs = number, reader, fs
         self._grid: Resampler[FrameArray] = Resampler(fs)
-        self._rgb = Ring(frames + round(fs), (3,))  # the reader may lag behind
+        self._rgb = Ring(frames, (3,))  # of the frames that are ready, as many as the reader has
+        self._ahead: deque[FloatArray] = deque()  # the reader lags behind by a segment, maybe long
 
     def push(self, time: float, crop_: FrameArray) -> bool:
         """Whether more is ready than before."""
-        before = self.reader.ready
+        before = self._rgb.count
         for face in self._grid.push(time, crop_):
             rgb = face.mean(axis=(0, 1), dtype=np.float64)
-            self._rgb.append(rgb)
+            self._ahead.append(rgb)
             self.reader.push(face, rgb)
-        return self.reader.ready > before
+            while self._rgb.count < self.reader.ready:
+                self._rgb.append(self._ahead.popleft())
+        return self._rgb.count > before
 
     def read(self, n: int, convention: Convention) -> Reading:
         end = self.reader.ready
