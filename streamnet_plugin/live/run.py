@@ -31,7 +31,7 @@ from streamnet_plugin.live.source import (
 )
 from streamnet_plugin.live.tracker import AtOnce
 from streamnet_plugin.live.view import View
-from streamnet_plugin.prediction import CROP_PX, FS
+from streamnet_plugin.prediction import CROP_PX, FS, engine_options
 from streamnet_plugin.registry import get_method, takes_option
 from streamnet_plugin.types import Method
 from streamnet_plugin.uncertainty.abstention import MIN_WINDOW_S
@@ -64,6 +64,7 @@ class LiveSettings:
         calibrator: a file of `streamnet calibrate`.
         output: the CSV file; one that is there already is kept.
         seed: of the samples.
+        engine, precision: of a network, see `STREAMNetMethod`; None for its defaults.
     """
 
     video: Path | None = None
@@ -78,6 +79,8 @@ class LiveSettings:
     calibrator: Path | None = None
     output: Path = Path(CSV_NAME)
     seed: int = 0
+    engine: str | None = None
+    precision: str | None = None
 
 
 @dataclass(frozen=True)
@@ -149,6 +152,7 @@ def live(settings: LiveSettings, views: Sequence[View] = ()) -> LiveSummary:
             AtOnce() if settings.fast else ThreadPoolExecutor(1)
         )
         session = _session(settings, method, convention, calibrator, executor)
+        _warm_up(session)
         interrupted = stack.enter_context(_ctrl_c_stops(stop))
         shots = stack.enter_context(closing(_shots(settings, stop)))
         recorder = stack.enter_context(Recorder(settings.output))
@@ -173,6 +177,17 @@ def _session(
     px = getattr(method, "crop_px", CROP_PX)
     new_reader = partial(reader_for, method, fs=FS, px=px)
     return Session(new_reader, px, FS, convention, settings.window_s, calibrator, executor)
+
+
+def _warm_up(session: Session) -> None:
+    """Have a network do now what it does once, such as compiling: frames will not wait for it."""
+    reader = session.new_reader(session.frames)
+    noise = np.random.default_rng(0).integers(0, 256, (session.px, session.px, 3), np.uint8)
+    for k in range(session.frames):
+        if reader.ready:
+            return
+        frame = np.roll(noise, k, axis=0)
+        reader.push(frame, frame.mean(axis=(0, 1)))
 
 
 def _loop(
@@ -234,7 +249,8 @@ def _prepared(settings: LiveSettings, convention: Convention) -> tuple[Method, C
     wanted: dict[str, Any] = {
         "checkpoint": settings.weights, "mc_samples": samples, "seed": settings.seed,
     }  # fmt: skip
-    method = get_method(name, **{k: v for k, v in wanted.items() if takes_option(name, k)})
+    taken = {k: v for k, v in wanted.items() if takes_option(name, k)}
+    method = get_method(name, **taken, **engine_options(name, settings.engine, settings.precision))
     if file is None or settings.calibrator is None:
         return method, None
     sampled = samples > 1 and takes_option(name, "mc_samples")
