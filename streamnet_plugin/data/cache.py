@@ -25,6 +25,10 @@ log = logging.getLogger(__name__)
 VERSION = 3
 """Raised whenever the code makes other crops or labels from the same files."""
 FRAMES, META = "frames.u8", "video.json"
+SHARE = (
+    "set $STREAMNET_CACHE (in a protocol also CACHED_PATH) to an absolute path on a file system "
+    "that this machine and all workers of the cluster share."
+)
 
 
 def fingerprint(recording: Recording, parameters: dict[str, Any]) -> str:
