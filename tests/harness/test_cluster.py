@@ -13,7 +13,9 @@ from threading import Barrier
 import numpy as np
 import pytest
 from joblib import delayed
+from typer.testing import CliRunner
 
+from streamnet_plugin import cli, rates
 from streamnet_plugin.cluster import cluster, current_client
 from streamnet_plugin.comparison import _of_thread, _predict_elsewhere, make_method, predict_all
 from streamnet_plugin.config import load_config
@@ -192,6 +194,35 @@ def test_a_worker_with_another_cache_is_named_with_both(ubfc, address, tmp_path,
         assert part in said
     assert "$STREAMNET_CACHE" in error.value.remedy
     assert not list((tmp_path / "mine").glob("cache/UBFC*"))
+
+
+def test_the_rates_of_uncertainty_are_sampled_there(ubfc, address, tmp_path, monkeypatch):
+    monkeypatch.setattr(rates, "predict_all", counted := Counted(rates.predict_all))
+    few, tables = tmp_path / "few", []
+    for subject in ("subject1", "subject2"):
+        shutil.copytree(ubfc / subject, few / subject)
+    for where in ([], ["--dask", address]):
+        folder = tmp_path / str(len(tables))
+        result = CliRunner().invoke(
+            cli.app,
+            ["uncertainty", "benchmark/ubfc", "UNCERTAINTY.MC_SAMPLES=2", "--rates", "0.4",
+             "--data-root", str(few), "-o", str(folder), "--allow-failures", *where],
+        )  # fmt: skip
+        assert result.exit_code == 0, result.output
+        tables.append((folder / "rates.csv").read_text())
+    assert tables[0] == tables[1]
+    assert counted.there == [False] * 2 + [True] * 2  # the trained rates, too
+
+
+class Counted:
+    """Remembers whether there was a cluster at each call."""
+
+    def __init__(self, function):
+        self.function, self.there = function, []
+
+    def __call__(self, *arguments):
+        self.there.append(current_client() is not None)
+        return self.function(*arguments)
 
 
 def of_two_threads(function):
