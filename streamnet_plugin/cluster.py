@@ -2,8 +2,8 @@
 
 Workers must see the datasets and the cache under the same paths, e.g. on a shared file system, and
 have this package installed. What they finish is in the cache, or fetched at once: a worker that is
-killed afterwards takes nothing with it, and what it was doing is begun anew by another. What has
-kills workers even when it runs alone is given up, and the rest goes on.
+killed afterwards takes nothing with it, and what it was doing is begun anew by another. What kills
+workers even when it runs alone is given up, and the rest goes on.
 """
 
 from __future__ import annotations
