@@ -2,18 +2,20 @@
 
 Workers must see the datasets and the cache under the same paths, e.g. on a shared file system, and
 have this package installed. What they finish is in the cache, or fetched at once: a worker that is
-killed afterwards takes nothing with it, and what it was doing is begun anew by another.
+killed afterwards takes nothing with it, and what it was doing is begun anew by another. What kills
+workers even when it runs alone is given up, and the rest goes on.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 from streamnet_plugin.errors import ConfigError, StreamnetError
+from streamnet_plugin.wording import count
 
 ADDRESS = "DASK_SCHEDULER_ADDRESS"
 """Environment variable of Dask's own."""
@@ -76,34 +78,61 @@ def _connected(address: str) -> Any:
 
 
 @contextmanager
-def on_cluster(client: Any, work: Iterable[Any]) -> Iterator[Iterator[Any]]:
-    """The results of joblib's delayed calls in their order; an early end takes back the rest."""
-    futures = [
-        client.submit(function, *arguments, **named, pure=False)
-        for function, arguments, named in work
-    ]
+def on_cluster(
+    client: Any, work: Iterable[Any], given_up: Callable[[int, StreamnetError], Any]
+) -> Iterator[Iterator[Any]]:
+    """The results of joblib's delayed calls in their order; an early end takes back the rest.
+
+    `given_up` has the number of a call that kills workers and an error that says so, and makes its
+    result.
+    """
+    calls = list(work)
+    futures = [_submitted(client, call) for call in calls]
     try:
-        yield _results(client, futures)
+        yield _results(client, calls, futures, given_up)
     except BaseException:
         client.cancel(futures)
         raise
 
 
-def _results(client: Any, futures: list[Any]) -> Iterator[Any]:
-    """In order; each is fetched as soon as it is there, before its worker can be lost."""
+def _submitted(client: Any, call: Any) -> Any:
+    function, arguments, named = call
+    return client.submit(function, *arguments, **named, pure=False)
+
+
+def _results(
+    client: Any,
+    calls: Sequence[Any],
+    futures: Sequence[Any],
+    given_up: Callable[[int, StreamnetError], Any],
+) -> Iterator[Any]:
+    """In order; each is fetched as soon as it is there, before its worker can be lost.
+
+    Dask blames a worker's death on everything that the worker held. So what was given up gets
+    another try, alone, when all the rest is done.
+    """
     from distributed import KilledWorker, as_completed
 
     fetched: dict[str, Any] = {}
     done = as_completed(futures, loop=client.loop)
-    for future in futures:
+    for number, future in enumerate(futures):
         while future.key not in fetched:
-            ready = next(done)
+            ready = next(done, None)
             try:
-                fetched[ready.key] = ready.result()
+                if ready is not None:
+                    fetched[ready.key] = ready.result()
+                else:
+                    fetched[future.key] = _submitted(client, calls[number]).result()
             except KilledWorker as error:
-                raise StreamnetError(
-                    f"the work was given up because the workers that took it died: {error}",
-                    remedy="look at the workers' logs (memory is the usual reason); run the same "
-                    "command again, it goes on with what is left.",
-                ) from error
+                if ready is None:
+                    fetched[future.key] = given_up(number, _deadly(error))
         yield fetched.pop(future.key)
+
+
+def _deadly(error: Any) -> StreamnetError:
+    return StreamnetError(
+        f"it killed {count(error.allowed_failures + 1, 'worker')} even when it ran alone, the last "
+        f"at {error.last_worker.address}",
+        remedy="look at that worker's log. Memory is the usual reason: give workers more, or leave "
+        "this out.",
+    )

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from streamnet_plugin.backends import BUILTIN, foreign_backend
 from streamnet_plugin.checks import check_config
 from streamnet_plugin.cluster import current_client
 from streamnet_plugin.config import Config, Data, load_config
-from streamnet_plugin.data.cache import by_reference, opened
+from streamnet_plugin.data.cache import SHARE, by_reference, opened
 from streamnet_plugin.data.clips import chunk_name, label_of, split_clips
 from streamnet_plugin.data.datasets import dataset_fingerprint, foreign_dataset
 from streamnet_plugin.data.natural import natural_key
@@ -32,7 +33,7 @@ from streamnet_plugin.data.preprocess import (
 from streamnet_plugin.data.splits import check_split, write_split
 from streamnet_plugin.data.synthetic.writers import DEMO_VERSION, demo_settings, write_demo
 from streamnet_plugin.data_root import DataRoot, with_data_root
-from streamnet_plugin.errors import ConfigError, DataError, StreamnetError
+from streamnet_plugin.errors import ConfigError, DataError, OutputError, StreamnetError
 from streamnet_plugin.evaluation.conventions import Convention, get_convention
 from streamnet_plugin.evaluation.windows import HrMethod
 from streamnet_plugin.leaks import subjects_by_section
@@ -526,7 +527,9 @@ def _predictions(
             yield _predict(method, video, config)
         return
     work = (delayed(_predict_elsewhere)(method.name, by_reference(v), config) for v in videos)
-    with processes(work, 1, lambda: None) as done:
+    with processes(
+        work, 1, lambda: None, lambda number, error: (None, (error.what, error.remedy))
+    ) as done:
         yield from done
 
 
@@ -548,7 +551,15 @@ def _predict_elsewhere(
     name: str, video: FaceVideo, config: Config
 ) -> tuple[WaveformPair | None, tuple[str, str] | None]:
     """On another machine, where every method is made once in a thread."""
-    return _predict(_of_thread.made_once(name, config.model_dump_json()), opened(video), config)
+    try:
+        here = opened(video)
+    except OSError as error:
+        raise OutputError(
+            f"a worker on {gethostname()} cannot read the crops of {video.recording.id}: {error}",
+            path=video.recording.path,
+            remedy=SHARE,
+        ) from error
+    return _predict(_of_thread.made_once(name, config.model_dump_json()), here, config)
 
 
 def _predict(

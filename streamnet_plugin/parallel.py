@@ -13,22 +13,31 @@ import cv2
 from joblib import Parallel
 
 from streamnet_plugin.cluster import current_client, on_cluster
+from streamnet_plugin.errors import StreamnetError
+
+
+def _raised(number: int, error: StreamnetError) -> Any:
+    raise error
 
 
 @contextmanager
 def processes(
-    work: Iterable[Any], jobs: int, stopped: Callable[[], None]
+    work: Iterable[Any],
+    jobs: int,
+    stopped: Callable[[], None],
+    given_up: Callable[[int, StreamnetError], Any] = _raised,
 ) -> Iterator[Iterator[Any]]:
     """The results of joblib's delayed calls in their order, `jobs` at a time.
 
     Inside `cluster` they run there, as many at a time as it has workers, and see its folders. What
     ends the block early kills the workers, or takes back what a cluster has not begun; then
-    `stopped` clears away what they had begun.
+    `stopped` clears away what they had begun. What kills a cluster's workers is given up:
+    `given_up` makes its result, see `on_cluster`; left out, it is an error.
     """
     client = current_client()
     if client is not None:
         try:
-            with on_cluster(client, work) as done:
+            with on_cluster(client, work, given_up) as done:
                 yield done
         except BaseException:
             stopped()

@@ -237,12 +237,18 @@ def _options(
     method: str, weights: str | Path | None, seed: int, engine: str | None, precision: str | None
 ) -> dict[str, Any]:
     wanted = {"checkpoint": weights, "mc_samples": MC_SAMPLES, "seed": seed}
-    asked = {"engine": engine, "precision": precision}
-    for name, value in asked.items():
-        if value is not None and not takes_option(method, name):
+    taken = {k: v for k, v in wanted.items() if takes_option(method, k)}
+    return taken | engine_options(method, engine, precision)
+
+
+def engine_options(method: str, engine: str | None, precision: str | None) -> dict[str, str]:
+    """Those of the two that are asked for; `ConfigError` where the method does not take one."""
+    given = {"engine": engine, "precision": precision}
+    asked = {name: value for name, value in given.items() if value is not None}
+    for name in asked:
+        if not takes_option(method, name):
             raise ConfigError(f"{method} has no {name} to choose", remedy=f"omit --{name}.")
-    wanted |= {name: value for name, value in asked.items() if value is not None}
-    return {k: v for k, v in wanted.items() if takes_option(method, k)}
+    return asked
 
 
 def _calibrator(

@@ -351,6 +351,7 @@ def uncertainty(
     data_root: DataRoot = None,
     output: Output = Path("streamnet-uncertainty"),
     jobs: Jobs = 2,
+    dask: Dask = None,
     allow_failures: AllowFailures = False,
 ) -> None:
     """Sample the network at several dropout rates: table and figure of its uncertainty.
@@ -361,6 +362,7 @@ def uncertainty(
 
         streamnet uncertainty benchmark/ubfc --data-root /data/UBFC UNCERTAINTY.MC_SAMPLES=50
     """
+    from streamnet_plugin.cluster import cluster
     from streamnet_plugin.data_root import parse_data_roots
     from streamnet_plugin.rates import rates_table, uncertainty_by_rate
     from streamnet_plugin.report.render import text
@@ -371,7 +373,7 @@ def uncertainty(
         raise ConfigError(
             f"the rates {rates!r} are no numbers", remedy="give e.g. --rates 0.1,0.2."
         ) from error
-    with progress_bars() as bars:
+    with cluster(dask), progress_bars() as bars:
         done = uncertainty_by_rate(
             config,
             chosen,

@@ -101,6 +101,8 @@ def live(
             help="Monte Carlo samples; default: 8 if the calibrator was made with some, else 0.",
         ),
     ] = None,
+    engine: Engine = None,
+    precision: Precision = None,
 ) -> None:
     """Read the heart rate of a camera, or of a file that plays like one, every second.
 
@@ -114,6 +116,8 @@ def live(
         streamnet live --camera 1 --show --calibrator windows-of-10-s.json
 
         streamnet live --video me.mp4 --method POS --duration 30
+
+        streamnet live --precision auto
     """
     if video is None and (fast or fps is not None):
         raise ConfigError("--fast and --fps are for files", remedy="give --video FILE.")
@@ -131,7 +135,7 @@ def live(
         views.append(Window())
     settings = LiveSettings(
         video, camera or 0, method, window, duration, fast, fps, weights, samples, calibrator,
-        output,
+        output, engine=engine, precision=precision,
     )  # fmt: skip
     summary = run(settings, views)
     typer.echo(summary.describe())

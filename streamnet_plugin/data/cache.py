@@ -22,9 +22,14 @@ from streamnet_plugin.types import FaceVideo, FloatArray, FrameArray, Recording
 from streamnet_plugin.wording import count
 
 log = logging.getLogger(__name__)
-VERSION = 3
-"""Raised whenever the code makes other crops or labels from the same files."""
+VERSION = 4
+"""Raised whenever the code makes other crops or labels from the same files. Before 4 the
+threads of a Dask worker shared a face detector, which could find wrong ones."""
 FRAMES, META = "frames.u8", "video.json"
+SHARE = (
+    "set $STREAMNET_CACHE (in a protocol also CACHED_PATH) to an absolute path on a file system "
+    "that this machine and all workers of the cluster share."
+)
 
 
 def fingerprint(recording: Recording, parameters: dict[str, Any]) -> str:

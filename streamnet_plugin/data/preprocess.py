@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from socket import gethostname
 from typing import Literal
 
 import cv2
@@ -21,7 +22,13 @@ from streamnet_plugin.data.datasets import read_label, read_label_values
 from streamnet_plugin.data.face import Box, alike, crop, enlarged, find_faces, median_box, overlap
 from streamnet_plugin.data.ubfc import LABELS as UBFC_LABELS
 from streamnet_plugin.data.video import FrameSource, open_frames
-from streamnet_plugin.errors import DataError, FaceAwayError, NoFaceError, StreamnetError
+from streamnet_plugin.errors import (
+    DataError,
+    FaceAwayError,
+    NoFaceError,
+    OutputError,
+    StreamnetError,
+)
 from streamnet_plugin.parallel import be_one_of_several, processes
 from streamnet_plugin.types import BvpTrace, FaceVideo, FloatArray, FrameArray, Recording
 from streamnet_plugin.wording import count
@@ -42,7 +49,7 @@ RATE_TOLERANCE = 0.01
 """Frames of a camera within 1 % of the asked rate are kept as they are."""
 LABEL_PER_FRAME = UBFC_LABELS[0]
 SHOW_FACE = "show the face frontally and well lit."
-PROTOCOL_REMEDIES = {
+PROTOCOL_REMEDIES: dict[type[StreamnetError], str] = {
     NoFaceError: "DO_CROP_FACE: False takes whole frames",
     FaceAwayError: "DO_DYNAMIC_DETECTION: True follows the face",
 }
@@ -114,17 +121,22 @@ def preprocess_all(
         progress: called with the name of each recording that is done.
 
     Raises:
-        OutputError: the cache cannot be written; no recording could be done.
+        OutputError: the cache cannot be written, or is not the one of a cluster's workers; no
+            recording could be done.
     """
     remove_leftovers(cache_dir)
     cache.allow_open_files(len(recordings))
     task = _one if current_client() is None else _one_elsewhere
     work = (delayed(task)(r, settings, cache_dir, jobs > 1) for r in recordings)
     results: list[FaceVideo | Failure] = []
-    with processes(work, jobs, lambda: remove_leftovers(cache_dir)) as done:
+
+    def given_up(number: int, error: StreamnetError) -> Failure:
+        return _failure(recordings[number], error)
+
+    with processes(work, jobs, lambda: remove_leftovers(cache_dir), given_up) as done:
         for recording, result in zip(recordings, done, strict=True):
-            if result is None:  # made elsewhere: it is in the cache
-                result = _one(recording, settings, cache_dir, False)
+            if isinstance(result, _Elsewhere):
+                result = _fetched(result, recording, cache_dir)
             if isinstance(result, StreamnetError):
                 raise result
             results.append(result)
@@ -147,10 +159,7 @@ def _one(
     try:
         return preprocess_recording(recording, settings, cache_dir)
     except DataError as error:
-        remedy = error.remedy
-        if type(error) in PROTOCOL_REMEDIES:
-            remedy = f"{remedy} In a protocol, {PROTOCOL_REMEDIES[type(error)]}."
-        return Failure(recording, error.path or recording.path, error.what, remedy)
+        return _failure(recording, error)
     except StreamnetError as error:
         return error
     except Exception as error:  # whatever a damaged file can bring about: the others must go on
@@ -159,12 +168,50 @@ def _one(
         return Failure(recording, recording.path, reason, "check the file; if it plays, report it.")
 
 
+def _failure(recording: Recording, error: StreamnetError) -> Failure:
+    remedy = error.remedy
+    if type(error) in PROTOCOL_REMEDIES:
+        remedy = f"{remedy} In a protocol, {PROTOCOL_REMEDIES[type(error)]}."
+    return Failure(recording, error.path or recording.path, error.what, remedy)
+
+
+@dataclass(frozen=True)
+class _Elsewhere:
+    """Where a worker of a cluster has put crops, which do not travel: its machine and the cache."""
+
+    host: str
+    cache_dir: Path
+    fingerprint: str
+
+
 def _one_elsewhere(
     recording: Recording, settings: PreprocessSettings, cache_dir: Path, alone: bool
-) -> Failure | StreamnetError | None:
-    """On another machine: the crops stay in the shared cache, and do not travel."""
+) -> _Elsewhere | Failure | StreamnetError:
     result = _one(recording, settings, cache_dir, alone)
-    return None if isinstance(result, FaceVideo) else result
+    if isinstance(result, FaceVideo):
+        return _Elsewhere(gethostname(), cache_dir.resolve(), result.fingerprint)
+    return result
+
+
+def _fetched(made: _Elsewhere, recording: Recording, cache_dir: Path) -> FaceVideo | Failure:
+    """The crops that a worker made.
+
+    Raises:
+        OutputError: they are not here. To make them again would cost what the cluster was to save.
+    """
+    folder = cache.entry(cache_dir, recording, made.fingerprint)
+    try:
+        found = cache.load(folder, recording, made.fingerprint)
+    except DataError as error:
+        return _failure(recording, error)
+    if found is None:
+        raise OutputError(
+            f"the crops that a worker on {made.host} put into its {made.cache_dir} are not in "
+            f"{cache_dir.resolve()} here on {gethostname()}: they are different folders",
+            path=recording.path,
+            remedy=cache.SHARE,
+        )
+    return found
 
 
 def preprocess_recording(

@@ -55,6 +55,10 @@ class Rate:
     @property
     def hz(self) -> float:
         """NaN before the second frame."""
-        if len(self._times) < 2:
-            return float("nan")
-        return (len(self._times) - 1) / (self._times[-1] - self._times[0])
+        steps = len(self._times) - 1
+        return per_second(steps, self._times[-1] - self._times[0]) if steps > 0 else float("nan")
+
+
+def per_second(n: int, seconds: float) -> float:
+    """NaN where no time has passed."""
+    return n / seconds if seconds > 0 else float("nan")

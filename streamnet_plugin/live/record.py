@@ -24,6 +24,7 @@ COLUMNS: dict[str, Callable[[Update], object]] = {
     "reason": lambda u: u.reason,
     "window_s": lambda u: f"{u.window_s:.2f}",
     "fps": lambda u: _number(u.fps, 2),
+    "handled_fps": lambda u: _number(u.handled_fps, 2),
     "latency_ms": lambda u: _number(1000 * u.latency_s, 1),
     "frames_lost": lambda u: u.lost,
     "notes": lambda u: "; ".join(u.notes),

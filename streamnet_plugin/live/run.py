@@ -18,6 +18,7 @@ import numpy as np
 
 from streamnet_plugin.errors import ConfigError, DataError, NoFaceError, NoResultError
 from streamnet_plugin.evaluation.conventions import Convention, get_convention
+from streamnet_plugin.live.clock import Rate, per_second
 from streamnet_plugin.live.readers import reader_for
 from streamnet_plugin.live.record import Recorder
 from streamnet_plugin.live.session import Session, Update
@@ -31,7 +32,7 @@ from streamnet_plugin.live.source import (
 )
 from streamnet_plugin.live.tracker import AtOnce
 from streamnet_plugin.live.view import View
-from streamnet_plugin.prediction import CROP_PX, FS
+from streamnet_plugin.prediction import CROP_PX, FS, engine_options
 from streamnet_plugin.registry import get_method, takes_option
 from streamnet_plugin.types import Method
 from streamnet_plugin.uncertainty.abstention import MIN_WINDOW_S
@@ -64,6 +65,7 @@ class LiveSettings:
         calibrator: a file of `streamnet calibrate`.
         output: the CSV file; one that is there already is kept.
         seed: of the samples.
+        engine, precision: of a network, see `STREAMNetMethod`; None for its defaults.
     """
 
     video: Path | None = None
@@ -78,6 +80,8 @@ class LiveSettings:
     calibrator: Path | None = None
     output: Path = Path(CSV_NAME)
     seed: int = 0
+    engine: str | None = None
+    precision: str | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,7 @@ class LiveSummary:
         csv: the file with all updates.
         method: who read.
         seconds, frames, lost: of the stream.
+        handled_fps: frames per second, from when the first was due until the last was handled.
         updates: all of them.
         interrupted: by Ctrl-C, or from the window.
     """
@@ -97,6 +102,7 @@ class LiveSummary:
     seconds: float = 0.0
     frames: int = 0
     lost: int = 0
+    handled_fps: float = float("nan")
     updates: tuple[Update, ...] = field(default=(), repr=False)
     interrupted: bool = False
 
@@ -105,7 +111,7 @@ class LiveSummary:
         return tuple(u for u in self.updates if u.trusted)
 
     def latency_ms(self) -> tuple[float, float, float]:
-        """Median, 95 % quantile and maximum, from a frame's arrival to its update; NaN if none."""
+        """Median, 95 % quantile and maximum of all updates, see `Update`; NaN if none."""
         if not self.updates:
             return (float("nan"),) * 3
         ms = 1000 * np.array([u.latency_s for u in self.updates])
@@ -117,7 +123,8 @@ class LiveSummary:
         withheld = sum(u.hr_bpm is not None and not u.trusted for u in self.updates)
         none = len(self.updates) - len(read) - withheld
         lines = [
-            f"{self.seconds:.1f} s, {count(self.frames, 'frame')}, {self.lost} lost; "
+            f"{self.seconds:.1f} s, {count(self.frames, 'frame')} "
+            f"({self.handled_fps:.1f} handled per second), {self.lost} lost; "
             f"{count(len(self.updates), 'update')}: {len(read)} trusted, {withheld} withheld, "
             f"{none} without a heart rate"
         ]
@@ -127,7 +134,7 @@ class LiveSummary:
                 f"{min(read):.1f}-{max(read):.1f})  [{self.method}]"
             )
         if self.updates:
-            lines.append("Latency {:.0f} ms (95 %: {:.0f}, max: {:.0f})".format(*self.latency_ms()))
+            lines.append("Latency {:.1f} ms (95 %: {:.1f}, max: {:.1f})".format(*self.latency_ms()))
         lines += [f"Written: {self.csv}", "For research; not a medical device."]
         return "\n".join(lines)
 
@@ -149,6 +156,7 @@ def live(settings: LiveSettings, views: Sequence[View] = ()) -> LiveSummary:
             AtOnce() if settings.fast else ThreadPoolExecutor(1)
         )
         session = _session(settings, method, convention, calibrator, executor)
+        _warm_up(session)
         interrupted = stack.enter_context(_ctrl_c_stops(stop))
         shots = stack.enter_context(closing(_shots(settings, stop)))
         recorder = stack.enter_context(Recorder(settings.output))
@@ -175,6 +183,17 @@ def _session(
     return Session(new_reader, px, FS, convention, settings.window_s, calibrator, executor)
 
 
+def _warm_up(session: Session) -> None:
+    """Have a network do now what it does once, such as compiling: frames will not wait for it."""
+    reader = session.new_reader(session.frames)
+    noise = np.random.default_rng(0).integers(0, 256, (session.px, session.px, 3), np.uint8)
+    for k in range(session.frames):
+        if reader.ready:
+            return
+        frame = np.roll(noise, k, axis=0)
+        reader.push(frame, frame.mean(axis=(0, 1)))
+
+
 def _loop(
     session: Session,
     shots: Iterator[Shot],
@@ -184,24 +203,48 @@ def _loop(
     stop: threading.Event,
 ) -> LiveSummary:
     updates: list[Update] = []
-    frames, first, last, wanted = 0, 0.0, 0.0, True
+    pace, wanted, latency_s = _Pace(), True, float("nan")
     for shot in shots:
-        first = first if frames else shot.time
-        frames, last = frames + 1, shot.time
         update = session.push(shot.frame, shot.time, shot.lost)
+        pace.handled(shot)
         if update is not None:
-            update = replace(update, latency_s=time.perf_counter() - shot.read_at)
-            recorder.update(update)
-            updates.append(update)
+            update = replace(update, handled_fps=pace.rate.hz, latency_s=latency_s)
             for view in views:
                 view.update(update)
         wanted = all(view.frame(shot.frame, session.tracker.box) for view in views)
-        if not wanted or (duration_s is not None and last - first >= duration_s):
+        if update is not None:
+            recorder.update(replace(update, latency_s=time.perf_counter() - shot.read_at))
+            latency_s = time.perf_counter() - shot.read_at
+            updates.append(replace(update, latency_s=latency_s))
+        if not wanted or (duration_s is not None and pace.seconds >= duration_s):
             break
     stop.set()
     return LiveSummary(
-        recorder.path, "", last - first, frames, session.lost, tuple(updates), not wanted
-    )
+        recorder.path, "", pace.seconds, pace.frames, session.lost, pace.overall_fps,
+        tuple(updates), not wanted,
+    )  # fmt: skip
+
+
+class _Pace:
+    """How many frames were handled, and how fast by this machine's clock.
+
+    Attributes:
+        frames: so far. seconds: from the first to the last by their own clock.
+        rate: at which they were handled lately.
+        overall_fps: handled per second, from when the first was due until the last was done.
+    """
+
+    def __init__(self) -> None:
+        self.frames, self.seconds, self.overall_fps = 0, 0.0, float("nan")
+        self.rate = Rate()
+        self._first: Shot | None = None
+
+    def handled(self, shot: Shot) -> None:
+        now = time.perf_counter()
+        self._first = self._first or shot
+        self.overall_fps = per_second(self.frames, now - self._first.read_at)
+        self.frames, self.seconds = self.frames + 1, shot.time - self._first.time
+        self.rate.push(now)
 
 
 def _shots(settings: LiveSettings, stop: threading.Event) -> Generator[Shot]:
@@ -234,7 +277,8 @@ def _prepared(settings: LiveSettings, convention: Convention) -> tuple[Method, C
     wanted: dict[str, Any] = {
         "checkpoint": settings.weights, "mc_samples": samples, "seed": settings.seed,
     }  # fmt: skip
-    method = get_method(name, **{k: v for k, v in wanted.items() if takes_option(name, k)})
+    taken = {k: v for k, v in wanted.items() if takes_option(name, k)}
+    method = get_method(name, **taken, **engine_options(name, settings.engine, settings.precision))
     if file is None or settings.calibrator is None:
         return method, None
     sampled = samples > 1 and takes_option(name, "mc_samples")

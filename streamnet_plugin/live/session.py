@@ -6,6 +6,7 @@ detector's executor answers).
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
@@ -69,7 +70,7 @@ class Update:
         time_s: of the newest frame, since the first one.
         window_s: how much of the present stretch was read, at most the window asked for.
         reason: why there is no heart rate, or why it is not to be trusted; empty where it is.
-        fps: frames per second that arrive.
+        fps: frames per second by their own clock, those that were lost left out.
         lost: frames lost so far.
         hr_bpm, spread_bpm: None where nothing could be read.
         half_width_bpm: of the interval; infinite where too few subjects calibrate it, None without
@@ -77,7 +78,11 @@ class Update:
         hr_range: the HR band that is looked at, bpm, with which the interval ends.
         bvp: (T,) waveform of the window at the methods' rate, empty without HR.
         notes: what else to know.
-        latency_s: from the newest frame's arrival to this update, NaN where nobody measures it.
+        handled_fps: frames per second by the clock of the machine that handles them, NaN where
+            nobody measures it: below `fps` where it does not keep up.
+        latency_s: from when the newest frame came, or was due, until the update was shown and
+            written; NaN where nobody measures it, or not yet. A screen shows that of the update
+            before, a CSV file that until its row is written.
     """
 
     time_s: float
@@ -91,6 +96,7 @@ class Update:
     bvp: FloatArray = field(default_factory=lambda: np.empty(0), repr=False, compare=False)
     notes: tuple[str, ...] = ()
     latency_s: float = float("nan")
+    handled_fps: float = float("nan")
     hr_range: tuple[float, float] | None = None
 
     @property
@@ -254,16 +260,19 @@ class _Stretch:
     def __init__(self, number: int, reader: Reader, frames: int, fs: float) -> None:
         self.number, self.reader, self.fs = number, reader, fs
         self._grid: Resampler[FrameArray] = Resampler(fs)
-        self._rgb = Ring(frames + round(fs), (3,))  # the reader may lag behind
+        self._rgb = Ring(frames, (3,))  # of the frames that are ready, as many as the reader has
+        self._ahead: deque[FloatArray] = deque()  # the reader lags behind by a segment, maybe long
 
     def push(self, time: float, crop_: FrameArray) -> bool:
         """Whether more is ready than before."""
-        before = self.reader.ready
+        before = self._rgb.count
         for face in self._grid.push(time, crop_):
             rgb = face.mean(axis=(0, 1), dtype=np.float64)
-            self._rgb.append(rgb)
+            self._ahead.append(rgb)
             self.reader.push(face, rgb)
-        return self.reader.ready > before
+            while self._rgb.count < self.reader.ready:
+                self._rgb.append(self._ahead.popleft())
+        return self._rgb.count > before
 
     def read(self, n: int, convention: Convention) -> Reading:
         end = self.reader.ready

@@ -36,7 +36,7 @@ class Shot:
     Attributes:
         frame: (H, W, 3) uint8 RGB.
         time: s, on the source's clock.
-        read_at: s, `time.perf_counter` when it arrived.
+        read_at: s, `time.perf_counter` when it arrived, or when that of a played file was due.
         lost: frames lost between the one before and this one.
     """
 
@@ -102,14 +102,19 @@ def open_file(path: str | Path, fps: float | None = None) -> Iterator[Shot]:
 
 
 def paced(shots: Iterable[Shot], stop: threading.Event) -> Iterator[Shot]:
-    """Each shot at its own time, as a camera would give it."""
+    """Each shot at its own time, as a camera would give it.
+
+    One that is read too late to be given in time was due all the same: a camera's would have been
+    there, so that the delay is the machine's.
+    """
     start: float | None = None
     for shot in shots:
         now = time.perf_counter()
         start = now - shot.time if start is None else start
-        if stop.wait(max(0.0, start + shot.time - now)):
+        due = start + shot.time
+        if stop.wait(max(0.0, due - now)):
             return
-        yield replace(shot, read_at=time.perf_counter())
+        yield replace(shot, read_at=due)
 
 
 def counting_gaps(shots: Iterable[Shot]) -> Iterator[Shot]:

@@ -165,7 +165,8 @@ def _uncertainty(update: Update) -> str:
 
 def footer(update: Update) -> str:
     """How the work goes."""
-    parts = [f"window {update.window_s:.1f} s", f"{update.fps:.1f} fps"]
+    fps = update.handled_fps if math.isfinite(update.handled_fps) else update.fps
+    parts = [f"window {update.window_s:.1f} s", f"{fps:.1f} fps"]
     if math.isfinite(update.latency_s):
         parts.append(f"latency {1000 * update.latency_s:.0f} ms")
     parts.append(f"{update.lost} lost")

@@ -73,6 +73,7 @@ class SegmentStream:
             first_clip=self.ready // self.segment,
             clip_frames=self.segment,
             mc_precision=m.mc_precision,
+            engine=m.engine,
         )
         for i in range(self.segment):
             self._bvp.append(bvp[i])

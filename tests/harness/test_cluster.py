@@ -6,25 +6,30 @@ import os
 import shutil
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from socket import gethostname
 from threading import Barrier
 
 import numpy as np
 import pytest
 from joblib import delayed
+from typer.testing import CliRunner
 
+from streamnet_plugin import cli, rates
 from streamnet_plugin.cluster import cluster, current_client
-from streamnet_plugin.comparison import _of_thread, predict_all
+from streamnet_plugin.comparison import _of_thread, _predict_elsewhere, make_method, predict_all
 from streamnet_plugin.config import load_config
 from streamnet_plugin.data.cache import by_reference, opened
 from streamnet_plugin.data.datasets import find_recordings
 from streamnet_plugin.data.face import find_faces
 from streamnet_plugin.data.preprocess import PreprocessSettings, preprocess_all
 from streamnet_plugin.data.synthetic import SynthClip, SynthSettings
-from streamnet_plugin.errors import ConfigError
+from streamnet_plugin.errors import ConfigError, OutputError
 from streamnet_plugin.parallel import processes
 from streamnet_plugin.progress import Silent
 from streamnet_plugin.registry import get_method
 
+dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
 N = 6
 SETTINGS = PreprocessSettings(width=24, height=24)
@@ -41,7 +46,7 @@ def ubfc(ubfc_people, tmp_path_factory):
 @pytest.fixture(scope="module")
 def address():
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
     ) as local:
         yield local.scheduler_address
 
@@ -87,6 +92,137 @@ def test_methods_read_on_the_cluster_what_they_read_here(ubfc, address, tmp_path
     for a, b in zip(there, here, strict=True):
         assert np.array_equal(a.pred, b.pred)
         assert np.array_equal(a.label, b.label)
+
+
+def test_threads_read_what_one_process_reads(ubfc, tmp_path):
+    """As `dask worker` starts them where nobody says otherwise: a worker of several threads."""
+    recordings = find_recordings("UBFC-rPPG", ubfc)
+    config = load_config("benchmark/ubfc", ["UNCERTAINTY.MC_SAMPLES=10"])
+    settings = PreprocessSettings(width=36, height=36)
+    methods = [make_method(name, config) for name in ("STREAMNet", "POS")]
+    here = preprocess_all(recordings, settings, tmp_path / "here").videos
+    pairs, _, _ = predict_all(methods, here, config, Silent())
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=2, processes=True, dashboard_address=":0"
+        ) as local,
+        cluster(local.scheduler_address),
+    ):
+        there = preprocess_all(recordings, settings, tmp_path / "there").videos
+        pairs_there, failures, _ = predict_all(methods, there, config, Silent())
+    assert failures == []
+    assert len(there) == N - 1
+    for a, b in zip(there, here, strict=True):
+        assert np.array_equal(a.frames, b.frames)
+    assert len(pairs) == 2 * (N - 1)
+    for a, b in zip(pairs_there, pairs, strict=True):
+        assert (a.method, a.recording) == (b.method, b.recording)
+        assert np.array_equal(a.pred, b.pred)
+        if a.method == "STREAMNet":
+            assert a.samples.shape == (10, len(a.pred))
+            assert np.array_equal(a.samples, b.samples)
+
+
+class Deadly(distributed.WorkerPlugin):
+    """Kills its worker when it is to read that recording, or to hear what that method reads."""
+
+    def setup(self, worker):
+        from streamnet_plugin import comparison
+        from streamnet_plugin.data import preprocess
+
+        def deadly(function, dies):
+            def may_die(*arguments):
+                if dies(*arguments):
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return function(*arguments)
+
+            return may_die
+
+        preprocess.preprocess_recording = deadly(
+            preprocess.preprocess_recording, lambda recording, *rest: recording.id == "subject2"
+        )
+        comparison._predict = deadly(
+            comparison._predict,
+            lambda method, video, *rest: (method.name, video.recording.id) == ("POS", "subject3"),
+        )
+
+
+def test_what_kills_workers_fails_alone(ubfc, tmp_path):
+    recordings = find_recordings("UBFC-rPPG", ubfc)
+    methods = [get_method("POS"), get_method("CHROM")]
+    config = load_config("benchmark/ubfc")
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0"
+        ) as local,
+        distributed.Client(local, set_as_default=False) as client,
+    ):
+        client.register_plugin(Deadly())
+        with cluster(local.scheduler_address):
+            report = preprocess_all(recordings, SETTINGS, tmp_path)
+            pairs, failures, _ = predict_all(methods, report.videos, config, Silent())
+    reasons = {f.recording.id: f.reason for f in report.failures}
+    assert set(reasons) == {"subject2", "subject4"}  # and the damaged one, but no bystander
+    assert "it killed 1 worker even when it ran alone, the last at tcp://" in reasons["subject2"]
+    assert len(report.videos) == N - 2
+    (row,) = failures
+    assert (row.method, row.recording) == ("POS", "subject3")
+    assert "it killed 1 worker" in row.reason
+    assert "give workers more" in row.remedy
+    assert len(pairs) == 2 * (N - 2) - 1
+    assert not list(tmp_path.glob(".making-*"))
+
+
+def test_a_worker_with_another_cache_is_named_with_both(ubfc, address, tmp_path, monkeypatch):
+    """Not all made again here, without a word."""
+    recordings = find_recordings("UBFC-rPPG", ubfc)
+    for place in ("mine", "theirs"):
+        (tmp_path / place).mkdir()
+    monkeypatch.chdir(tmp_path / "mine")
+    with distributed.Client(address, set_as_default=False) as client:
+        before = client.run(os.getcwd)
+        client.run(os.chdir, str(tmp_path / "theirs"))
+        try:
+            with cluster(address), pytest.raises(OutputError) as error:
+                preprocess_all(recordings, SETTINGS, Path("cache"))
+        finally:
+            for worker, folder in before.items():
+                client.run(os.chdir, folder, workers=[worker])
+    said = str(error.value)
+    for part in (str(tmp_path / "theirs/cache"), str(tmp_path / "mine/cache"), gethostname()):
+        assert part in said
+    assert "$STREAMNET_CACHE" in error.value.remedy
+    assert not list((tmp_path / "mine").glob("cache/UBFC*"))
+
+
+def test_the_rates_of_uncertainty_are_sampled_there(ubfc, address, tmp_path, monkeypatch):
+    monkeypatch.setattr(rates, "predict_all", counted := Counted(rates.predict_all))
+    few, tables = tmp_path / "few", []
+    for subject in ("subject1", "subject2"):
+        shutil.copytree(ubfc / subject, few / subject)
+    for where in ([], ["--dask", address]):
+        folder = tmp_path / str(len(tables))
+        result = CliRunner().invoke(
+            cli.app,
+            ["uncertainty", "benchmark/ubfc", "UNCERTAINTY.MC_SAMPLES=2", "--rates", "0.4",
+             "--data-root", str(few), "-o", str(folder), "--allow-failures", *where],
+        )  # fmt: skip
+        assert result.exit_code == 0, result.output
+        tables.append((folder / "rates.csv").read_text())
+    assert tables[0] == tables[1]
+    assert counted.there == [False] * 2 + [True] * 2  # the trained rates, too
+
+
+class Counted:
+    """Remembers whether there was a cluster at each call."""
+
+    def __init__(self, function):
+        self.function, self.there = function, []
+
+    def __call__(self, *arguments):
+        self.there.append(current_client() is not None)
+        return self.function(*arguments)
 
 
 def of_two_threads(function):
@@ -150,6 +286,9 @@ def test_a_memory_map_travels_as_its_place(ubfc, tmp_path):
     assert not isinstance(sent.frames, np.ndarray)
     assert np.array_equal(opened(sent).frames, video.frames)
     assert opened(video) is video
+    shutil.rmtree(tmp_path)  # as on a worker that has another cache
+    with pytest.raises(OutputError, match=f"on {gethostname()} cannot read the crops of subject1"):
+        _predict_elsewhere("POS", sent, load_config("benchmark/ubfc"))
 
 
 def test_no_cluster_is_told(monkeypatch):

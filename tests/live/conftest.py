@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -36,3 +38,30 @@ def scene(monkeypatch):
     made = Scene()
     monkeypatch.setattr(tracker, "find_faces", made.find)
     return made
+
+
+class Stop:
+    """An event that nobody sets: waiting lets the time `now` of the tests pass."""
+
+    def __init__(self, now):
+        self.now = now
+
+    def wait(self, seconds):
+        self.now[0] += seconds
+        return False
+
+    def set(self):
+        pass
+
+
+@pytest.fixture
+def now(monkeypatch):
+    """What `time.perf_counter` says, as the only item of a list; time passes by adding to it."""
+    clock = [100.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    return clock
+
+
+@pytest.fixture
+def stop(now):
+    return Stop(now)

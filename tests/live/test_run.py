@@ -19,7 +19,9 @@ from streamnet_plugin import cli, prediction
 from streamnet_plugin.data.synthetic import easy
 from streamnet_plugin.data.synthetic.writers import write_video
 from streamnet_plugin.errors import ConfigError, NoFaceError, NoResultError, StreamnetError
+from streamnet_plugin.live import run
 from streamnet_plugin.live.run import LIVE_SAMPLES, LiveSettings, live
+from streamnet_plugin.model import engines
 from streamnet_plugin.prediction import predict
 from streamnet_plugin.uncertainty import window
 from streamnet_plugin.uncertainty.calibration import CalibratorFile, save_calibrators
@@ -52,6 +54,27 @@ def test_the_heart_rate_is_the_true_one_and_that_of_predict(settings, monkeypatc
     assert len(rows) == len(summary.updates) == 9
     assert float(rows[-1]["hr_bpm"]) == pytest.approx(last.hr_bpm, abs=0.01)
     assert "9 updates: 5 trusted, 0 withheld, 4 without a heart rate" in summary.describe()
+
+
+def test_the_engine_is_ready_before_the_first_frame(settings, monkeypatch):
+    """torch.compile takes a minute, in which a camera would not wait."""
+    events = []
+
+    class Compiled:
+        def __init__(self, model):
+            self.model = model
+
+        def __call__(self, frames):
+            events.append("computed")
+            return self.model(frames)
+
+    monkeypatch.setattr(engines, "_Compiled", Compiled)
+    opened = run.open_file
+    monkeypatch.setattr(run, "open_file", lambda *a: events.append("opened") or opened(*a))
+    wanted = replace(settings, method="STREAMNet", engine="compile", precision="float32")
+    assert live(replace(wanted, duration_s=6.5)).trusted
+    assert events[:2] == ["computed", "opened"]
+    assert len(events) == 2 + 195 // 10
 
 
 class Leaving:
@@ -186,6 +209,9 @@ def test_a_stream_that_is_never_trusted_ends_with_code_3(settings, monkeypatch):
         (["--video", "a.avi", "--method", "NONE"], "no method 'NONE'"),
         (["--video", "a.avi", "--window", "2"], "a window of 2 s"),
         (["--video", "a.avi", "--duration", "0"], "a duration of 0 s"),
+        (["--video", "a.avi", "--engine", "torch"], "POS has no engine to choose"),
+        (["--video", "a.avi", "--method", "STREAMNet", "--engine", "x"], "no engine is named 'x'"),
+        (["--video", "a.avi", "--method", "STREAMNet", "--precision", "x"], "no precision"),
     ],
 )
 def test_wrong_usage_is_told(arguments, says, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -12,6 +13,7 @@ from streamnet_plugin.errors import ConfigError
 from streamnet_plugin.evaluation.conventions import get_convention
 from streamnet_plugin.live.readers import WindowReader, reader_for
 from streamnet_plugin.live.session import FACE_UNSEEN, FEW_FRAMES, MEASURING, NO_FACE, Session
+from streamnet_plugin.model import STREAMNet, STREAMNetMethod, load_checkpoint, save_checkpoint
 from streamnet_plugin.uncertainty.abstention import FLICKER
 from streamnet_plugin.uncertainty.conformal import calibrate
 
@@ -19,8 +21,8 @@ FS, PX = 30.0, 12
 CONVENTION = get_convention("toolbox-2025")
 
 
-def session(reader=None, **options):
-    return Session(reader or partial(reader_for, POS, fs=FS, px=PX), PX, FS, CONVENTION, **options)
+def session(reader=None, px=PX, **options):
+    return Session(reader or partial(reader_for, POS, fs=FS, px=px), px, FS, CONVENTION, **options)
 
 
 def times(seconds, start=0.0, fps=30.0):
@@ -144,6 +146,18 @@ def test_any_method_is_asked_for_the_window(scene):
     assert isinstance(reader_for(method, 300, FS, PX), WindowReader)
     assert method.asked[-1] == (300, PX, PX, 3)
     assert last.hr_bpm == pytest.approx(72, abs=1)
+
+
+@pytest.mark.parametrize("segment", [10, 60])
+def test_a_network_of_any_segment_is_read(scene, tmp_path, segment):
+    """What is ready lags behind the frames by up to a segment, which may last seconds."""
+    shipped, _ = load_checkpoint()
+    network = STREAMNet(replace(shipped.config, segment_length=segment))
+    network.load_state_dict(shipped.state_dict())
+    method = STREAMNetMethod(save_checkpoint(network, tmp_path / "other.safetensors", {}))
+    updates = run(session(partial(reader_for, method, fs=FS, px=36), px=36), scene, times(15))
+    assert updates[-1].window_s == 10
+    assert updates[-1].hr_bpm == pytest.approx(72, abs=2)
 
 
 def test_the_interval_comes_from_the_calibrator_when_the_window_is_full(scene):

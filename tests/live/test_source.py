@@ -133,17 +133,21 @@ def test_a_slower_camera_loses_nothing():
     assert sum(late) == 0
 
 
-def test_a_file_plays_at_its_own_rate(monkeypatch):
-    now = [100.0]
+def test_a_file_plays_at_its_own_rate(now, stop):
+    played = [(s.read_at, now[0]) for s in paced(shots_at([5.0, 5.1, 5.4]), stop)]
+    assert played == [pytest.approx((t, t)) for t in (100.0, 100.1, 100.4)]
 
-    class Stop:
-        def wait(self, seconds):
-            now[0] += seconds
-            return False
 
-    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
-    played = [s.read_at for s in paced(shots_at([5.0, 5.1, 5.4]), Stop())]
-    assert played == pytest.approx([100.0, 100.1, 100.4])
+def test_a_frame_that_comes_late_was_due_at_its_own_time(now, stop):
+    def slowly():
+        for shot in shots_at([5.0, 5.1, 5.2]):
+            now[0] += 0.15  # to decode it
+            yield shot
+
+    played = [(s.read_at, now[0]) for s in paced(slowly(), stop)]
+    assert played == [
+        pytest.approx(t) for t in ((100.15, 100.15), (100.25, 100.3), (100.35, 100.45))
+    ]
 
 
 def test_what_is_not_taken_in_time_is_lost_and_counted():

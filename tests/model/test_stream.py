@@ -59,6 +59,21 @@ def test_samples_come_with_the_waveform():
     assert fed(STREAMNetMethod(), crops(11), 30).read(10).samples is None
 
 
+@pytest.mark.parametrize("options", [{"engine": "onnxruntime"}, {"precision": "bfloat16"}])
+def test_the_engine_that_is_asked_for_computes(options):
+    if "engine" in options:
+        pytest.importorskip("onnxruntime")
+    frames = crops(11)
+    method = STREAMNetMethod(**options)
+    x = Normaliser.fit(frames).network_input(frames, 0, 10)
+    with torch.no_grad():
+        expected = method.engine(torch.from_numpy(x)).double().numpy().ravel()
+    got = fed(method, frames, 10).read(10).bvp
+    assert np.array_equal(got, expected)
+    plain = fed(STREAMNetMethod(), frames, 10).read(10).bvp
+    assert got == pytest.approx(plain, abs=0.02)
+
+
 def test_larger_crops_are_made_the_networks_size():
     prediction = fed(STREAMNetMethod(), crops(11, size=72), 30).read(10)
     assert prediction.differential
