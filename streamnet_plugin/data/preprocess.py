@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -47,6 +48,8 @@ CHECK_WIDTH = 320
 NOTED_RATE = 0.05
 RATE_TOLERANCE = 0.01
 """Frames of a camera within 1 % of the asked rate are kept as they are."""
+LATE_S = (1.0, 3.0, 10.0)
+"""On a network file system a folder that another machine made may show some seconds later."""
 LABEL_PER_FRAME = UBFC_LABELS[0]
 SHOW_FACE = "show the face frontally and well lit."
 PROTOCOL_REMEDIES: dict[type[StreamnetError], str] = {
@@ -200,6 +203,11 @@ def _fetched(made: _Elsewhere, recording: Recording, cache_dir: Path) -> FaceVid
         OutputError: they are not here. To make them again would cost what the cluster was to save.
     """
     folder = cache.entry(cache_dir, recording, made.fingerprint)
+    for wait_s in LATE_S:
+        if folder.is_dir():
+            break
+        time.sleep(wait_s)
+        list(cache_dir.glob("*"))  # has a network file system look again
     try:
         found = cache.load(folder, recording, made.fingerprint)
     except DataError as error:

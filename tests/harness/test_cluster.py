@@ -19,6 +19,7 @@ from streamnet_plugin import cli, rates
 from streamnet_plugin.cluster import cluster, current_client
 from streamnet_plugin.comparison import _of_thread, _predict_elsewhere, make_method, predict_all
 from streamnet_plugin.config import load_config
+from streamnet_plugin.data import preprocess
 from streamnet_plugin.data.cache import by_reference, opened
 from streamnet_plugin.data.datasets import find_recordings
 from streamnet_plugin.data.face import find_faces
@@ -176,6 +177,7 @@ def test_what_kills_workers_fails_alone(ubfc, tmp_path):
 
 def test_a_worker_with_another_cache_is_named_with_both(ubfc, address, tmp_path, monkeypatch):
     """Not all made again here, without a word."""
+    monkeypatch.setattr(preprocess, "LATE_S", (0.0,))
     recordings = find_recordings("UBFC-rPPG", ubfc)
     for place in ("mine", "theirs"):
         (tmp_path / place).mkdir()
@@ -194,6 +196,15 @@ def test_a_worker_with_another_cache_is_named_with_both(ubfc, address, tmp_path,
         assert part in said
     assert "$STREAMNET_CACHE" in error.value.remedy
     assert not list((tmp_path / "mine").glob("cache/UBFC*"))
+
+
+def test_crops_that_show_late_are_waited_for(ubfc, tmp_path, monkeypatch):
+    """As on a network file system: here they are hidden until somebody waits."""
+    hidden, shown = tmp_path / "hidden", tmp_path / "shown"
+    recording = find_recordings("UBFC-rPPG", ubfc)[0]
+    made = preprocess._one_elsewhere(recording, SETTINGS, hidden, False)
+    monkeypatch.setattr(preprocess.time, "sleep", lambda s: hidden.rename(shown))
+    assert preprocess._fetched(made, recording, shown).fingerprint == made.fingerprint
 
 
 def test_the_rates_of_uncertainty_are_sampled_there(ubfc, address, tmp_path, monkeypatch):
