@@ -37,7 +37,7 @@ TARGETS = {
         "preprocessing, frames/s beside the toolbox", 4, "test_speed[UBFC-rPPG]"
     ),
     "preprocessing-memory": Target(
-        "preprocessing, toolbox's memory per process over ours", 8, "test_memory"
+        "preprocessing, toolbox's peak memory per process over ours", 8, "test_memory"
     ),
     "preprocessing-constant": Target(
         "preprocessing, our memory for a video twice as long over once",

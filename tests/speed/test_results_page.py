@@ -57,8 +57,8 @@ def test_machine_versions_and_command(saved):
     page = results_page(replace(saved(a=1.0), quick=True), "streamnet bench --quick")
     for said in (
         "`streamnet bench --quick` (quick: fewer rounds, shorter videos)", "Made-up 9, 2 cores",
-        "avx2", "23.5 GB", "0.1, 0.2, 0.3", "Python 3.11.7, torch 2.13.0", "commit abc",
-        "commit d807b0174d", "2026-01-01",
+        "avx2", "90 GFLOP/s", "23.5 GB", "0.1, 0.2, 0.3", "Python 3.11.7, torch 2.13.0",
+        "commit abc",        "commit d807b0174d", "2026-01-01",
     ):  # fmt: skip
         assert said in page
 
@@ -70,13 +70,13 @@ def test_a_run_without_a_toolbox_says_so(saved):
 
 
 def test_a_suite_is_a_table_with_ratios_both_sides_and_figures(saved):
-    extra = {"ratios": [ratio(None, 4.0)], "figures": {"memory, MB": 12345.6}}
+    extra = {"ratios": [ratio(None, 4.0)], "figures": {"memory, MB": 12345.6}, "shown": {"x": 1}}
     run = saved(**{"test_x[a|b]": 0.0023}, iqr=0.00005, group="a suite", extra_info=extra)
     page = results_page(run, "streamnet bench")
     assert "## A suite" in page
     assert row_of(page, "`x[a\\|b]`") == (
         "| `x[a\\|b]` | 2.3 ms (50 us) | 5 | beside it: 4 [3.5, 4.5] (2 and 8 ms) "
-        "| memory, MB: 12,346 |"
+        "| memory, MB: 12,346<br>x: 1 |"
     )
 
 
