@@ -207,6 +207,11 @@ def part(benchmark: Any, name: str, seconds: Iterable[float]) -> Part:
     return kept
 
 
+def leave_out(benchmark: Any, name: str, why: str) -> None:
+    """Such a part is not measured here; the page and the guard say why."""
+    benchmark.extra_info.setdefault("left_out", {})[name] = why
+
+
 def put_seconds(benchmark: Any, seconds: Iterable[float]) -> None:
     """Keep the rounds' times as they were taken beside the work.
 

@@ -102,6 +102,9 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 def pytest_benchmark_update_json(config: Any, benchmarks: Any, output_json: dict[str, Any]) -> None:
     """Everything a results page needs travels in pytest-benchmark's own file."""
+    for bench in benchmarks:
+        for part, why in bench.extra_info.get("left_out", {}).items():
+            SKIPPED[f"{bench.name}, {part}"] = why
     output_json["streamnet"] = {
         "format": FORMAT,
         "machine": MACHINE,

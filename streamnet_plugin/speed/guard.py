@@ -162,8 +162,9 @@ def compare(now: Saved, before: Saved) -> Guard:
     for name, old in before.timings.items():
         new = now.timings.get(name)
         if new is None:
-            if _asked(name, now.deselected):
-                gone.append(name + _why(name, now.skipped))
+            if now.asked_for(name):
+                why = now.why_skipped(name)
+                gone.append(f"{name} ({why})" if why else name)
             else:
                 left_out += 1
             continue
@@ -188,17 +189,6 @@ def compare(now: Saved, before: Saved) -> Guard:
         new=tuple(name for name in now.timings if name not in before.timings),
         left_out=left_out,
     )
-
-
-def _asked(name: str, deselected: frozenset[str]) -> bool:
-    """Parts of a benchmark are called after it, with a comma."""
-    return not any(name == other or name.startswith(f"{other}, ") for other in deselected)
-
-
-def _why(name: str, skipped: Mapping[str, str]) -> str:
-    tests = ((test.rpartition("::")[2], why) for test, why in skipped.items())
-    reasons = [why for test, why in tests if name == test or name.startswith(f"{test}, ")]
-    return f" ({reasons[0]})" if reasons else ""
 
 
 def _watched(figures: Mapping[str, float]) -> Iterator[tuple[str, float]]:

@@ -72,8 +72,8 @@ def _target_row(
     key: str, target: Target, measured: dict[str, Ratio], saved: Saved
 ) -> tuple[str, str, str, str]:
     if key not in measured:
-        reasons = [why for test, why in saved.skipped.items() if target.test in test]
-        return target.what, target.wanted, *(f"({reasons[0]})" if reasons else "", "not measured")
+        why = saved.why_skipped(target.test)
+        return target.what, target.wanted, f"({why})" if why else "", "not measured"
     ratio = measured[key]
     verdict = "met" if target.met(ratio.median) else "**not met**"
     return target.what, target.wanted, _spread(ratio), verdict

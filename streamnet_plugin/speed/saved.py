@@ -95,6 +95,20 @@ class Saved:
     quick: bool
     deselected: frozenset[str] = frozenset()
 
+    def why_skipped(self, name: str) -> str:
+        """Why a benchmark, or a part of one, was skipped; "" if it was not."""
+        reasons = (why for test, why in self.skipped.items() if _is_of(name, test.rsplit("::")[-1]))
+        return next(reasons, "")
+
+    def asked_for(self, name: str) -> bool:
+        """Whether -k left it in."""
+        return not any(_is_of(name, other) for other in self.deselected)
+
+
+def _is_of(name: str, benchmark: str) -> bool:
+    """Parts are called after their benchmark, with a comma."""
+    return name == benchmark or name.startswith(f"{benchmark}, ")
+
 
 def read_saved(path: str | Path) -> Saved:
     """A run from its JSON file.

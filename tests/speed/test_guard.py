@@ -42,7 +42,7 @@ def test_noisy_rounds_need_more_of_a_change(saved, rounds, slower):
 def test_noise_that_hides_a_slow_down_is_said(saved):
     noisy = compare(saved(a=1.3, iqr=0.5), saved(a=1.0, iqr=0.5))
     assert noisy.passed
-    assert "little would show: a (up to 2.5" in noisy.lines()[1]
+    assert "little would show: a (up to 1.79" in noisy.lines()[1]
 
 
 def test_standard_error_counts_where_quartiles_agree(saved):

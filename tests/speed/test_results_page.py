@@ -46,11 +46,18 @@ def test_every_target_has_a_row_and_says_when_it_was_not_measured(saved):
 
 
 def test_a_skipped_target_says_why(saved):
-    skipped = {"test_network.py::test_bfloat16[72]": "no such instructions"}
+    skipped = {"test_inference[72-1], bfloat16": "no such instructions"}
     page = results_page(replace(saved(a=1.0), skipped=skipped), "streamnet bench")
     assert "(no such instructions) | not measured" in row_of(page, "STREAM-Net in bfloat16")
-    assert "| `test_bfloat16[72]` | no such instructions |" in page
+    assert "| `test_inference[72-1], bfloat16` | no such instructions |" in page
     assert "(no such" not in row_of(page, "STREAM-Net in float32")
+
+
+def test_a_part_of_a_skipped_benchmark_says_why(saved):
+    skipped = {"test_network.py::test_inference[72-1]": "left out by --quick"}
+    page = results_page(replace(saved(a=1.0), skipped=skipped), "streamnet bench")
+    for precision in ("bfloat16", "float32"):
+        assert "(left out by --quick)" in row_of(page, f"STREAM-Net in {precision}")
 
 
 def test_machine_versions_and_command(saved):
