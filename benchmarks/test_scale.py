@@ -24,7 +24,7 @@ SCORED = [50, 100, 200, 400]
 def test_scale(benchmark, request, tmp_path):
     """Classical methods and STREAM-Net with 2 samples, no pictures, no report.
 
-    Preprocessing and the start of the command are included. The recordings are the demo set's (20 s,
+    Preprocessing and the start of the command are included. The recordings are the demo's (20 s,
     320 x 240, Motion JPEG), under other subjects' names: read from memory after the first time.
     """
     demo = write_demo(request.config.cache.mkdir("streamnet-recordings") / "demo", jobs=2)
