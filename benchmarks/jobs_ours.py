@@ -183,6 +183,7 @@ def network(
 
     import torch
 
+    from streamnet_plugin.model.checkpoint import load_checkpoint
     from streamnet_plugin.model.engines import make_engine
 
     class Refuse(logging.Handler):
@@ -191,7 +192,9 @@ def network(
 
     if engine == "compile":
         logging.getLogger(make_engine.__module__).addHandler(Refuse(logging.WARNING))
-    model = _network(size)
+    stated = {"height": size, "width": size}
+    model, _ = load_checkpoint(stated=stated)  # what was learnt shows what bfloat16 loses
+    model = model.eval().to(memory_format=torch.channels_last)
     compute = make_engine(engine, model, precision)  # type: ignore[arg-type]
     x = torch.from_numpy(clip_batch(clips, size)).flatten(0, 1)
 
