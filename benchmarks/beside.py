@@ -124,7 +124,8 @@ class Memory:
     Attributes:
         largest: peak resident set (VmHWM) of the process that has most, all that it maps of
             libraries and files included.
-        together: proportional set size of all of them, in which what several share counts once.
+        together: proportional set size of all of them, in which what several share counts once;
+            less where strangers share it too.
     """
 
     largest: float = 0.0
@@ -134,9 +135,8 @@ class Memory:
     def watch(self, session: int) -> None:
         measure, ended = _ci_measure(), False
         while not ended:
-            ended = self.stop.wait(
-                INTERVAL_S
-            )  # then once more: a peak stays until its process ends
+            # Once more after the end: a peak stays as long as its process.
+            ended = self.stop.wait(INTERVAL_S)
             mine = [p for p in Path("/proc").glob("[0-9]*") if measure.session(p) == session]
             peaks = [memory_kb("VmHWM:", p) / 1024 for p in mine]
             self.largest = max([self.largest, *peaks])
