@@ -80,6 +80,13 @@ def test_what_was_not_asked_for_is_not_missed(saved):
     assert "2 benchmarks of the earlier run left out" in guard.lines()[1]
 
 
+def test_two_runs_of_different_parts_are_no_comparison(saved):
+    guard = compare(replace(saved(a=1.0), deselected=frozenset({"b"})), saved(b=9.0))
+    assert guard.gone == guard.unclear == ()
+    assert not guard.passed
+    assert guard.lines()[-1] == "NOTHING could be compared: the guard has seen nothing."
+
+
 def test_a_skipped_benchmark_says_why(saved):
     now = replace(saved(a=1.0), skipped={"test_x.py::b": "takes minutes"})
     assert compare(now, saved(a=1.0, b=9.0)).gone == ("b (takes minutes)",)
