@@ -90,7 +90,7 @@ def config_check(
 @app.command()
 def bench(
     quick: Annotated[
-        bool, typer.Option("--quick", help="Fewer rounds, shorter videos: about 4 minutes.")
+        bool, typer.Option("--quick", help="Fewer rounds, shorter videos: some minutes.")
     ] = False,
     slow: Annotated[
         bool, typer.Option("--slow", help="Also torch.compile, and the scale of whole runs.")
