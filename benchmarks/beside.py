@@ -8,13 +8,14 @@ import pickle
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from side import memory_kb
 
 from streamnet_plugin.speed.targets import TARGETS
 
@@ -118,19 +119,28 @@ def memory_of_a_call(jobs: str, name: str, /, **options: Any) -> float:
 
 @dataclass
 class Memory:
-    """The most memory (PSS, MB) that the processes of a session held, together and one of them."""
+    """The most memory, MB, that the processes of a session held.
 
+    Attributes:
+        largest: peak resident set (VmHWM) of the process that has most, all that it maps of
+            libraries and files included.
+        together: proportional set size of all of them, in which what several share counts once;
+            less where strangers share it too.
+    """
+
+    largest: float = 0.0
     together: float = 0.0
-    one: float = 0.0
     stop: threading.Event = field(default_factory=threading.Event)
 
     def watch(self, session: int) -> None:
-        measure = _ci_measure()
-        while not self.stop.wait(INTERVAL_S):
+        measure, ended = _ci_measure(), False
+        while not ended:
+            # Once more after the end: a peak stays as long as its process.
+            ended = self.stop.wait(INTERVAL_S)
             mine = [p for p in Path("/proc").glob("[0-9]*") if measure.session(p) == session]
-            sizes = [measure.kilobytes(p) / 1024 for p in mine]
-            self.together = max(self.together, sum(sizes))
-            self.one = max(self.one, max(sizes, default=0.0))
+            peaks = [memory_kb("VmHWM:", p) / 1024 for p in mine]
+            self.largest = max([self.largest, *peaks])
+            self.together = max(self.together, sum(map(measure.kilobytes, mine)) / 1024)
 
 
 @contextmanager
@@ -153,6 +163,7 @@ def alternate(
     rounds: int,
     *,
     warm: int = 1,
+    rounds_beside: int | None = None,
 ) -> dict[str, np.ndarray]:
     """Time all sides in turns: seconds (rounds,) by name, ours under "ours".
 
@@ -161,12 +172,14 @@ def alternate(
         ours, others: do it once and return how long it took, s.
         rounds: how often each is timed.
         warm: rounds before, which do not count.
+        rounds_beside: the others are timed in the first so many only, where they take minutes.
     """
     times: dict[str, list[float]] = {name: [] for name in ("ours", *others)}
 
     def theirs() -> None:
         for name, other in others.items():
-            times[name].append(other())
+            if rounds_beside is None or len(times[name]) < rounds_beside:
+                times[name].append(other())
 
     def mine() -> None:
         times["ours"].append(ours())
@@ -176,12 +189,53 @@ def alternate(
         mine()
     times = {name: [] for name in times}
     benchmark.pedantic(mine, setup=theirs, rounds=rounds)
+    put_seconds(benchmark, times["ours"])
     return {name: np.array(values) for name, values in times.items()}
 
 
+@dataclass(frozen=True)
+class Part:
+    """What was timed in the same turns as a benchmark, and is kept like one."""
+
+    extra_info: dict[str, Any]
+
+
+def part(benchmark: Any, name: str, seconds: Iterable[float]) -> Part:
+    """Keep times of a name of their own; ratios and figures can be put into the result."""
+    kept = Part(benchmark.extra_info.setdefault("parts", {}).setdefault(name, {}))
+    put_seconds(kept, seconds)
+    return kept
+
+
+def leave_out(benchmark: Any, name: str, why: str) -> None:
+    """Such a part is not measured here; the page and the guard say why."""
+    benchmark.extra_info.setdefault("left_out", {})[name] = why
+
+
+def put_seconds(benchmark: Any, seconds: Iterable[float]) -> None:
+    """Keep the rounds' times as they were taken beside the work.
+
+    pytest-benchmark's own hold the way to the side's process and back, its collection of garbage
+    and of its memory's size too: 20 ms, beside which work of a millisecond would not show.
+    """
+    benchmark.extra_info["seconds"] = [float(s) for s in seconds]
+
+
 def put(benchmark: Any, **figures: float) -> None:
-    """Keep figures beside a benchmark's times, named with their units."""
-    kept = benchmark.extra_info.setdefault("figures", {})
+    """Keep our figures beside a benchmark's times, named with their units.
+
+    Later runs are compared with them, if `streamnet_plugin.speed.guard` knows the unit.
+    """
+    _keep(benchmark, "figures", figures)
+
+
+def show(benchmark: Any, **figures: float) -> None:
+    """Keep figures that are not compared: the other side's, and what the times say already."""
+    _keep(benchmark, "shown", figures)
+
+
+def _keep(benchmark: Any, where: str, figures: Mapping[str, float]) -> None:
+    kept = benchmark.extra_info.setdefault(where, {})
     kept.update({name: float(value) for name, value in figures.items()})
 
 
@@ -237,11 +291,12 @@ def put_times(
         targets: name of a side -> key of the target that its ratio measures.
     """
     shown = {n: per / np.median(t) if per else float(np.median(t)) for n, t in times.items()}
-    put(benchmark, **{f"ours, {unit}": shown["ours"]})
+    show(benchmark, **{f"ours, {unit}": shown["ours"]})
     for name in times:
         if name != "ours":
+            values = times[name] / times["ours"][: len(times[name])]
             put_ratio(
-                benchmark, f"beside {name}", times[name] / times["ours"], ours=shown["ours"],
+                benchmark, f"beside {name}", values, ours=shown["ours"],
                 theirs=shown[name], unit=unit, target=(targets or {}).get(name),
             )  # fmt: skip
 

@@ -19,10 +19,13 @@ from beside import Side
 
 from streamnet_plugin.data.synthetic.writers import write_pure_set, write_ubfc_set
 from streamnet_plugin.speed.machine import describe
+from streamnet_plugin.speed.saved import FORMAT
 from streamnet_plugin.speed.targets import TARGETS
 
 SKIPPED: dict[str, str] = {}
 """Test -> why it was skipped."""
+DESELECTED: list[str] = []
+"""Names of benchmarks that -k leaves out: a comparison does not miss them."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -41,6 +44,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.skip(reason="takes minutes: give --slow"))
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    DESELECTED.extend(item.name for item in items)
 
 
 @pytest.fixture(scope="session")
@@ -95,9 +102,14 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 def pytest_benchmark_update_json(config: Any, benchmarks: Any, output_json: dict[str, Any]) -> None:
     """Everything a results page needs travels in pytest-benchmark's own file."""
+    for bench in benchmarks:
+        for part, why in bench.extra_info.get("left_out", {}).items():
+            SKIPPED[f"{bench.name}, {part}"] = why
     output_json["streamnet"] = {
+        "format": FORMAT,
         "machine": MACHINE,
         "skipped": SKIPPED,
+        "deselected": DESELECTED,
         "quick": bool(config.getoption("--quick")),
     }
 
@@ -108,14 +120,17 @@ MACHINE = describe()
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     session = getattr(config, "_benchmarksession", None)
-    done = [b for b in getattr(session, "benchmarks", ()) if b.extra_info.get("ratios")]
-    if not done:
-        return
-    terminalreporter.section("ratios: median [quartiles]")
-    for bench in done:
-        for r in bench.extra_info["ratios"]:
-            line = f"{bench.name}, {r['what']}: {r['median']:.3g} [{r['low']:.3g}, {r['high']:.3g}]"
-            if r["target"]:
-                target = TARGETS[r["target"]]
-                line += f" ({target.wanted}: {'met' if target.met(r['median']) else 'NOT met'})"
-            terminalreporter.write_line(line)
+    said = []
+    for bench in getattr(session, "benchmarks", ()):
+        info = bench.extra_info
+        said += [(bench.name, r) for r in info.get("ratios", ())]
+        for part, more in info.get("parts", {}).items():
+            said += [(f"{bench.name}, {part}", r) for r in more.get("ratios", ())]
+    if said:
+        terminalreporter.section("ratios: median [quartiles]")
+    for name, r in said:
+        line = f"{name}, {r['what']}: {r['median']:.3g} [{r['low']:.3g}, {r['high']:.3g}]"
+        if r["target"]:
+            target = TARGETS[r["target"]]
+            line += f" ({target.wanted}: {'met' if target.met(r['median']) else 'NOT met'})"
+        terminalreporter.write_line(line)

@@ -15,8 +15,14 @@ Prepared = Any
 
 def preprocess(dataset: str, data: str, cache: str, size: int = 72, at_a_time: int = 2) -> Prepared:
     """As `streamnet preprocess` does it, labels and frames by number as the toolbox takes them."""
+    from joblib.externals.loky import get_reusable_executor
+
     from streamnet_plugin.data.datasets import find_recordings
     from streamnet_plugin.data.preprocess import PreprocessSettings, preprocess_all
+
+    def before() -> None:
+        get_reusable_executor().shutdown(wait=True)  # joblib would keep its workers for the next
+        shutil.rmtree(cache, ignore_errors=True)
 
     settings = PreprocessSettings(width=size, height=size, align="index")
 
@@ -26,7 +32,7 @@ def preprocess(dataset: str, data: str, cache: str, size: int = 72, at_a_time: i
         files = (f for f in Path(cache).rglob("*") if f.is_file())
         return sum(len(v.frames) for v in report.videos), sum(f.stat().st_size for f in files)
 
-    return run, lambda: shutil.rmtree(cache, ignore_errors=True)
+    return run, before
 
 
 def _videos(dataset: str, data: str, cache: str) -> Any:
@@ -44,17 +50,24 @@ def _batches(n: int) -> list[list[int]]:
 def clips(dataset: str, data: str, cache: str) -> Prepared:
     """All clips in batches of 4, loaded and normalised as the trainer does it; one epoch."""
     from streamnet_plugin.memory import keep_freed_memory
+
+    keep_freed_memory()  # as the training loop does
+    items, loader = _epoch(dataset, data, cache)
+    return lambda: sum(len(items.prepare(batch, "cpu")[0]) for batch in loader)
+
+
+def clip_batches(dataset: str, data: str, cache: str) -> Prepared:
+    """What `clips` loads: data and labels."""
+    items, loader = _epoch(dataset, data, cache)
+    return lambda: [tuple(x.numpy() for x in items.prepare(batch, "cpu")) for batch in loader]
+
+
+def _epoch(dataset: str, data: str, cache: str) -> tuple[Any, Any]:
     from streamnet_plugin.training.clips import VideoClips
     from streamnet_plugin.training.loop import load_with
 
-    keep_freed_memory()  # as the training loop does
-    dataset_ = VideoClips(_videos(dataset, data, cache), 180)
-    loader = load_with(0)(dataset_, _batches(len(dataset_)))
-
-    def run() -> int:
-        return sum(len(dataset_.prepare(batch, "cpu")[0]) for batch in loader)
-
-    return run
+    items = VideoClips(_videos(dataset, data, cache), 180)
+    return items, load_with(0)(items, _batches(len(items)))
 
 
 def first_batch(dataset: str, data: str, cache: str) -> Prepared:
@@ -161,12 +174,27 @@ def _network(size: int) -> Any:
 def network(
     size: int, clips: int, precision: str = "float32", engine: str = "torch", plain: bool = False
 ) -> Prepared:
-    """Inference on clips of 180 frames; `plain` without the fused kernels."""
+    """Inference on clips of 180 frames; `plain` without the fused kernels.
+
+    The engine "compile" that computes without its compiler is an error here: it would be timed
+    under another's name.
+    """
+    import logging
+
     import torch
 
+    from streamnet_plugin.model.checkpoint import load_checkpoint
     from streamnet_plugin.model.engines import make_engine
 
-    model = _network(size)
+    class Refuse(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise RuntimeError(record.getMessage())
+
+    if engine == "compile":
+        logging.getLogger(make_engine.__module__).addHandler(Refuse(logging.WARNING))
+    stated = {"height": size, "width": size}
+    model, _ = load_checkpoint(stated=stated)  # what was learnt shows what bfloat16 loses
+    model = model.eval().to(memory_format=torch.channels_last)
     compute = make_engine(engine, model, precision)  # type: ignore[arg-type]
     x = torch.from_numpy(clip_batch(clips, size)).flatten(0, 1)
 

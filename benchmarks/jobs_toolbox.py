@@ -73,6 +73,13 @@ def clips(dataset: str, data: str, cache: str) -> Prepared:
     return lambda: sum(len(batch[0]) for batch in loader)
 
 
+def clip_batches(dataset: str, data: str, cache: str) -> Prepared:
+    """What `clips` loads: data and labels."""
+    items = _clips(dataset, data, cache)
+    loader = ToolboxDataLoader(items, ROOT, num_workers=0, batch_size=4)
+    return lambda: [(batch[0].numpy(), batch[1].numpy()) for batch in loader]
+
+
 def first_batch(dataset: str, data: str, cache: str) -> Prepared:
     """From asking for the first batch of an epoch to having it, by its 16 workers."""
     from torch.utils.data import default_collate

@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 
-def resident_kb(key: str) -> int:
-    """VmRSS or VmHWM of this process."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(key):
-            return int(line.split()[1])
-    return 0
+def memory_kb(key: str, process: Path = Path("/proc/self")) -> int:
+    """VmRSS or VmHWM of a process, 0 of one that is gone."""
+    try:
+        lines = (process / "status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith(key)), 0)
 
 
 class Tasks:
@@ -47,12 +48,12 @@ class Tasks:
         before()
         gc.collect()
         Path("/proc/self/clear_refs").write_text("5")  # begins VmHWM anew
-        held = resident_kb("VmRSS:")
+        held = memory_kb("VmRSS:")
         start = time.perf_counter()
         for _ in range(repeat):
             self.last = run()
         taken = (time.perf_counter() - start) / repeat
-        self.most_kb = resident_kb("VmHWM:") - held
+        self.most_kb = memory_kb("VmHWM:") - held
         return taken
 
     def result(self, key: str) -> Any:

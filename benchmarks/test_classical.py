@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from beside import alternate, exponent, put, put_ratio, put_times
+from beside import alternate, exponent, put_ratio, put_seconds, put_times, show
 
 METHODS = ["GREEN", "ICA", "CHROM", "LGI", "PBV", "POS", "OMIT"]
 LENGTHS = [300, 900, 1800, 9000]
 QUICK_LENGTHS = [300, 1800]
 LONG = 9000
 """The toolbox inverts (T, T) matrices: most of a minute a time, and timed once."""
-CALLS = {300: 20, 900: 10, 1800: 5, LONG: 2}
+CALLS = {300: 50, 900: 20, 1800: 10, LONG: 2}
 """Our calls timed together, so that a round lasts some milliseconds."""
-ROUNDS = {300: 7, 900: 5, 1800: 5, LONG: 1}
+ROUNDS = {300: 7, 900: 5, 1800: 5, LONG: 5}
 LONG_BESIDE = ["POS"]
 """Methods whose toolbox's side is timed at that length too; its ICA would take minutes."""
 OWN_LENGTHS = [1800, 9000, 36000]
@@ -54,6 +54,7 @@ def run_beside(benchmark, mine, others, frames, target):
         others,
         ROUNDS[frames],
         warm=1 if frames < LONG else 0,
+        rounds_beside=None if frames < LONG else 1,
     )
     targets = {"the toolbox": target} if target and frames == 1800 else None
     put_times(benchmark, {n: 1000 * t for n, t in times.items()}, unit="ms", targets=targets)
@@ -96,12 +97,15 @@ def test_growth(benchmark, what, ours, maybe_toolbox):
     benchmark.pedantic(
         lambda: seconds.append([j.seconds() for j in mine]), rounds=5, warmup_rounds=1
     )
+    put_seconds(benchmark, [sum(times) for times in seconds[1:]])
     exponents = [exponent(OWN_LENGTHS, times) for times in seconds[1:]]
     theirs = float("nan")
     if maybe_toolbox is not None:
         times = [job(maybe_toolbox, n).seconds() for n in PEERS_LENGTHS]
         theirs = exponent(PEERS_LENGTHS, times)
-        put(benchmark, **{f"toolbox's exponent, {PEERS_LENGTHS[0]} to {PEERS_LENGTHS[-1]}": theirs})
+        show(
+            benchmark, **{f"toolbox's exponent, {PEERS_LENGTHS[0]} to {PEERS_LENGTHS[-1]}": theirs}
+        )
     put_ratio(
         benchmark, f"exponent, {OWN_LENGTHS[0]} to {OWN_LENGTHS[-1]} frames", exponents,
         ours=float(np.median(exponents)), theirs=theirs, unit="exponent",

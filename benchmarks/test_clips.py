@@ -8,6 +8,7 @@ from beside import alternate, put_times
 
 DATASET = "UBFC-rPPG"
 VIDEOS = 2
+SAME = 1e-5
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +31,21 @@ def test_clips_per_second(benchmark, given, ours, maybe_toolbox):
     mine, others = ours.job("clips", **options["ours"]), {}
     if maybe_toolbox is not None:
         others["the toolbox"] = maybe_toolbox.job("clips", **options["theirs"]).seconds
+        assert_same_batches(
+            ours.job("clip_batches", **options["ours"]).result(),
+            maybe_toolbox.job("clip_batches", **options["theirs"]).result(),
+        )
     times = alternate(benchmark, mine.seconds, others, 5)
+    assert mine.last_result() == n
     put_times(benchmark, times, per=n, unit="clips/s")
+
+
+def assert_same_batches(mine, theirs):
+    """As many, in the same order, of the same data and labels."""
+    for batch, other in zip(mine, theirs, strict=True):
+        for x, y in zip(batch, other, strict=True):
+            assert x.shape == y.shape
+            np.testing.assert_allclose(x, y, rtol=0, atol=SAME)
 
 
 @pytest.mark.benchmark(group="clips in training")
@@ -42,8 +56,9 @@ def test_first_batch(benchmark, quick, given, ours, maybe_toolbox):
     if maybe_toolbox is not None:
         theirs = maybe_toolbox.job("first_batch", **options["theirs"])
         others["the toolbox"] = theirs.seconds
-    times = alternate(benchmark, mine.seconds, others, 1 if quick else 2, warm=0)
+    times = alternate(
+        benchmark, mine.seconds, others, 3, warm=0, rounds_beside=1 if quick else None
+    )
     if maybe_toolbox is not None:
-        for x, y in zip(mine.last_result(), theirs.last_result(), strict=True):
-            np.testing.assert_allclose(x, y, rtol=0, atol=1e-5)
+        assert_same_batches([mine.last_result()], [theirs.last_result()])
     put_times(benchmark, times, targets={"the toolbox": "first-batch"})

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import ExitStack, closing, contextmanager
 
 import numpy as np
 import pytest
 import torch
-from beside import alternate, memory_of_a_call, put, put_ratio, put_times
+from beside import (
+    Side,
+    alternate,
+    leave_out,
+    memory_of_a_call,
+    part,
+    put,
+    put_ratio,
+    put_times,
+    show,
+)
 
 from streamnet_plugin.uncertainty.mc_dropout import fast_precision
 
@@ -16,19 +27,15 @@ FRAMES = 180
 NO_BFLOAT16 = "this processor has no bfloat16 instructions: --precision auto takes float32"
 PASSES_TO_STEADY = 2
 """Of both sides. Ours took 21,787 new pages in the first clip, 7,427 in the second, then 1."""
+ROUNDS = 7
 SAME = 1e-4
 """Of fast and plain ways, relative to the output's range."""
+SAME_BFLOAT16 = 0.01
+"""Of bfloat16 and float32."""
 
 
-def fast_bfloat16():
-    if fast_precision(torch.device("cpu")) != "bfloat16":
-        pytest.skip(NO_BFLOAT16)
-
-
-def rounds_for(quick, size, clips=1):
-    if quick or clips > 1:
-        return 2
-    return 3 if size == 72 else 5
+def has_bfloat16():
+    return fast_precision(torch.device("cpu")) == "bfloat16"
 
 
 def only_in_full(quick, size):
@@ -36,71 +43,120 @@ def only_in_full(quick, size):
         pytest.skip("left out by --quick")
 
 
+def assert_close(fast, plain, precision="float32"):
+    tolerance = SAME if precision == "float32" else SAME_BFLOAT16
+    np.testing.assert_allclose(fast, plain, rtol=0, atol=tolerance * np.ptp(plain))
+
+
+def network(side, precision="float32", **options):
+    """Our job, proven to give what torch's own layers give in float32."""
+    job = side.job("network", precision=precision, **options)
+    plain = side.job("network", size=options["size"], clips=options["clips"], plain=True)
+    assert_close(job.result(), plain.result(), precision)
+    plain.forget()
+    return job
+
+
+@contextmanager
+def own_sides():
+    """(jobs) -> a process of its own: what another network freed in one changes its speed."""
+    with ExitStack() as stack:
+        yield lambda jobs: stack.enter_context(closing(Side(jobs)))
+
+
+def ts_can(side, job="network", **options):
+    return {"TS-CAN": side("jobs_toolbox").job(job, **options).seconds}
+
+
 @pytest.mark.benchmark(group="network, inference")
 @pytest.mark.parametrize("clips", [1, 4])
 @pytest.mark.parametrize("size", [36, 72])
-def test_float32(benchmark, quick, size, clips, ours, maybe_toolbox):
-    """With one clip beside all of the toolbox's networks, with four beside TS-CAN."""
+def test_inference(benchmark, quick, size, clips, maybe_toolbox):
+    """Ours in float32 and in bfloat16, where that is fast, and TS-CAN, in the same turns."""
     if clips > 1:
         only_in_full(quick, size)
-    mine, others = ours.job("network", size=size, clips=clips), {}
-    assert_close(mine.result(), ours.job("network", size=size, clips=clips, plain=True).result())
-    if maybe_toolbox is not None:
-        names = PEERS if clips == 1 else PEERS[:1]
-        jobs = {n: maybe_toolbox.job("network", name=n, size=size, clips=clips) for n in names}
-        others = {n: job.seconds for n, job in jobs.items()}
-    times = alternate(
-        benchmark, mine.seconds, others, rounds_for(quick, size, clips), warm=PASSES_TO_STEADY
-    )
-    target = {"TS-CAN": "network-float32"} if (size, clips) == (72, 1) else None
-    put_times(benchmark, times, per=FRAMES * clips, unit="frames/s", targets=target)
-    for name in others:
-        jobs[name].forget()
-    if clips == 1:
-        held = {"ours": memory_of_a_call("jobs_ours", "network", size=size, clips=clips)}
-        for name in others:
-            held[name] = memory_of_a_call(
-                "jobs_toolbox", "network", name=name, size=size, clips=clips
-            )
-        put(benchmark, **{f"{name}, memory, MB": mb for name, mb in held.items()})
+    options, others = {"size": size, "clips": clips}, {}
+    with own_sides() as side:
+        mine = network(side("jobs_ours"), **options)
+        if has_bfloat16():
+            others["bfloat16"] = network(side("jobs_ours"), "bfloat16", **options).seconds
+        if maybe_toolbox is not None:
+            others |= ts_can(side, name="TS-CAN", **options)
+        rounds = 3 if quick or clips > 1 else ROUNDS
+        times = alternate(benchmark, mine.seconds, others, rounds, warm=PASSES_TO_STEADY)
+    target = (size, clips) == (72, 1)
+    targets = {p: f"network-{p}" for p in ("float32", "bfloat16") if target}
+    for precision, place in put_precisions(benchmark, times, FRAMES * clips, "frames/s", targets):
+        if clips == 1:
+            put_memory(place, "network", precision=precision, **options)
+    if clips == 1 and maybe_toolbox is not None:
+        show_memory(benchmark, "TS-CAN", "network", name="TS-CAN", **options)
 
 
-def assert_close(fast, plain):
-    np.testing.assert_allclose(fast, plain, rtol=0, atol=SAME * np.ptp(plain))
+def put_precisions(benchmark, times, per, unit, targets):
+    """(precision, where its times are kept): the benchmark itself, or a part. Each beside TS-CAN.
+
+    `targets` names that of a precision.
+    """
+    beside = {name: times[name] for name in ("TS-CAN",) if name in times}
+    places = {"float32": (benchmark, times["ours"])}
+    if "bfloat16" in times:
+        half = part(benchmark, "bfloat16", times["bfloat16"])
+        places["bfloat16"] = (half, times["bfloat16"])
+    else:
+        leave_out(benchmark, "bfloat16", NO_BFLOAT16)
+    for precision, (place, seconds) in places.items():
+        target = {"TS-CAN": targets[precision]} if precision in targets else None
+        put_times(place, {"ours": seconds, **beside}, per=per, unit=unit, targets=target)
+    return [(precision, place) for precision, (place, _) in places.items()]
+
+
+def put_memory(benchmark, job, /, **options):
+    """Of a first call."""
+    put(benchmark, **{"ours, memory, MB": memory_of_a_call("jobs_ours", job, **options)})
+
+
+def show_memory(benchmark, name, job, /, **options):
+    """The same of one of the toolbox's networks."""
+    mb = memory_of_a_call("jobs_toolbox", job, **options)
+    show(benchmark, **{f"{name}, memory, MB": mb})
 
 
 @pytest.mark.benchmark(group="network, inference")
 @pytest.mark.parametrize("size", [36, 72])
-def test_bfloat16(benchmark, quick, size, ours, maybe_toolbox):
-    fast_bfloat16()
-    beside_ts_can(
-        benchmark, quick, ours.job("network", size=size, clips=1, precision="bfloat16"), size,
-        maybe_toolbox, "network-bfloat16" if size == 72 else None,
-    )  # fmt: skip
+def test_beside_others(benchmark, quick, size, toolbox):
+    """One clip in float32, beside the toolbox's other networks, each in a process of its own."""
+    only_in_full(quick, size)
+    options = {"size": size, "clips": 1}
+    with own_sides() as side:
+        mine = network(side("jobs_ours"), **options)
+        others = {
+            name: side("jobs_toolbox").job("network", name=name, **options).seconds
+            for name in PEERS[1:]
+        }
+        rounds = 3 if quick or size == 72 else 5
+        times = alternate(benchmark, mine.seconds, others, rounds, warm=PASSES_TO_STEADY)
+    put_times(benchmark, times, per=FRAMES, unit="frames/s")
+    for name in others:
+        show_memory(benchmark, name, "network", name=name, **options)
 
 
 @pytest.mark.slow
 @pytest.mark.benchmark(group="network, inference")
 @pytest.mark.parametrize("size", [36, 72])
-def test_compiled(benchmark, quick, size, ours, maybe_toolbox):
-    """The engine `compile`, in the precision that is fast here."""
+def test_compiled(benchmark, quick, size, maybe_toolbox):
+    """The engine `compile`, in the precision that is fast here; fails where it does not compile."""
     if not (shutil.which("c++") or shutil.which("g++")):
         pytest.skip("no C++ compiler")
+    options, others = {"size": size, "clips": 1}, {}
     precision = fast_precision(torch.device("cpu"))
-    job = ours.job("network", size=size, clips=1, engine="compile", precision=precision)
-    if precision == "float32":
-        assert_close(job.result(), ours.job("network", size=size, clips=1, plain=True).result())
-    beside_ts_can(benchmark, quick, job, size, maybe_toolbox, None)
-
-
-def beside_ts_can(benchmark, quick, mine, size, maybe_toolbox, target):
-    others = {}
-    if maybe_toolbox is not None:
-        others["TS-CAN"] = maybe_toolbox.job("network", name="TS-CAN", size=size, clips=1).seconds
-    times = alternate(benchmark, mine.seconds, others, 2 if quick else 7, warm=PASSES_TO_STEADY)
-    put_times(
-        benchmark, times, per=FRAMES, unit="frames/s", targets={"TS-CAN": target} if target else {}
-    )
+    with own_sides() as side:
+        mine = network(side("jobs_ours"), precision, engine="compile", **options)
+        if maybe_toolbox is not None:
+            others |= ts_can(side, name="TS-CAN", **options)
+        rounds = 3 if quick else ROUNDS
+        times = alternate(benchmark, mine.seconds, others, rounds, warm=PASSES_TO_STEADY)
+    put_times(benchmark, times, per=FRAMES, unit="frames/s")
 
 
 @pytest.mark.benchmark(group="network, cost")
@@ -113,28 +169,29 @@ def test_cost(benchmark, size, ours, maybe_toolbox):
         for name in PEERS:
             found[name] = maybe_toolbox.job("cost", name=name, size=size).result()
     for name, (parameters, macs) in found.items():
-        put(benchmark, **{f"{name}, parameters": parameters, f"{name}, MMAC/frame": macs / 1e6})
+        keep = put if name == "ours" else show
+        keep(benchmark, **{f"{name}, parameters": parameters, f"{name}, MMAC/frame": macs / 1e6})
 
 
 @pytest.mark.benchmark(group="network, training")
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("size", [36, 72])
-def test_training_step(benchmark, quick, size, precision, ours, maybe_toolbox):
-    """4 clips of 180 frames: input in memory, to weights changed."""
+def test_training_step(benchmark, quick, size, maybe_toolbox):
+    """4 clips of 180 frames: input in memory, to weights changed; in turns as `test_inference`."""
     only_in_full(quick, size)
-    if precision == "bfloat16":
-        fast_bfloat16()
-    mine, others = ours.job("training_step", size=size, precision=precision), {}
+    others = {}
+    with own_sides() as side:
+        both = side("jobs_ours")  # two would hold 15 GB at 72 px
+        mine = both.job("training_step", size=size)
+        if has_bfloat16():
+            others["bfloat16"] = both.job("training_step", size=size, precision="bfloat16").seconds
+        if maybe_toolbox is not None:
+            others |= ts_can(side, "training_step", size=size)
+        times = alternate(benchmark, mine.seconds, others, 3)
+    targets = {fast_precision(torch.device("cpu")): "training"} if size == 72 else {}
+    for precision, place in put_precisions(benchmark, times, 1, "steps/s", targets):
+        put_memory(place, "training_step", size=size, precision=precision)
     if maybe_toolbox is not None:
-        others["TS-CAN"] = maybe_toolbox.job("training_step", size=size).seconds
-    times = alternate(benchmark, mine.seconds, others, 2)
-    best = precision == fast_precision(torch.device("cpu"))
-    target = {"TS-CAN": "training"} if size == 72 and best else None
-    put_times(benchmark, times, per=1, unit="steps/s", targets=target)
-    held = {"ours": memory_of_a_call("jobs_ours", "training_step", size=size, precision=precision)}
-    if others:
-        held["TS-CAN"] = memory_of_a_call("jobs_toolbox", "training_step", size=size)
-    put(benchmark, **{f"{name}, memory, MB": mb for name, mb in held.items()})
+        show_memory(benchmark, "TS-CAN", "training_step", size=size)
 
 
 @pytest.mark.benchmark(group="Monte Carlo dropout")
@@ -150,7 +207,7 @@ def test_mc_dropout(benchmark, quick, size, ours):
         benchmark,
         mine.seconds,
         others,
-        2 if quick else 3,
+        3,
         warm=PASSES_TO_STEADY if size == 36 else 0,
     )
     seconds = {name: float(np.median(t)) for name, t in times.items()}

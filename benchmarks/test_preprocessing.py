@@ -1,19 +1,22 @@
 """From raw 640 x 480 videos to cached 72 px crops, beside the toolbox's loaders (Haar detection).
 
-Both are timed from the call to the files' being there, their own worker processes' start included,
-that of the first process not. Labels and frames are taken by number, as the toolbox takes them.
+Both are timed from the call to the files' being there, their own worker processes' start included
+(ours are ended after every round, the toolbox's end by themselves), that of the first process not.
+Labels and frames are taken by number, as the toolbox takes them.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from beside import Side, alternate, put, put_ratio, put_times, watched
+from beside import Side, alternate, put, put_ratio, put_times, show, watched
 
-from streamnet_plugin.data.clips import make_input, split_clips
+from streamnet_plugin.data.clips import label_of, make_input, split_clips
 
-VIDEOS = 2
-DATASETS = ["UBFC-rPPG", "PURE"]
+VIDEOS = {"UBFC-rPPG": 4, "PURE": 2}
+DATASETS = list(VIDEOS)
+CLIP_FRAMES = 180
+SAME = 1e-5
 
 
 @pytest.fixture
@@ -25,19 +28,19 @@ def seconds(quick):
 @pytest.mark.benchmark(group="preprocessing")
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_speed(benchmark, dataset, seconds, quick, recordings, ours, maybe_toolbox, tmp_path):
-    """The target is about UBFC-rPPG; PURE's images are timed once."""
+    """The target is about UBFC-rPPG."""
     main = dataset == DATASETS[0]
     if quick and not main:
         pytest.skip("left out by --quick")
-    options = {"dataset": dataset, "data": str(recordings(dataset, VIDEOS, seconds))}
+    options = {"dataset": dataset, "data": str(recordings(dataset, VIDEOS[dataset], seconds))}
     mine = ours.job("preprocess", **options, cache=str(tmp_path / "ours"))
     others = {}
     if maybe_toolbox is not None:
         theirs = maybe_toolbox.job("preprocess", **options, cache=str(tmp_path / "theirs"))
         others["the toolbox"] = theirs.seconds
-    times = alternate(benchmark, mine.seconds, others, 2 if main else 1, warm=0 if quick else 1)
+    times = alternate(benchmark, mine.seconds, others, 3, warm=0 if quick else 1)
     put_times(
-        benchmark, times, per=VIDEOS * seconds * 30, unit="frames/s",
+        benchmark, times, per=VIDEOS[dataset] * seconds * 30, unit="frames/s",
         targets={"the toolbox": "preprocessing"} if main else None,
     )  # fmt: skip
     frames, size = mine.last_result()
@@ -53,21 +56,27 @@ def test_speed(benchmark, dataset, seconds, quick, recordings, ours, maybe_toolb
 
 
 def assert_same(dataset, data, folder):
-    """The toolbox's float64 clips are what our crops are normalised to."""
+    """The toolbox's float64 clips and labels are what our crops and labels are normalised to."""
     from jobs_ours import _videos
 
+    unseen = {path.name for path in (folder / "theirs").glob("*_*.npy")}
     for video in _videos(dataset, data, str(folder / "ours")):
         name = video.recording.id
         name = name if dataset == "UBFC-rPPG" else str(int(name.replace("-", "")))
         made = make_input(video.frames, ("DiffNormalized", "Standardized"))
-        for number, part in enumerate(split_clips(len(made), 180)):
-            theirs = np.load(folder / "theirs" / f"{name}_input{number}.npy")
-            np.testing.assert_allclose(made[part], theirs, rtol=0, atol=1e-5)
+        labels = label_of(video, "DiffNormalized")
+        for number, part in enumerate(split_clips(len(made), CLIP_FRAMES)):
+            for what, values in (("input", made), ("label", labels)):
+                file = f"{name}_{what}{number}.npy"
+                theirs = np.load(folder / "theirs" / file)
+                np.testing.assert_allclose(values[part], theirs, rtol=0, atol=SAME)
+                unseen.remove(file)
+    assert not unseen, unseen
 
 
 @pytest.mark.benchmark(group="preprocessing, memory")
 def test_memory(benchmark, seconds, recordings, maybe_toolbox, tmp_path):
-    """The most that all processes held (proportional set size), and the largest of them."""
+    """Peak resident set of the largest process, and what all held together; see `beside.Memory`."""
     # One video, by one worker: what a process holds is that of the longest video.
     once, twice = (recordings("UBFC-rPPG", 1, n * seconds) for n in (1, 2))
     held = {}
@@ -80,14 +89,16 @@ def test_memory(benchmark, seconds, recordings, maybe_toolbox, tmp_path):
             job.seconds()
         side.close()
         held[name] = memory
-        put(benchmark, **{f"{name}, MB": memory.together, f"{name}, one process, MB": memory.one})
+        keep = put if jobs == "jobs_ours" else show
+        keep(benchmark, **{f"{name}, peak RSS of the largest process, MB": memory.largest})
+        show(benchmark, **{f"{name}, PSS of all processes, MB": memory.together})
 
     measure("ours twice as long", "jobs_ours", twice, at_a_time=1)
     benchmark.pedantic(measure, ("ours", "jobs_ours", once), {"at_a_time": 1}, rounds=1)
-    mine = held["ours"].one
+    mine = held["ours"].largest
     put_ratio(
-        benchmark, "ours, a video twice as long", [held["ours twice as long"].one / mine],
-        ours=mine, theirs=held["ours twice as long"].one, unit="MB",
+        benchmark, "ours, a video twice as long", [held["ours twice as long"].largest / mine],
+        ours=mine, theirs=held["ours twice as long"].largest, unit="MB",
         target="preprocessing-constant",
     )  # fmt: skip
     if maybe_toolbox is None:
@@ -95,7 +106,7 @@ def test_memory(benchmark, seconds, recordings, maybe_toolbox, tmp_path):
     for name, data in (("toolbox", once), ("toolbox twice as long", twice)):
         measure(name, "jobs_toolbox", data)
         put_ratio(
-            benchmark, f"{name}, largest process", [held[name].one / mine], ours=mine,
-            theirs=held[name].one, unit="MB",
+            benchmark, f"{name}, largest process", [held[name].largest / mine], ours=mine,
+            theirs=held[name].largest, unit="MB",
             target="preprocessing-memory" if data is once else None,
         )  # fmt: skip

@@ -22,9 +22,10 @@ SCORED = [50, 100, 200, 400]
 @pytest.mark.slow
 @pytest.mark.benchmark(group="scale")
 def test_scale(benchmark, request, tmp_path):
-    """Classical methods and STREAM-Net with 2 samples, no figures; preprocessing included.
+    """Classical methods and STREAM-Net with 2 samples, no pictures, no report.
 
-    The recordings are the demo set's, under other subjects' names.
+    Preprocessing and the start of the command are included. The recordings are the demo's (20 s,
+    320 x 240, Motion JPEG), under other subjects' names: read from memory after the first time.
     """
     demo = write_demo(request.config.cache.mkdir("streamnet-recordings") / "demo", jobs=2)
     subjects = sorted(folder for folder in demo.iterdir() if folder.is_dir())
@@ -66,7 +67,7 @@ def test_scale(benchmark, request, tmp_path):
 @pytest.mark.slow
 @pytest.mark.benchmark(group="scale")
 def test_scoring(benchmark):
-    """Scoring and statistics alone: 60 s each, seven methods and one more with 30 samples."""
+    """Scoring, statistics and writing alone: 60 s each, seven methods and one with 30 samples."""
     rows = []
 
     def run(recordings):

@@ -7,7 +7,7 @@ import sys
 import time
 
 import pytest
-from beside import put, put_ratio
+from beside import put_ratio, show
 
 MAIN = "from streamnet_plugin.cli import main; main()"
 COMMANDS = {
@@ -29,7 +29,7 @@ def test_startup(benchmark, what, quick):
 
     benchmark.pedantic(run, rounds=7 if quick else 15, warmup_rounds=2)
     times = times[2:]
-    put(benchmark, **{"best, s": min(times)})
+    show(benchmark, **{"best, s": min(times)})
     if what == "streamnet --help":
         put_ratio(
             benchmark, "seconds", times, ours=sorted(times)[len(times) // 2], theirs=float("nan"),

@@ -90,7 +90,7 @@ def config_check(
 @app.command()
 def bench(
     quick: Annotated[
-        bool, typer.Option("--quick", help="Fewer rounds, shorter videos: about 4 minutes.")
+        bool, typer.Option("--quick", help="Fewer rounds, shorter videos: some minutes.")
     ] = False,
     slow: Annotated[
         bool, typer.Option("--slow", help="Also torch.compile, and the scale of whole runs.")
@@ -113,7 +113,10 @@ def bench(
     ] = None,
     against: Annotated[
         Path | None,
-        typer.Option("--against", help="An earlier --save: exit 1 if anything became slower."),
+        typer.Option(
+            "--against",
+            help="An earlier --save: exit 1 if anything became slower, or could not be compared.",
+        ),
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Compare even with another machine's.")
@@ -149,5 +152,5 @@ def bench(
         typer.echo(f"Written: {path}")
     for line in done.guard.lines() if done.guard else ():
         typer.echo(line)
-    if not done.passed or (done.guard and done.guard.slower):
+    if not done.passed or (done.guard and not done.guard.passed):
         raise typer.Exit(EXIT_FAILED)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import time
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from streamnet_plugin import __version__
 from streamnet_plugin.checks import TOOLBOX_CHECKOUT
@@ -17,6 +20,8 @@ from streamnet_plugin.report.provenance import git_commit
 PACKAGES = ("torch", "numpy", "scipy", "opencv-python")
 INSTRUCTIONS = ("avx2", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16", "asimd", "sve")
 """Sets that decide how fast a network is."""
+PRODUCT, PRODUCTS = 1024, 15
+"""Size of the matrices whose product says how fast the machine is now, and how often it is made."""
 
 
 def describe() -> dict[str, Any]:
@@ -26,6 +31,7 @@ def describe() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "instructions": _instructions(),
         "memory_gb": _memory_gb(),
+        "gflops": measured_speed(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
@@ -35,6 +41,18 @@ def describe() -> dict[str, Any]:
         "date": datetime.now(timezone.utc).isoformat(timespec="minutes"),
         "load": [round(x, 2) for x in os.getloadavg()] if hasattr(os, "getloadavg") else [],
     }
+
+
+def measured_speed() -> float:
+    """GFLOP/s of a float32 matrix product, as NumPy makes it: of equally named processors, and of
+    one at two hours, some are half as fast as others."""
+    a = np.random.default_rng(0).standard_normal((PRODUCT, PRODUCT), dtype=np.float32)
+    seconds = []
+    for _ in range(PRODUCTS):
+        start = time.perf_counter()
+        a @ a
+        seconds.append(time.perf_counter() - start)
+    return round(2 * PRODUCT**3 / float(np.median(seconds)) / 1e9, 1)
 
 
 def _version(name: str) -> str:

@@ -48,6 +48,7 @@ def _machine(saved: Saved, command: str) -> list[str]:
         ("date", m["date"]),
         ("processor", f"{m['cpu']}, {m['cores']} cores"),
         ("instructions", ", ".join(m["instructions"]) or "none of those that matter here"),
+        ("a float32 matrix product", f"{m['gflops']:g} GFLOP/s at the start"),
         ("memory", "unknown" if m["memory_gb"] is None else f"{m['memory_gb']:g} GB"),
         ("load at the start", ", ".join(f"{x:g}" for x in m["load"]) or "unknown"),
         ("versions", f"Python {m['python']}, {packages}, {m['system']}"),
@@ -71,8 +72,8 @@ def _target_row(
     key: str, target: Target, measured: dict[str, Ratio], saved: Saved
 ) -> tuple[str, str, str, str]:
     if key not in measured:
-        reasons = [why for test, why in saved.skipped.items() if target.test in test]
-        return target.what, target.wanted, *(f"({reasons[0]})" if reasons else "", "not measured")
+        why = saved.why_skipped(target.test)
+        return target.what, target.wanted, f"({why})" if why else "", "not measured"
     ratio = measured[key]
     verdict = "met" if target.met(ratio.median) else "**not met**"
     return target.what, target.wanted, _spread(ratio), verdict
@@ -94,7 +95,7 @@ def _suites(saved: Saved) -> list[str]:
 
 def _row(t: Timing) -> tuple[str, ...]:
     ratios = "<br>".join(f"{r.what}: {_spread(r)}{_sides(r)}" for r in t.ratios)
-    figures = "<br>".join(f"{name}: {_number(value)}" for name, value in t.figures.items())
+    figures = "<br>".join(f"{k}: {_number(v)}" for k, v in {**t.figures, **t.shown}.items())
     time = f"{duration(t.median)} ({duration(t.iqr)})"
     return f"`{t.name.removeprefix('test_')}`", time, str(t.rounds), ratios, figures
 

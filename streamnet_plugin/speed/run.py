@@ -100,7 +100,9 @@ def bench(
         if code not in (PASSED, FAILED):
             raise StreamnetError(f"pytest ended with {code}", path=suites, remedy="see above.")
         if not measured.is_file() or measured.stat().st_size == 0:  # all skipped, or none asked
-            return BenchRun(None, code == PASSED)
+            empty = Saved({}, {}, {}, quick)
+            compared = None if before is None or collect_only else compare(empty, before)
+            return BenchRun(None, code == PASSED, guard=compared)
         saved, text = read_saved(measured), measured.read_text(encoding="utf-8")
     written = []
     if save is not None:

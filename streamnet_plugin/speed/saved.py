@@ -1,15 +1,26 @@
-"""What pytest-benchmark saved, as our suites fill it."""
+"""What pytest-benchmark saved, as our suites fill it.
+
+Beside pytest-benchmark's own, a benchmark's `extra_info` holds: `seconds`, every round's time as
+it was taken beside the work itself (what pytest-benchmark times holds the way there and back too,
+which for a millisecond of work is most of it); `ratios`; `figures`, which are compared with earlier
+runs, and `shown`, which are not; `parts`, by name: the same of what was timed in the same turns.
+"""
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from streamnet_plugin.errors import ConfigError
 
+FORMAT = 2
+"""Of the file: 1 had no inner times and no speed of the machine."""
 IQR_PER_SD = 1.349
 """Of a normal distribution; so is the next."""
 MEDIAN_SE = 1.2533
@@ -46,6 +57,7 @@ class Timing:
         group: the suite.
         median, iqr, sd: of the rounds, s.
         ratios, figures: what was measured beside its time.
+        shown: figures that no later run is compared with, e.g. the other side's.
     """
 
     name: str
@@ -56,6 +68,7 @@ class Timing:
     rounds: int
     ratios: tuple[Ratio, ...] = ()
     figures: dict[str, float] = field(default_factory=dict)
+    shown: dict[str, float] = field(default_factory=dict)
 
     @property
     def relative_error(self) -> float:
@@ -72,6 +85,7 @@ class Saved:
         timings: by name.
         machine: see `machine.describe`.
         skipped: test -> reason.
+        deselected: names of benchmarks that -k left out.
         quick: whether it ran with --quick, on shorter videos.
     """
 
@@ -79,6 +93,21 @@ class Saved:
     machine: dict[str, Any]
     skipped: dict[str, str]
     quick: bool
+    deselected: frozenset[str] = frozenset()
+
+    def why_skipped(self, name: str) -> str:
+        """Why a benchmark, or a part of one, was skipped; "" if it was not."""
+        reasons = (why for test, why in self.skipped.items() if _is_of(name, test.rsplit("::")[-1]))
+        return next(reasons, "")
+
+    def asked_for(self, name: str) -> bool:
+        """Whether -k left it in."""
+        return not any(_is_of(name, other) for other in self.deselected)
+
+
+def _is_of(name: str, benchmark: str) -> bool:
+    """Parts are called after their benchmark, with a comma."""
+    return name == benchmark or name.startswith(f"{benchmark}, ")
 
 
 def read_saved(path: str | Path) -> Saved:
@@ -92,8 +121,18 @@ def read_saved(path: str | Path) -> Saved:
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))
         ours = tree["streamnet"]
-        timings = [_timing(entry) for entry in tree["benchmarks"]]
-        return Saved({t.name: t for t in timings}, ours["machine"], ours["skipped"], ours["quick"])
+        if ours.get("format") != FORMAT:
+            raise ConfigError(
+                "another version saved it, which timed otherwise", path=path, remedy="measure anew."
+            )
+        timings = [timing for entry in tree["benchmarks"] for timing in _timings(entry)]
+        return Saved(
+            {t.name: t for t in timings},
+            ours["machine"],
+            ours["skipped"],
+            ours["quick"],
+            frozenset(ours["deselected"]),
+        )
     except OSError as error:
         raise ConfigError(f"it cannot be read: {error}", path=path, remedy=remedy) from error
     except (ValueError, KeyError, TypeError) as error:
@@ -104,17 +143,37 @@ def read_saved(path: str | Path) -> Saved:
         ) from error
 
 
-def _timing(entry: dict[str, Any]) -> Timing:
-    stats, extra = entry["stats"], entry["extra_info"]
+def _timings(entry: Mapping[str, Any]) -> Iterator[Timing]:
+    """Of a benchmark, and of its parts."""
+    name, group, extra = entry["name"], entry["group"] or "", entry["extra_info"]
+    yield _timing(
+        name, group, extra, _stats(extra["seconds"]) if "seconds" in extra else entry["stats"]
+    )
+    for part, more in extra.get("parts", {}).items():
+        yield _timing(f"{name}, {part}", group, more, _stats(more["seconds"]))
+
+
+def _stats(seconds: Sequence[float]) -> dict[str, float]:
+    """As pytest-benchmark names them."""
+    low, median, high = np.quantile(seconds, [0.25, 0.5, 0.75])
+    sd = np.std(seconds, ddof=1) if len(seconds) > 1 else 0.0
+    return {
+        "median": float(median), "iqr": float(high - low), "stddev": float(sd),
+        "rounds": len(seconds),
+    }  # fmt: skip
+
+
+def _timing(name: str, group: str, extra: Mapping[str, Any], stats: Mapping[str, float]) -> Timing:
     if not stats["median"] > 0:
-        raise ValueError(f"{entry['name']} took {stats['median']} s")
+        raise ValueError(f"{name} took {stats['median']} s")
     return Timing(
-        name=entry["name"],
-        group=entry["group"] or "",
+        name=name,
+        group=group,
         median=stats["median"],
         iqr=stats["iqr"],
         sd=stats["stddev"],
-        rounds=stats["rounds"],
+        rounds=int(stats["rounds"]),
         ratios=tuple(Ratio(**r) for r in extra.get("ratios", ())),
         figures=dict(extra.get("figures", {})),
+        shown=dict(extra.get("shown", {})),
     )

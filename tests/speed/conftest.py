@@ -6,8 +6,11 @@ import json
 
 import pytest
 
+from streamnet_plugin.speed.saved import FORMAT
+
 MACHINE = {
     "cpu": "Made-up 9", "cores": 2, "instructions": ["avx2"], "memory_gb": 23.5,
+    "gflops": 90.0,
     "system": "Linux x86_64", "python": "3.11.7", "packages": {"torch": "2.13.0"},
     "streamnet": "0.1.0", "commit": "abc", "toolbox_commit": "d807b0174d",
     "date": "2026-01-01T00:00+00:00", "load": [0.1, 0.2, 0.3],
@@ -26,7 +29,8 @@ def measured():
                  "stats": {**stats, "median": median}}
                 for name, median in medians.items()
             ],
-            "streamnet": {"machine": MACHINE, "skipped": {}, "quick": False},
+            "streamnet": {"machine": MACHINE, "skipped": {}, "quick": False,
+                          "format": FORMAT, "deselected": []},
         }  # fmt: skip
 
     return made

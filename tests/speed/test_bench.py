@@ -164,9 +164,43 @@ def test_the_command_fails_when_something_became_slower(
     assert f"Written: {checkout / 'benchmarks/RESULTS.md'}" in result.output
 
 
+def test_the_command_fails_when_nothing_could_be_compared(
+    checkout, pytest_that, measured, tmp_path, monkeypatch
+):
+    pytest_that(0, measured(a=1.0, rounds=2))
+    monkeypatch.setattr(module, "_suites", lambda root: checkout / "benchmarks")
+    before = write(tmp_path / "before.json", measured(a=1.0, rounds=2))
+    result = CliRunner().invoke(cli.app, ["bench", "--against", str(before)])
+    assert result.exit_code == 1
+    assert "NOTHING could be compared" in result.output
+
+
+def test_all_skipped_is_an_error_where_an_earlier_run_measured(
+    checkout, pytest_that, measured, tmp_path, monkeypatch
+):
+    pytest_that(0)
+    before = measured(a=1.0)
+    monkeypatch.setattr(module, "describe", lambda: before["streamnet"]["machine"])
+    done = bench(against=write(tmp_path / "before.json", before), root=checkout)
+    assert done.guard.gone == ("a",)
+    assert not done.guard.passed
+
+
+def test_another_speed_is_refused_before_anything_runs(checkout, pytest_that, measured, tmp_path):
+    seen = pytest_that(0, measured(a=1.0))
+    other = measured(a=1.0)
+    other["streamnet"]["machine"] = {**other["streamnet"]["machine"], "gflops": 180.0}
+    before = write(tmp_path / "before.json", other)
+    with pytest.raises(ConfigError, match="at 90 GFLOP/s, ran at 180") as error:
+        bench(against=before, root=checkout)
+    assert "does nothing else" in str(error.value)
+    assert seen == []
+
+
 def test_this_machine_can_be_described():
     found = describe()
     assert json.loads(json.dumps(found)) == found
     assert found["cores"] >= 1
+    assert found["gflops"] > 0
     assert found["python"] == sys.version.split()[0]
     assert found["packages"]["numpy"][0].isdigit()

@@ -46,19 +46,26 @@ def test_every_target_has_a_row_and_says_when_it_was_not_measured(saved):
 
 
 def test_a_skipped_target_says_why(saved):
-    skipped = {"test_network.py::test_bfloat16[72]": "no such instructions"}
+    skipped = {"test_inference[72-1], bfloat16": "no such instructions"}
     page = results_page(replace(saved(a=1.0), skipped=skipped), "streamnet bench")
     assert "(no such instructions) | not measured" in row_of(page, "STREAM-Net in bfloat16")
-    assert "| `test_bfloat16[72]` | no such instructions |" in page
+    assert "| `test_inference[72-1], bfloat16` | no such instructions |" in page
     assert "(no such" not in row_of(page, "STREAM-Net in float32")
+
+
+def test_a_part_of_a_skipped_benchmark_says_why(saved):
+    skipped = {"test_network.py::test_inference[72-1]": "left out by --quick"}
+    page = results_page(replace(saved(a=1.0), skipped=skipped), "streamnet bench")
+    for precision in ("bfloat16", "float32"):
+        assert "(left out by --quick)" in row_of(page, f"STREAM-Net in {precision}")
 
 
 def test_machine_versions_and_command(saved):
     page = results_page(replace(saved(a=1.0), quick=True), "streamnet bench --quick")
     for said in (
         "`streamnet bench --quick` (quick: fewer rounds, shorter videos)", "Made-up 9, 2 cores",
-        "avx2", "23.5 GB", "0.1, 0.2, 0.3", "Python 3.11.7, torch 2.13.0", "commit abc",
-        "commit d807b0174d", "2026-01-01",
+        "avx2", "90 GFLOP/s", "23.5 GB", "0.1, 0.2, 0.3", "Python 3.11.7, torch 2.13.0",
+        "commit abc",        "commit d807b0174d", "2026-01-01",
     ):  # fmt: skip
         assert said in page
 
@@ -70,13 +77,13 @@ def test_a_run_without_a_toolbox_says_so(saved):
 
 
 def test_a_suite_is_a_table_with_ratios_both_sides_and_figures(saved):
-    extra = {"ratios": [ratio(None, 4.0)], "figures": {"memory, MB": 12345.6}}
+    extra = {"ratios": [ratio(None, 4.0)], "figures": {"memory, MB": 12345.6}, "shown": {"x": 1}}
     run = saved(**{"test_x[a|b]": 0.0023}, iqr=0.00005, group="a suite", extra_info=extra)
     page = results_page(run, "streamnet bench")
     assert "## A suite" in page
     assert row_of(page, "`x[a\\|b]`") == (
         "| `x[a\\|b]` | 2.3 ms (50 us) | 5 | beside it: 4 [3.5, 4.5] (2 and 8 ms) "
-        "| memory, MB: 12,346 |"
+        "| memory, MB: 12,346<br>x: 1 |"
     )
 
 
