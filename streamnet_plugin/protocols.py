@@ -184,6 +184,11 @@ def run_protocol(
     """
     progress = progress or Silent()
     _check_names(name, networks, folds, seeds)
+    if twins is not None and PROTOCOLS[name].startswith("splits/"):
+        raise ConfigError(
+            f"{name} names people of the real dataset, whom the twins do not have",
+            remedy="leave --synthetic out, or run another protocol.",
+        )
     config = load_config(PROTOCOLS[name], (*size_keys(size), *overrides))
     check_training(config, data=False)  # before processes are started, minutes of drawing
     fabric = fabric_of(config)
@@ -348,8 +353,8 @@ def _benchmarked(
             if _basis(found.provenance) == wanted:
                 return load_pairs(folder), found.failures
             log.warning("%s is of other settings, data or versions: tested anew", folder)
-        except DataError as error:
-            log.warning("%s", error)
+        except (DataError, KeyError) as error:  # damaged, or of a version that told less
+            log.warning("%s cannot be read: %s", folder, error)
     done = benchmark(config, output=place, jobs=jobs, plots=False, report=False, progress=progress)
     assert done.folder is not None  # it was told one
     return load_pairs(done.folder), done.results.failures
@@ -362,7 +367,7 @@ def _basis(origin: Mapping[str, Any]) -> dict[str, Any]:
     data = {k: v for k, v in config["TEST"]["DATA"].items() if k not in ELSEWHERE}
     basis["TEST"] = {**config["TEST"], "DATA": data}
     basis["INFERENCE"] = {k: v for k, v in config["INFERENCE"].items() if k != "MODEL_PATH"}
-    code = {key: origin.get(key) for key in ("data_fingerprint", "git_commit", "versions")}
+    code = {key: origin.get(key) for key in ("data_fingerprint", "code_sha256", "versions")}
     return basis | code | {"weights": origin["methods"].get(STREAMNET, {}).get("weights_sha256")}
 
 

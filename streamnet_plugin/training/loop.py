@@ -41,13 +41,12 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 log = logging.getLogger(__name__)
-DIVERGED = (
-    "lower the learning rate (TRAIN.LR), or set TRAINING.CLIP_NORM, e.g. 1; with --force it goes "
-    "on from the last sound state."
-)
+DIVERGED = "lower the learning rate (TRAIN.LR), or set TRAINING.CLIP_NORM, e.g. 1."
 FAR, FAR_STEPS = 100.0, 3
 """Diverged is what is so many times worse than a flat line over so many steps: a network that
 starts with nearly nothing as its output is about as good as one, and a single bad step mends."""
+FLAT_LOSS = 1e-3
+"""At least; that of a label that is flat itself would be nothing."""
 
 
 class Clips(Protocol):
@@ -115,6 +114,7 @@ class EpochReport:
         valid_loss, valid_hr_mae: None without validation data.
         learning_rates: one per step.
         best: no epoch before was better, by what the settings select.
+        sound: its last step left weights with a loss that is not far off; others are not kept.
         clips_per_s: in training, without validation; of the part after an interruption.
     """
 
@@ -125,6 +125,7 @@ class EpochReport:
     valid_hr_mae: float | None = None
     best: bool = False
     clips_per_s: float = 0.0
+    sound: bool = True
 
 
 class Listener:
@@ -229,7 +230,7 @@ def fit(
         DataError: a label that is not finite; names its video.
         StreamnetError: the training diverged: the loss, its gradient or the weights are no longer
             finite, or the loss stays far above that of a flat line; names the step. Of the states
-            those are left whose loss was sound.
+            those are left whose loss was sound, and only epochs with a sound end are kept.
         OutputError: a state cannot be written.
     """
     with ExitStack() as stack:
@@ -239,6 +240,7 @@ def fit(
         while not run.over():
             run.epoch()
             run.measure(validate)
+        run.check_end()
     model.eval()
     return run.progress.reports
 
@@ -319,7 +321,7 @@ class _Run:
         state = self.fabric.broadcast(state)
         if state is not None:
             self._restore(state)
-        self.sound = self.progress.steps_done - 1
+            self.sound = state.get("sound", self.progress.steps_done - 1)
         self.listener.begin(self.progress.steps_done, self.progress.reports)
 
     def _restore(self, state: Mapping[str, Any]) -> None:
@@ -370,6 +372,7 @@ class _Run:
                 "model": self._network.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "kind": self.settings.optimizer,
+                "sound": self.sound,
                 "progress": asdict(self.progress),
             },
             lasting=lasting,
@@ -437,6 +440,9 @@ class _Run:
             )
         )
 
+    def _is_far(self, loss: float, flat: float) -> bool:
+        return not loss <= FAR * max(flat, FLAT_LOSS)  # so is NaN
+
     def _losses(self, batch: Any, places: range) -> tuple[Tensor, Tensor]:
         """(B,) losses of this process's clips, whose places in the whole step are given, and those
         of a flat line in their place."""
@@ -462,7 +468,7 @@ class _Run:
         for what, value in (("loss", loss), ("gradient's norm", norm)):
             if not math.isfinite(value):
                 raise self._diverged(f"the {what} is {value}")
-        self.far = self.far + 1 if loss > FAR * flat else 0
+        self.far = self.far + 1 if self._is_far(loss, flat) else 0
         if self.far == 0:
             self.sound = self.progress.steps_done
         if self.far >= FAR_STEPS:
@@ -471,12 +477,30 @@ class _Run:
                 f"now {loss:.4g}"
             )
 
-    def _check_weights(self, found: Validation | None) -> None:
-        """After an epoch, whose last step nothing has followed."""
-        if not all(bool(torch.isfinite(p).all()) for p in self.bare.parameters()):
-            raise self._diverged("weights are not finite")
-        if found is not None and not math.isfinite(found.loss):
-            raise self._diverged(f"the validation loss is {found.loss}")
+    @torch.no_grad()
+    def _ends_well(self) -> bool:
+        """Whether the epoch's last clips have a loss that is not far off after its last step.
+
+        As in training, whose batch norm needs no statistics of its own, and without a trace of it.
+        """
+        clips = self._steps(self.progress.epoch)[-1][-1]
+        self.order.now = [self._mine(clips) or clips[:1]]
+        (batch,) = self.batches
+        kept = {name: buffer.clone() for name, buffer in self.bare.named_buffers()}
+        losses, flat = self._losses(batch, range(len(clips)))
+        for name, buffer in self.bare.named_buffers():
+            buffer.copy_(kept[name])
+        sums = torch.stack([losses.sum(), flat.sum()])
+        found = cast(Tensor, self.fabric.all_reduce(sums, reduce_op="sum")) / len(clips)
+        return not self._is_far(*found.tolist())
+
+    def check_end(self) -> None:
+        """A training whose last epoch did not end well has diverged."""
+        reports = self.progress.reports
+        if reports and not reports[-1].sound:
+            raise self._diverged(
+                f"at its end the loss is more than {FAR:g} times that of a flat line"
+            )
 
     def _diverged(self, why: str) -> StreamnetError:
         """The error; states that were on the way out go."""
@@ -497,10 +521,13 @@ class _Run:
 
     def measure(self, validate: Validate | None) -> None:
         """Validate, report, and begin the next epoch."""
-        self.model.eval()
         progress, rate = self.progress, self._clips_per_s()
+        sound = self._ends_well()
+        self.model.eval()
         found = None if validate is None else validate(self.bare, self.fabric)
-        self._check_weights(found)
+        sound = sound and (found is None or math.isfinite(found.loss))
+        if sound:
+            self.far, self.sound = 0, progress.steps_done
         report = EpochReport(
             epoch=progress.epoch,
             train_loss=sum(progress.losses) / len(progress.losses),
@@ -508,13 +535,15 @@ class _Run:
             learning_rates=tuple(progress.rates),
             valid_hr_mae=None if found is None else found.hr_mae,
             clips_per_s=rate,
+            sound=sound,
         )
-        best = is_best(report, progress.reports, self.settings)
+        best = sound and is_best(report, progress.reports, self.settings)
         report = replace(report, best=best)
         log.info("epoch %d of %d: %s", report.epoch + 1, self.settings.epochs, described(report))
         self.listener.after_epoch(report, found)
         self.progress = Progress(progress.epoch + 1, reports=[*progress.reports, report])
-        self.save(lasting=self.far == 0)
+        if sound:
+            self.save(lasting=True)
 
 
 def prepared(clips: Any, batch: Any, device: torch.device) -> tuple[Tensor, Tensor]:

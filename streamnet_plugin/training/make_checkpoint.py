@@ -278,6 +278,8 @@ def train_checkpoint(args: argparse.Namespace, bars: Bars) -> None:
         seed=args.seed,
         workers=args.workers,
     )
+    torch.manual_seed(args.seed)
+    model, start = begun(args)
     crops = args.work / "clips"
     sets = {
         "train": training_settings(args.recordings, swaying=args.swaying),
@@ -287,8 +289,6 @@ def train_checkpoint(args: argparse.Namespace, bars: Bars) -> None:
         name: rendered(s, crops / name, [args.size], args.jobs)[args.size]
         for name, s in sets.items()
     }
-    torch.manual_seed(args.seed)
-    model, start = begun(args)
     clips = VideoClips(videos["train"], CLIP, augment=AUGMENT, seed=args.seed)
     validate = make_validate(
         VideoClips(videos["valid"], CLIP), settings.loss, batch=4, fs=30.0, band=BAND
@@ -314,7 +314,9 @@ def train_checkpoint(args: argparse.Namespace, bars: Bars) -> None:
             clips,
             settings,
             validate=validate,
-            states=StateFolder(folder / "state", identity),
+            states=StateFolder(
+                folder / "state", identity, remedy="restore them, or give another folder (--work)."
+            ),
             listener=recorder,
         )
     log.info("trained for %.0f minutes", (time.monotonic() - began) / 60)

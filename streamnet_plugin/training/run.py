@@ -36,7 +36,8 @@ from streamnet_plugin.report.provenance import provenance
 from streamnet_plugin.report.results import FailureRow
 from streamnet_plugin.training.augment import Augment
 from streamnet_plugin.training.clips import VideoClips
-from streamnet_plugin.training.fabric import is_first, launched, make_fabric
+from streamnet_plugin.training.fabric import launched, make_fabric
+from streamnet_plugin.training.loggers import check_loggers
 from streamnet_plugin.training.loop import (
     EpochReport,
     described,
@@ -44,7 +45,7 @@ from streamnet_plugin.training.loop import (
 )
 from streamnet_plugin.training.recipe import TrainSettings
 from streamnet_plugin.training.state import StateFolder
-from streamnet_plugin.training.tracking import BEST, LAST, Recorder, RunLog, make_logger
+from streamnet_plugin.training.tracking import BEST, LAST, Recorder, RunLog
 from streamnet_plugin.training.validation import make_validate
 from streamnet_plugin.types import FaceVideo
 from streamnet_plugin.wording import count
@@ -194,6 +195,7 @@ def check_training(config: Config, *, data: bool = True) -> None:
             f"MODEL.NAME is {config.MODEL.NAME!r}: the builtin backend trains {STREAMNET}",
             remedy="train other networks inside the toolbox: streamnet toolbox --config_file ...",
         )
+    check_loggers(config.TRAINING.LOGGERS)
     found = findings(config, "builtin", weights=False, data=data)
     problems = [f.text for f in found if not f.note]
     if problems:
@@ -411,12 +413,10 @@ def _recorder(
         write_split(split, folder / SPLIT)
 
     name = config.TRAIN.MODEL_FILE_NAME or folder.name
-    kinds = config.TRAINING.LOGGERS if is_first() else ()
-    loggers = [make_logger(kind, folder, name) for kind in kinds]
     return Recorder(
         network,
         folder / WEIGHTS,
-        RunLog(folder, float(config.TRAIN.DATA.FS), loggers),
+        RunLog(folder, float(config.TRAIN.DATA.FS), config.TRAINING.LOGGERS, name),
         config.TRAIN.EPOCHS,
         lambda report: {**told, **_figures(report)},
         progress,

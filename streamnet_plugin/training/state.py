@@ -106,7 +106,8 @@ class StateFolder:
                 state = read_state(path)
             except CheckpointError as error:
                 log.warning("%s", error)
-                damaged.append(path)
+                if not isinstance(error.__cause__, OSError | MemoryError):  # these may pass
+                    damaged.append(path)
                 continue
             self._check(state["identity"])
             for useless in damaged:  # or it would count among the newest

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
-import os
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -14,22 +13,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from streamnet_plugin.atomic import whole_file, write_text
-from streamnet_plugin.errors import ConfigError, OutputError
+from streamnet_plugin.errors import OutputError
 from streamnet_plugin.model.checkpoint import save_checkpoint
 from streamnet_plugin.model.streamnet import STREAMNet
 from streamnet_plugin.progress import Reporter
 from streamnet_plugin.training.board import Board
+from streamnet_plugin.training.loggers import Logger
 from streamnet_plugin.training.loop import EpochReport, Listener, StepReport, Validation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+log = logging.getLogger(__name__)
 STEPS, EPOCHS = "steps.csv", "epochs.csv"
 BEST, LAST = "best.safetensors", "last.safetensors"
 STEP_COLUMNS = ("step", "epoch", "loss", "learning_rate", "gradient_norm", "clips_per_s")
 EPOCH_COLUMNS = ("epoch", "train_loss", "valid_loss", "valid_hr_mae", "best", "clips_per_s")
 TENSORBOARD = "tensorboard"
-MLFLOW_RUN = "mlflow.run"
 LOG, LOG_REMEDY = "the training's log", "free disk space and run the same command again."
 SHOWN_S = 10.0
 """So much of a waveform is drawn."""
@@ -44,11 +44,15 @@ class RunLog(Listener):
     Args:
         folder: of the run.
         fs: of the waveforms, Hz.
-        loggers: further loggers of Lightning's, e.g. from `make_logger`.
+        loggers: services to tell as well, see `Logger`.
+        name: of the run there.
     """
 
-    def __init__(self, folder: Path, fs: float, loggers: Sequence[Any] = ()) -> None:
-        self.folder, self.fs, self._others = folder, fs, tuple(loggers)
+    def __init__(
+        self, folder: Path, fs: float, loggers: Sequence[str] = (), name: str = ""
+    ) -> None:
+        self.folder, self.fs, self._kinds, self._name = folder, fs, loggers, name
+        self._others: list[Logger] = []
         self._reports: list[EpochReport] = []
         self._first = 0
         self._steps: Any = None
@@ -68,6 +72,8 @@ class RunLog(Listener):
             self._steps = path.open("a", newline="", encoding="utf-8")
         with _named(self.folder / TENSORBOARD):
             self._board = Board(self.folder / TENSORBOARD, self._first)
+        for kind in self._kinds:
+            self._others.append(Logger(kind, self.folder, self._name))
 
     def after_step(self, report: StepReport) -> None:
         self._open()
@@ -107,17 +113,17 @@ class RunLog(Listener):
             for name, value in metrics.items():
                 self._board.scalar(name, value, step)
         for logger in self._others:
-            logger.log_metrics(dict(metrics), step)
+            logger.log(metrics, step)
 
-    def close(self) -> None:
-        """Write what is not written yet.
+    def close(self, failed: bool = False) -> None:
+        """Write what is not written yet, and whether the training failed.
 
         Raises:
             OutputError: something could not be written; the others are.
         """
         with ExitStack() as stack:
             for logger in self._others:
-                stack.callback(logger.finalize, "success")
+                stack.callback(logger.close, failed)
             for path, what in ((TENSORBOARD, self._board), (STEPS, self._steps)):
                 if what is not None:
                     stack.enter_context(_named(self.folder / path))
@@ -165,9 +171,12 @@ class Recorder(Listener):
         self._progress.step(f"loss {report.loss:.4f}, {report.clips_per_s:.2f} clips/s")
 
     def after_epoch(self, report: EpochReport, validation: Validation | None) -> None:
-        metadata = self._metadata(report)
-        for name in (LAST, *([BEST] if report.best else [])):
-            save_checkpoint(self._network, self._weights / name, metadata)
+        if report.sound:
+            metadata = self._metadata(report)
+            for name in (LAST, *([BEST] if report.best else [])):
+                save_checkpoint(self._network, self._weights / name, metadata)
+        else:
+            log.warning("epoch %d did not end well: its weights are not kept", report.epoch + 1)
         self._log.after_epoch(report, validation)
 
     def __enter__(self) -> Recorder:
@@ -176,49 +185,7 @@ class Recorder(Listener):
     def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
         # Where the training has failed already, that is what is to be told.
         with suppress(*([OutputError] if failed else [])):
-            self._log.close()
-
-
-def make_logger(name: str, folder: Path, run: str) -> Any:
-    """A logger of Lightning's for a service: "wandb" or "mlflow".
-
-    A training that goes on in its folder goes on with its run there, too. MLflow writes where
-    MLFLOW_TRACKING_URI says, or into the folder.
-
-    Raises:
-        ConfigError: another name, or its package is not installed.
-    """
-    kinds = {"wandb": "WandbLogger", "mlflow": "MLFlowLogger"}
-    if name not in kinds:
-        raise ConfigError(f"no logger is named {name!r}", remedy=f"use one of {', '.join(kinds)}.")
-    try:
-        from lightning.pytorch import loggers
-
-        place = folder.resolve()  # an address needs the whole of it
-        if name == "wandb":
-            # The same folder is the same run, another one another, whatever both are called.
-            own = hashlib.sha256(str(place).encode()).hexdigest()[:8]
-            options = {"name": run, "id": f"{run}-{own}", "resume": "allow"}
-            return loggers.WandbLogger(save_dir=str(folder), **options)
-        return _mlflow(loggers.MLFlowLogger, place, run)
-    except ImportError as error:
-        raise ConfigError(
-            f"TRAINING.LOGGERS names {name}, which is not installed: {error}",
-            remedy=f"pip install lightning {name}, or take it out.",
-        ) from error
-
-
-def _mlflow(kind: Any, folder: Path, run: str) -> Any:
-    folder.mkdir(parents=True, exist_ok=True)
-    options: dict[str, Any] = {}
-    if "MLFLOW_TRACKING_URI" not in os.environ:  # a database: its files alone are given up
-        options["tracking_uri"] = f"sqlite:///{folder / 'mlflow.db'}"
-        options["artifact_location"] = (folder / "mlflow").as_uri()
-    known = folder / MLFLOW_RUN
-    run_id = known.read_text().strip() if known.is_file() else None
-    logger = kind(run, run_name=run, run_id=run_id, **options)
-    write_text(known, f"{logger.run_id}\n", "the name of MLflow's run")
-    return logger
+            self._log.close(failed is not None)
 
 
 def losses_figure(reports: Sequence[EpochReport]) -> Figure:

@@ -217,6 +217,7 @@ def test_one_option_sets_the_size_of_every_section():
         ("pure-to-ubfc", {"folds": 3}, "nothing to fold"),
         ("ubfc-30-12", {"folds": 3}, "not to be folded"),
         ("ubfc-30-12", {}, "no such subject"),
+        ("ubfc-30-12", {"twins": Twins()}, "whom the twins do not have"),
         ("ubfc-intra", {"seeds": 0}, "nothing to train"),
         ("ubfc-intra", {"folds": 2}, "one each at least"),
         ("ubfc-intra", {"folds": 9}, "at most 4"),

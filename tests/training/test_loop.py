@@ -237,24 +237,139 @@ def test_a_loss_that_is_far_off_is_a_diverged_training(tmp_path, reference, rate
     assert equal(trained(states=states())[0], reference[0])
 
 
-def test_one_bad_step_is_no_divergence():
-    clips = TinyClips()
-    clips.x[3] *= 1e4  # a clip as no other
-    _, reports = trained(replace(SETTINGS, epochs=2, accumulate=1), clips)
-    assert len(reports) == 2
+class Spoils(Listener):
+    """Makes the output a thousand times as large after some steps, and mends that after others."""
+
+    def __init__(self, model, after=(), mended_after=()):
+        self.layer, self.after, self.mended_after = model.final_dense_2, after, mended_after
+        self.reports, self.losses = [], []
+
+    def scale(self, factor):
+        with torch.no_grad():
+            self.layer.weight *= factor
+            self.layer.bias *= factor
+
+    def after_step(self, report):
+        self.losses.append(report.loss)
+        if report.step in self.after:
+            self.scale(1e3)
+        if report.step in self.mended_after:
+            self.scale(1e-3)
+
+    def after_epoch(self, report, validation):
+        self.reports.append(report)
+
+
+GENTLE = replace(SETTINGS, epochs=2, accumulate=1, learning_rate=1e-4, clip_norm=None)
+"""Of four steps an epoch."""
+
+
+def spoiled(settings=GENTLE, *, states=None, validate=None, **when):
+    model = network()
+    heard = Spoils(model, **when)
+    try:
+        fit(model, TinyClips(), settings, states=states, listener=heard, validate=validate)
+    except StreamnetError as error:
+        return heard, str(error)
+    return heard, ""
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_a_bad_step_or_two_are_no_divergence(steps):
+    heard, error = spoiled(after=[0], mended_after=[steps])
+    assert error == ""
+    far = [loss > 300 for loss in heard.losses]  # a flat line's is below 2
+    assert far == [False, *[True] * steps, *[False] * (7 - steps)]
+    assert [report.sound for report in heard.reports] == [True, True]
+
+
+def test_three_bad_steps_are_and_leave_the_state_before_them(tmp_path):
+    states = StateFolder(tmp_path, {})
+    states.due = lambda: True
+    heard, error = spoiled(after=[1], states=states)
+    assert "at step 4 " in error
+    assert len(heard.losses) == 4
+    assert StateFolder(tmp_path, {}).load()["step"] == 1  # the one after step 1 was spoiled
+
+
+def test_a_spoiled_state_that_is_gone_on_from_goes(tmp_path):
+    states = StateFolder(tmp_path, {})
+    states.due = lambda: True
+    model = network()
+    heard = Spoils(model, after=[1])
+    heard.after_epoch = StopAt(epoch=0).after_epoch
+    with pytest.raises(Stop):  # after two bad steps, which are not saved
+        fit(model, TinyClips(12), GENTLE, states=states, listener=heard)
+    states = StateFolder(tmp_path, {})
+    assert states.load()["step"] == 2
+    states.due = lambda: False
+    assert "at step 4 " in spoiled(states=states)[1]
+    assert states.load()["step"] == 1
+
+
+def test_an_epoch_that_ends_badly_is_not_kept(tmp_path):
+    states = StateFolder(tmp_path, {})
+    heard, error = spoiled(after=[3], mended_after=[4], states=states)
+    assert error == ""
+    assert [(r.sound, r.best) for r in heard.reports] == [(False, False), (True, True)]
+    assert [p.name for p in tmp_path.glob("*.epoch.*")] == ["step-000000008.epoch.state"]
+
+
+def test_a_training_that_ends_badly_has_diverged(tmp_path):
+    states = StateFolder(tmp_path, {})
+    heard, error = spoiled(after=[7], states=states)
+    assert "diverged: at its end" in error
+    assert [r.sound for r in heard.reports] == [True, False]
+    assert StateFolder(tmp_path, {}).load()["step"] == 4
+
+
+def test_looking_at_an_epochs_end_leaves_no_trace():
+    model = network().train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    fit(model, TinyClips(), replace(SETTINGS, epochs=1, optimizer="sgd", learning_rate=0.0))
+    norms = {name for name in before if "running" in name or "batches" in name}
+    once = network().train()
+    with clip_dropout(once, SETTINGS.seed, torch.device("cpu")) as dropout:
+        for number, step in enumerate(epoch_steps(14, 4, 2, seed=SETTINGS.seed, epoch=0)):
+            place = 0
+            for clips in step:
+                dropout.begin(number, range(place, place + len(clips)))
+                place += len(clips)
+                once(torch.from_numpy(np.stack([TinyClips()[i][0] for i in clips])))
+    assert len(norms) > 10
+    for name in norms:  # of as many passes as there are steps, and of no more
+        torch.testing.assert_close(model.state_dict()[name], once.state_dict()[name])
+
+
+def test_a_validation_loss_that_is_none_is_no_sound_epoch():
+    losses = iter([1.0, float("nan"), 2.0])
+    _, reports = trained(validate=lambda model, fabric: Validation(next(losses)))
+    assert [(r.sound, r.best) for r in reports] == [(True, True), (False, False), (True, False)]
 
 
 def test_weights_that_an_epochs_last_step_spoils_are_not_kept(tmp_path):
-    heard = StopAt()
-    heard.after_epoch = lambda *_: pytest.fail("an epoch was reported")
     clips = TinyClips()
     clips.label *= 1e4  # and so are the gradients
     one_step = replace(
         SETTINGS, batch_clips=14, accumulate=1, learning_rate=1e38, optimizer="sgd", clip_norm=None
     )
-    with pytest.raises(StreamnetError, match="weights are not finite"):
-        trained(one_step, clips, states=StateFolder(tmp_path, {}), listener=heard)
+    with pytest.raises(StreamnetError, match="diverged"):
+        trained(one_step, clips, states=StateFolder(tmp_path, {}))
     assert StateFolder(tmp_path, {}).load() is None
+
+
+def test_what_damaged_data_do_costs_no_state(tmp_path):
+    """As often as it is tried: the weights were sound."""
+    settings = replace(SETTINGS, epochs=4)
+    with pytest.raises(Stop):
+        trained(settings, states=StateFolder(tmp_path, {}), listener=StopAt(epoch=2))
+    before = sorted(p.name for p in tmp_path.iterdir())
+    clips = TinyClips()
+    clips.x[:] = np.nan
+    for _ in range(3):
+        with pytest.raises(StreamnetError, match="diverged"):
+            trained(settings, clips, states=StateFolder(tmp_path, {}))
+    assert sorted(p.name for p in tmp_path.iterdir()) == before
 
 
 @pytest.mark.parametrize("schedule", ["onecycle", "cosine"])
@@ -298,6 +413,17 @@ def test_states_do_not_depend_on_how_a_network_is_spread(tmp_path, reference):
     fit(spread, TinyClips(), SETTINGS, states=StateFolder(tmp_path, {}))
     (state,) = {p.name: read_state(p) for p in tmp_path.glob("*6.epoch.state")}.values()
     assert not any(name.startswith("module.") for name in state["model"])
+
+
+def test_states_with_the_names_of_dataparallel_are_read(tmp_path, reference):
+    with pytest.raises(Stop):
+        trained(states=StateFolder(tmp_path, {}), listener=StopAt(epoch=1))
+    state = StateFolder(tmp_path, {}).load()
+    for path in tmp_path.iterdir():
+        path.unlink()
+    state["model"] = {f"module.{name}": value for name, value in state["model"].items()}
+    StateFolder(tmp_path, {}).save(state["step"], state, lasting=True)
+    assert equal(trained(states=StateFolder(tmp_path, {}))[0], reference[0])
 
 
 def test_gradients_are_clipped(tmp_path):

@@ -173,6 +173,22 @@ def test_divergence_keeps_the_last_good_weights(run, ubfc, tmp_path):
     assert (folder / "weights" / "last.safetensors").read_bytes() == before
 
 
+@pytest.mark.parametrize("valid", [True, False])
+def test_weights_of_a_diverging_training_are_not_kept(run, ubfc, tmp_path, valid):
+    """Whose loss is finite, and whose epochs may end before it is known."""
+    folder = tmp_path / "run"
+    keys = QUICK if valid else [*QUICK, "VALID.DATA.DATASET='None'", "TEST.USE_LAST_EPOCH=True"]
+    sp.train("train/ubfc-intra", overrides=keys, data_root=ubfc, output=folder)
+    before = {p.name: p.read_bytes() for p in (folder / "weights").iterdir()}
+    wild = [*keys, "TRAIN.EPOCHS=6", "TRAIN.LR=10", "TRAINING.SCHEDULE=constant"]
+    with pytest.raises(StreamnetError, match="diverged"):
+        sp.train("train/ubfc-intra", overrides=wild, data_root=ubfc, output=folder, force=True)
+    assert {p.name: p.read_bytes() for p in (folder / "weights").iterdir()} == before
+    good = [*keys, "TRAIN.EPOCHS=3"]
+    done = sp.train("train/ubfc-intra", overrides=good, data_root=ubfc, output=folder, force=True)
+    assert done.epochs[-1].train_loss < 2
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [

@@ -59,6 +59,23 @@ def test_a_damaged_newest_takes_no_place_from_whole_ones(tmp_path):
     assert [p.name[-7] for p in sorted(tmp_path.iterdir())] == ["2", "3"]
 
 
+def test_what_could_not_be_read_once_is_kept(tmp_path, monkeypatch):
+    folder = StateFolder(tmp_path, {})
+    folder.save(1, {})
+    folder.save(2, {})
+
+    def failing(path):
+        if path.name == "step-000000002.state":
+            raise OSError(errno.EIO, "Input/output error")
+        return read(path)
+
+    read = module.Path.read_bytes
+    with monkeypatch.context() as patch:
+        patch.setattr(module.Path, "read_bytes", failing)
+        assert folder.load()["step"] == 1
+    assert folder.load()["step"] == 2
+
+
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "other"])
 def test_damage_is_found(tmp_path, damage):
     folder = StateFolder(tmp_path, {})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import subprocess
 import sys
+import time
 import types
 from pathlib import Path
 
@@ -12,8 +13,10 @@ import pytest
 from tensorboardX.record_writer import RecordWriter
 
 from streamnet_plugin.errors import ConfigError, OutputError
+from streamnet_plugin.training import loggers
+from streamnet_plugin.training.loggers import Logger, check_loggers
 from streamnet_plugin.training.loop import StepReport
-from streamnet_plugin.training.tracking import RunLog, make_logger
+from streamnet_plugin.training.tracking import RunLog
 
 STEP = StepReport(0, 0, 0, 10, 1.0, 1e-3, 1.0, 5.0)
 FULL_DISK = """
@@ -49,73 +52,145 @@ def test_a_full_disk_ends_the_training_with_a_named_file(tmp_path):
     assert "free disk space" in done.stdout
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_dead_writer_of_tensorboards_is_an_error(tmp_path, monkeypatch):
+def full(self, *arguments):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.fixture
+def log(tmp_path):
+    """With a step in it, after which everything was written."""
     log = RunLog(tmp_path, 30.0)
     log.begin(0, [])
     log.after_step(STEP)
+    return log
 
-    def full(self, data):
-        raise OSError(errno.ENOSPC, "No space left on device")
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_dead_writer_of_tensorboards_is_an_error(log, monkeypatch):
     monkeypatch.setattr(RecordWriter, "write", full)
     log.after_step(STEP)  # this is what the thread dies of
     log._board._thread.join(30)
-    with pytest.raises(OutputError, match="tensorboard"):
+    with pytest.raises(OutputError, match="No space left"):
         log.after_step(STEP)
     with pytest.raises(OutputError, match="tensorboard"):
         log.close()
     assert log._steps.closed  # whatever else fails
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_writer_that_dies_of_the_last_it_writes_is_an_error(log, monkeypatch):
+    def slowly(self, *arguments):
+        time.sleep(1)  # so that it is alive when closing begins
+        full(self)
+
+    monkeypatch.setattr(RecordWriter, "write", slowly)
+    log.after_step(STEP)
+    with pytest.raises(OutputError, match="No space left"):
+        log.close()
+
+
+class Service:
+    """Stands for lightning.pytorch.loggers: keeps what its loggers are made with and told.
+
+    Attributes:
+        runs: of an address, those that are there.
+        failing: what happens to whoever tells it something.
+    """
+
+    def __init__(self):
+        self.made, self.told, self.ended, self.failing = [], [], [], None
+        self.runs = {}
+        self.WandbLogger = self.MLFlowLogger = self.make
+
+    def make(self, *words, **options):
+        known = self.runs.setdefault(options.get("tracking_uri"), [])
+        if options.get("run_id") is None:
+            known.append(f"r{len(known)}")
+        self.made.append((words, options))
+        return types.SimpleNamespace(
+            run_id=options.get("run_id") or known[-1],
+            experiment=types.SimpleNamespace(get_run=known.index),
+            log_metrics=self.log,
+            finalize=self.ended.append,
+        )
+
+    def log(self, metrics, step):
+        if self.failing:
+            raise self.failing
+        self.told.append((step, metrics))
+
+
 @pytest.fixture
-def loggers(monkeypatch):
-    """Stands for lightning.pytorch.loggers: what they were made with."""
-    made = []
-
-    def maker(*words, **options):
-        made.append((words, options))
-        return types.SimpleNamespace(run_id=f"r{len(made)}")
-
-    module = types.SimpleNamespace(WandbLogger=maker, MLFlowLogger=maker)
-    monkeypatch.setitem(sys.modules, "lightning", types.SimpleNamespace())
-    monkeypatch.setitem(sys.modules, "lightning.pytorch", types.SimpleNamespace(loggers=module))
-    return made
-
-
-def test_mlflow_writes_into_the_folder_and_goes_on_with_its_run(loggers, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def service(monkeypatch):
+    service = Service()
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    make_logger("mlflow", Path("runs/mine"), "mine")
-    make_logger("mlflow", Path("runs/mine"), "mine")
-    make_logger("mlflow", Path("runs/other"), "mine")
-    (words, first), (_, again), (_, other) = loggers
+    monkeypatch.setitem(sys.modules, "lightning", types.SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "lightning.pytorch", types.SimpleNamespace(loggers=service))
+    for name in ("wandb", "mlflow"):
+        monkeypatch.setitem(sys.modules, name, types.SimpleNamespace())
+    return service
+
+
+def test_mlflow_writes_into_the_folder_and_goes_on_with_its_run(service, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("a b#", "a b#", "other"):
+        (tmp_path / "runs" / folder).mkdir(parents=True, exist_ok=True)
+        Logger("mlflow", Path("runs") / folder, "mine")
+    (words, first), (_, again), (_, other) = service.made
     assert words == ("mine",)
-    place = tmp_path / "runs" / "mine"
-    assert first["tracking_uri"] == f"sqlite:///{place}/mlflow.db"
+    place = tmp_path / "runs" / "a b#"
+    assert first["tracking_uri"] == f"sqlite:///{tmp_path}/runs/a b%23/mlflow.db"
     assert first["artifact_location"] == (place / "mlflow").as_uri()
-    assert (first["run_id"], again["run_id"], other["run_id"]) == (None, "r1", None)
+    assert ("run_id" in first, again["run_id"], "run_id" in other) == (False, "r0", False)
 
 
-def test_mlflow_writes_where_its_variable_says(loggers, tmp_path, monkeypatch):
+def test_a_run_of_another_place_or_that_is_gone_is_begun_anew(service, tmp_path, monkeypatch):
+    Logger("mlflow", tmp_path, "mine")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://somewhere")
-    make_logger("mlflow", tmp_path, "mine")
-    assert "tracking_uri" not in loggers[0][1]
+    Logger("mlflow", tmp_path, "mine")
+    assert service.runs["http://somewhere"] == ["r0"]
+    service.runs["http://somewhere"].clear()
+    Logger("mlflow", tmp_path, "mine")
+    assert service.runs["http://somewhere"] == ["r0"]
+    assert not any("artifact_location" in options for _, options in service.made[1:])
 
 
-def test_wandb_goes_on_with_the_run_of_the_folder_alone(loggers, tmp_path):
+def test_wandb_goes_on_with_the_run_of_the_folder_alone(service, tmp_path):
     for folder in ("a", "b", "a"):
-        make_logger("wandb", tmp_path / folder, "mine")
-    first, other, again = (options for _, options in loggers)
+        Logger("wandb", tmp_path / folder, "mine")
+    first, other, again = (options for _, options in service.made)
     assert first == again
     assert first["name"] == other["name"] == "mine"
     assert first["id"] != other["id"]
     assert first["resume"] == "allow"
 
 
-def test_a_logger_that_is_not_there(monkeypatch, tmp_path):
+@pytest.mark.parametrize("failed", [False, True])
+def test_services_are_told_of_steps_and_of_the_end(service, tmp_path, failed):
+    log = RunLog(tmp_path, 30.0, ["mlflow"], "mine")
+    log.begin(0, [])
+    assert not list(tmp_path.iterdir())  # the training may be refused yet
+    log.after_step(STEP)
+    log.close(failed)
+    ((step, metrics),) = service.told
+    assert (step, metrics["train/loss"]) == (0, 1.0)
+    assert service.ended == ["failed" if failed else "success"]
+
+
+def test_a_service_that_fails_is_an_error_of_ours(service, tmp_path):
+    log = RunLog(tmp_path, 30.0, ["mlflow"], "mine")
+    log.begin(0, [])
+    service.failing = ConnectionError("nobody there")
+    with pytest.raises(OutputError, match=r"mlflow fails: nobody there.*TRAINING\.LOGGERS"):
+        log.after_step(STEP)
+    service.MLFlowLogger = None
+    with pytest.raises(OutputError, match="mlflow fails"):
+        Logger("mlflow", tmp_path, "mine")
+
+
+def test_a_logger_that_is_not_there(monkeypatch):
     with pytest.raises(ConfigError, match="wandb, mlflow"):
-        make_logger("neptune", tmp_path, "mine")
-    monkeypatch.setitem(sys.modules, "lightning", None)
-    with pytest.raises(ConfigError, match="pip install lightning mlflow"):
-        make_logger("mlflow", tmp_path, "mine")
+        check_loggers(["neptune"])
+    monkeypatch.setattr(loggers, "find_spec", lambda name: None if name == "mlflow" else name)
+    with pytest.raises(ConfigError, match=r"mlflow is not.*pip install lightning mlflow"):
+        check_loggers(["wandb", "mlflow"])

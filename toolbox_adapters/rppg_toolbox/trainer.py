@@ -297,7 +297,8 @@ class _Printer(Listener):
         self._bar.update()
 
     def after_epoch(self, report: EpochReport, validation: Validation | None) -> None:
-        self._trainer.save_model(report.epoch)
+        if report.sound:
+            self._trainer.save_model(report.epoch)
         self._trainer.remember(report)
         print(f"Epoch {report.epoch}: {described(report)}")  # noqa: T201
 
