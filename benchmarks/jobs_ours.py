@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -222,17 +223,35 @@ def counted(model: Any, x: Any) -> tuple[int, int]:
 
 
 def training_step(size: int, clips: int = 4, precision: str = "float32") -> Prepared:
-    """One step of the training loop, its loss, gradients and optimizer included."""
+    """One step of the training loop, its loss, gradients and optimizer included.
+
+    Without the end of an epoch, at which the loop looks once more at the last clips.
+    """
     import torch
 
-    from streamnet_plugin.training.loop import fit
+    from streamnet_plugin.training.loop import Listener, StepReport, fit
     from streamnet_plugin.training.recipe import TrainSettings
 
     model = _network(size)
     x = [torch.from_numpy(clip) for clip in clip_batch(clips, size)]
     items = list(zip(x, torch.from_numpy(clip_labels(clips)), strict=True))
     settings = TrainSettings(epochs=1, batch_clips=clips, precision=precision)  # type: ignore[arg-type]
-    return lambda: fit(model, items, settings)[0].train_loss
+    losses: list[float] = []
+
+    class Enough(Exception):
+        pass
+
+    class OneStep(Listener):
+        def after_step(self, report: StepReport) -> None:
+            losses.append(report.loss)
+            raise Enough
+
+    def run() -> float:
+        with suppress(Enough):
+            fit(model, items, settings, listener=OneStep())
+        return losses[-1]
+
+    return run
 
 
 def sampled(size: int, samples: int = 30) -> Prepared:

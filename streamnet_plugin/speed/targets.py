@@ -77,7 +77,10 @@ TARGETS = {
         "STREAM-Net in float32 at 72 px beside the toolbox's TS-CAN", 2, "test_inference[72-1]"
     ),
     "training": Target(
-        "training step at 72 px beside the toolbox's TS-CAN", 3, "test_training_step[72]"
+        "training step at 72 px, in bfloat16 where the processor has it, beside the toolbox's "
+        "TS-CAN",
+        3,
+        "test_training_step[72]",
     ),
     "mc-dropout": Target(
         "30 Monte Carlo samples over one pass", 18, "test_mc_dropout[36]", at_least=False
