@@ -183,12 +183,7 @@ def run_protocol(
         DataError, OutputError: see `train`.
     """
     progress = progress or Silent()
-    _check_names(name, networks, folds, seeds)
-    if twins is not None and PROTOCOLS[name].startswith("splits/"):
-        raise ConfigError(
-            f"{name} names people of the real dataset, whom the twins do not have",
-            remedy="leave --synthetic out, or run another protocol.",
-        )
+    _check_names(name, networks, folds, seeds, twins)
     config = load_config(PROTOCOLS[name], (*size_keys(size), *overrides))
     check_training(config, data=False)  # before processes are started, minutes of drawing
     fabric = fabric_of(config)
@@ -235,7 +230,9 @@ def run_protocol(
     return ProtocolRun(name, run, summary, folder)
 
 
-def _check_names(name: str, networks: Sequence[str], folds: int, seeds: int) -> None:
+def _check_names(
+    name: str, networks: Sequence[str], folds: int, seeds: int, twins: Twins | None
+) -> None:
     if name not in PROTOCOLS:
         raise ConfigError(
             f"no protocol is named {name!r}", remedy=f"use one of {', '.join(PROTOCOLS)}."
@@ -252,6 +249,11 @@ def _check_names(name: str, networks: Sequence[str], folds: int, seeds: int) -> 
         if "-to-" not in name:
             why = "is a published split: it is not to be folded"
         raise ConfigError(f"{name} {why}", remedy="leave --folds out.")
+    if twins is not None and PROTOCOLS[name].startswith("splits/"):
+        raise ConfigError(
+            f"{name} names people of the real dataset, whom the twins do not have",
+            remedy="leave --synthetic out, or run another protocol.",
+        )
 
 
 def write_twins(twins: Twins, progress: Reporter | None = None) -> dict[str, str | Path]:
@@ -343,11 +345,9 @@ def _benchmarked(
     config: Config, place: Path, jobs: int, progress: Reporter
 ) -> tuple[list[WaveformPair], tuple[FailureRow, ...]]:
     """Results at `place`, `place`-2, ...: those of this very test, or else it is made now."""
-    print_ = dataset_fingerprint(prepare(config, jobs=jobs, progress=progress).videos)
-    weights = config.INFERENCE.MODEL_PATH
-    network = {STREAMNET: {"weights_sha256": file_hash(weights)}} if weights else {}
-    wanted = _basis(provenance(config.model_dump(mode="json"), 0, print_, network))
-    for folder in taken(place):
+    before = list(taken(place))
+    wanted = _wanted(config, jobs, progress) if before else {}  # reads all test data
+    for folder in before:
         try:
             found = read_results(folder)
             if _basis(found.provenance) == wanted:
@@ -358,6 +358,14 @@ def _benchmarked(
     done = benchmark(config, output=place, jobs=jobs, plots=False, report=False, progress=progress)
     assert done.folder is not None  # it was told one
     return load_pairs(done.folder), done.results.failures
+
+
+def _wanted(config: Config, jobs: int, progress: Reporter) -> dict[str, Any]:
+    """The `_basis` of what a test would come to now."""
+    print_ = dataset_fingerprint(prepare(config, jobs=jobs, progress=progress).videos)
+    weights = config.INFERENCE.MODEL_PATH
+    network = {STREAMNET: {"weights_sha256": file_hash(weights)}} if weights else {}
+    return _basis(provenance(config.model_dump(mode="json"), 0, print_, network))
 
 
 def _basis(origin: Mapping[str, Any]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ class Board:
         self._error: OSError | None = None
         self._board = SummaryWriter(str(folder), purge_step=first, max_queue=0, flush_secs=10)
         events: Any = self._board.file_writer.event_writer
-        self._thread, self._queue = events._worker, events._event_queue
+        self._queue = events._event_queue
         for name in ("write_event", "flush"):
             setattr(events._ev_writer, name, self._heard(getattr(events._ev_writer, name)))
 

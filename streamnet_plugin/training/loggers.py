@@ -35,19 +35,12 @@ def check_loggers(kinds: Sequence[str]) -> None:
             raise ConfigError(
                 f"no logger is named {kind!r}", remedy=f"use one of {', '.join(KINDS)}."
             )
-        missing = [package for package in ("lightning", kind) if not _installed(package)]
+        missing = [package for package in ("lightning", kind) if find_spec(package) is None]
         if missing:
             raise ConfigError(
                 f"TRAINING.LOGGERS names {kind}, and {' and '.join(missing)} is not installed",
                 remedy=f"pip install lightning {kind}, or take it out.",
             )
-
-
-def _installed(package: str) -> bool:
-    try:
-        return find_spec(package) is not None
-    except (ValueError, ImportError):  # a module that was put there by hand
-        return True
 
 
 class Logger:
