@@ -68,16 +68,18 @@ def _clips(dataset: str, data: str, cache: str) -> Any:
 
 def clips(dataset: str, data: str, cache: str) -> Prepared:
     """All clips in batches of 4, loaded in one process: the work itself, without the workers."""
-    items = _clips(dataset, data, cache)
-    loader = ToolboxDataLoader(items, ROOT, num_workers=0, batch_size=4)
+    loader = _epoch(dataset, data, cache)
     return lambda: sum(len(batch[0]) for batch in loader)
 
 
 def clip_batches(dataset: str, data: str, cache: str) -> Prepared:
     """What `clips` loads: data and labels."""
-    items = _clips(dataset, data, cache)
-    loader = ToolboxDataLoader(items, ROOT, num_workers=0, batch_size=4)
+    loader = _epoch(dataset, data, cache)
     return lambda: [(batch[0].numpy(), batch[1].numpy()) for batch in loader]
+
+
+def _epoch(dataset: str, data: str, cache: str) -> Any:
+    return ToolboxDataLoader(_clips(dataset, data, cache), ROOT, num_workers=0, batch_size=4)
 
 
 def first_batch(dataset: str, data: str, cache: str) -> Prepared:
