@@ -211,7 +211,7 @@ class Uncertainty(_Node):
     MC_SAMPLES: int = Field(30, ge=0)
     MC_RATE: float | None = Field(None, ge=0, lt=1)
     MC_PRECISION: Literal["auto", "float32", "bfloat16"] = "auto"
-    SEED: int = Field(100, ge=0)
+    SEED: int = Field(100, ge=0, lt=2**63)
     CALIBRATOR: str = ""
     FOLDS: int = Field(0, ge=0)
     TARGET_MAE: float | None = Field(None, gt=0, allow_inf_nan=False)
@@ -262,7 +262,7 @@ class Training(_Node):
     PRECISION: Literal["float32", "bfloat16", "float64"] = "float32"
     ACCUMULATE: int = Field(1, ge=1)
     CLIP_NORM: float | None = Field(None, gt=0)
-    SEED: int = Field(100, ge=0)
+    SEED: int = Field(100, ge=0, lt=2**63)
     SELECT_BY: Literal["loss", "hr_mae"] = "loss"
     EARLY_STOPPING: int = Field(0, ge=0)
     AUGMENT: Augmentation = Augmentation()

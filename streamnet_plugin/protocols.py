@@ -69,9 +69,10 @@ MODEL.STREAMNET.
 
 TS-CAN (Liu et al. 2020) is our network with its zero-padded shift and without SS-FEM: the same
 layers and parameter names, not the original code."""
-FIRST_SEED = 100
 TESTED_BY = ("MODEL", "UNSUPERVISED", "EVALUATION", "UNCERTAINTY", "DEVICE")
 """Sections of a YAML that a test depends on, beside TEST and INFERENCE."""
+SPLIT_SEED = 100
+"""Of the folds: the same people are tested together, whatever a training begins with."""
 RESULTS, SUMMARY = "results", "protocol.json"
 SUMMARY_UNITS = {"MAE": "bpm", "RMSE": "bpm", "MAPE": "%"}
 """The metrics that are summed up over seeds."""
@@ -162,7 +163,8 @@ def run_protocol(
         name: of `PROTOCOLS`.
         folds: K parts of the subjects, each tested once by a network trained on the others; 0
             takes the YAML's own split. For protocols within one dataset.
-        seeds: trainings from so many starts; their errors are shown each, and their mean.
+        seeds: trainings from so many starts, TRAINING.SEED and those after it; their errors are
+            shown each, and their mean.
         networks: of `NETWORKS`.
         twins: synthetic data in place of the datasets.
         data_root: the datasets' folders, as of `train`.
@@ -285,7 +287,8 @@ def _parts(
     config: Config, networks: Sequence[str], folds: int, seeds: int, folder: Path
 ) -> Iterator[_Part]:
     splits = list(_fold_files(config, folds, folder)) if folds else [None]
-    for seed in range(FIRST_SEED, FIRST_SEED + seeds):
+    first = config.TRAINING.SEED
+    for seed in range(first, first + seeds):
         for network in networks:
             for fold, split in enumerate(splits):
                 own = _with(config, NETWORKS[network], seed, split)
@@ -299,7 +302,7 @@ def _fold_files(config: Config, folds: int, folder: Path) -> Iterator[Path]:
     """A split file for each fold, written beside the results."""
     data = config.TRAIN.DATA
     subjects = subjects_of(find_recordings(data.DATASET, data.DATA_PATH))
-    for k, split in enumerate(fold_splits(subjects, folds, FIRST_SEED)):
+    for k, split in enumerate(fold_splits(subjects, folds, SPLIT_SEED)):
         path = folder / "splits" / f"fold-{k}-of-{folds}.json"
         write_split(split, path)
         yield path

@@ -1,8 +1,8 @@
-"""TensorBoard's files, whose errors are heard."""
+"""TensorBoard's files, written while one waits: what was told is there, and errors are heard."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 class Board:
     """Writes TensorBoard's files.
 
-    tensorboardX writes in a thread. Should that die, of a full disk, its queue fills up, and the
-    training would wait for it for ever: so its errors are kept, and the queue has no limit.
+    Not by tensorboardX's `SummaryWriter`: its thread writes later than a training's state is saved,
+    so that a process which is killed leaves out steps that nobody does again; and should the
+    thread die, of a full disk, the training waits for it for ever.
 
     Args:
         folder: of the files.
@@ -25,46 +26,35 @@ class Board:
     """
 
     def __init__(self, folder: Path, first: int) -> None:
-        from tensorboardX import SummaryWriter
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto.event_pb2 import SessionLog
 
-        self._error: OSError | None = None
-        self._board = SummaryWriter(str(folder), purge_step=first, max_queue=0, flush_secs=10)
-        events: Any = self._board.file_writer.event_writer
-        self._queue = events._event_queue
-        for name in ("write_event", "flush"):
-            setattr(events._ev_writer, name, self._heard(getattr(events._ev_writer, name)))
-
-    def _heard(self, write: Callable[..., Any]) -> Callable[..., Any]:
-        def heard(*arguments: Any) -> Any:
-            try:
-                return write(*arguments)
-            except OSError as error:
-                self._error = self._error or error
-                raise
-
-        return heard
+        folder.mkdir(parents=True, exist_ok=True)
+        self._events = EventsWriter(str(folder / "events"))
+        self._add(first, session_log=SessionLog(status=SessionLog.START))
 
     def scalar(self, name: str, value: float, step: int) -> None:
         """A value of a curve."""
-        self._check()
-        self._board.add_scalar(name, value, step)
+        from tensorboardX.summary import scalar
+
+        self._add(step, summary=scalar(name, value))
 
     def figure(self, name: str, figure: Figure, step: int) -> None:
         """A picture."""
-        self._check()
-        self._board.add_figure(name, figure, step, close=False)
+        from tensorboardX.summary import image
+        from tensorboardX.utils import figure_to_image
+
+        self._add(step, summary=image(name, figure_to_image(figure, close=False)))
+
+    def flush(self) -> None:
+        """All that was told is on the disk after this."""
+        self._events.flush()
 
     def close(self) -> None:
-        """Write what is not written yet."""
-        self._check()
-        try:
-            self._board.close()
-        finally:
-            self._check()
+        """The same, and no more comes."""
+        self._events.close()
 
-    def _check(self) -> None:
-        if self._error is None:
-            return
-        # Nobody reads the queue any more: or the end of the process would wait for that.
-        self._queue.cancel_join_thread()
-        raise self._error
+    def _add(self, step: int, **content: Any) -> None:
+        from tensorboardX.proto.event_pb2 import Event
+
+        self._events.write_event(Event(wall_time=time.time(), step=step, **content))

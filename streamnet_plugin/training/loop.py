@@ -144,6 +144,9 @@ class Listener:
     def after_epoch(self, report: EpochReport, validation: Validation | None) -> None:
         """An epoch is done and measured; the network is in evaluation mode."""
 
+    def before_state(self) -> None:
+        """A state is about to be written: what was told up to here is never told again."""
+
 
 @dataclass
 class Progress:
@@ -236,6 +239,8 @@ def fit(
     """
     with ExitStack() as stack:
         load = load or load_with(settings.workers)
+        if states is not None and (fabric is None or fabric.is_global_zero):
+            stack.enter_context(states.alone())
         run = _Run(model, clips, settings, fabric, states, listener or Listener(), load, stack)
         run.resume()
         while not run.over():
@@ -367,6 +372,7 @@ class _Run:
         """Write a state of this moment, in the first process."""
         if self.states is None or not self.fabric.is_global_zero:
             return
+        self.listener.before_state()
         self.states.save(
             self.progress.steps_done,
             {
@@ -583,11 +589,14 @@ def _name(batch: Any, item: int) -> str:
 
 
 def is_best(report: EpochReport, before: Sequence[EpochReport], settings: TrainSettings) -> bool:
-    """No epoch before was as good; without validation data the last one always is the best."""
+    """No epoch before was as good; without validation data the last one always is the best.
+
+    Epochs whose end was not sound do not count: their weights are not kept.
+    """
     score = _score(report, settings)
     if report.valid_loss is None:
         return True
-    return all(score < _score(other, settings) for other in before)
+    return all(score < _score(other, settings) for other in before if other.sound)
 
 
 def _score(report: EpochReport, settings: TrainSettings) -> float:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from streamnet_plugin.atomic import write_text
+from streamnet_plugin.atomic import remove_leftovers, write_text
 from streamnet_plugin.checks import STREAMNET, findings
 from streamnet_plugin.comparison import (
     SPLIT,
@@ -45,7 +45,7 @@ from streamnet_plugin.training.loop import (
 )
 from streamnet_plugin.training.recipe import TrainSettings
 from streamnet_plugin.training.state import StateFolder
-from streamnet_plugin.training.tracking import BEST, LAST, Recorder, RunLog
+from streamnet_plugin.training.tracking import BEST, LAST, PLOTS, Recorder, RunLog
 from streamnet_plugin.training.validation import make_validate
 from streamnet_plugin.types import FaceVideo
 from streamnet_plugin.wording import count
@@ -406,6 +406,8 @@ def _recorder(
 
     def first() -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        for place in (folder, folder / WEIGHTS, folder / PLOTS):
+            remove_leftovers(place)
         starts = {"starts": [*_starts(folder / PROVENANCE), origin]}
         text = json.dumps(starts, indent=1, default=str) + "\n"
         write_text(folder / PROVENANCE, text, "where the training comes from")

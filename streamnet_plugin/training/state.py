@@ -12,19 +12,23 @@ import io
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 
 from streamnet_plugin.atomic import remove_leftovers, whole_file
-from streamnet_plugin.errors import CheckpointError, ConfigError
+from streamnet_plugin.errors import CheckpointError, ConfigError, OutputError
 
 log = logging.getLogger(__name__)
 MAGIC = b"streamnet-state"
 LASTING = ".epoch"
 """In the name of an epoch's end: step-000000012.epoch.state."""
+LOCK, LOCK_S = "lock", 15.0
+"""The processes that load clips hold it, too, and see only after 5 s that theirs was killed."""
 KEPT = 2
 OTHER = "restore them, give another folder (-o), or go on regardless with --force."
 REMEDY = "free disk space and run the same command again: it goes on from the state before."
@@ -60,6 +64,32 @@ class StateFolder:
         self.folder, self.identity, self._force, self._clock = folder, identity, force, clock
         self._began = clock()
         self._spent = 0.0
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes out of the folder; the system lets go of it where one is killed.
+
+        Raises:
+            ConfigError: another training is in it.
+            OutputError: the folder cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            held = FileLock(self.folder / LOCK).acquire(timeout=LOCK_S)
+        except Timeout as error:
+            raise ConfigError(
+                "another training is under way in this folder",
+                path=self.folder.parent,
+                remedy="wait for it, end it, or give another folder.",
+            ) from error
+        except OSError as error:
+            raise OutputError(
+                f"the state of the training cannot be written: {error}",
+                path=self.folder,
+                remedy="choose a folder that can be written to.",
+            ) from error
+        with held:
+            yield
 
     def due(self) -> bool:
         """Whether a state may be saved now without spending too much time on it."""

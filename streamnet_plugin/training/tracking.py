@@ -29,7 +29,7 @@ STEPS, EPOCHS = "steps.csv", "epochs.csv"
 BEST, LAST = "best.safetensors", "last.safetensors"
 STEP_COLUMNS = ("step", "epoch", "loss", "learning_rate", "gradient_norm", "clips_per_s")
 EPOCH_COLUMNS = ("epoch", "train_loss", "valid_loss", "valid_hr_mae", "best", "clips_per_s")
-TENSORBOARD = "tensorboard"
+TENSORBOARD, PLOTS = "tensorboard", "plots"
 LOG, LOG_REMEDY = "the training's log", "free disk space and run the same command again."
 SHOWN_S = 10.0
 """So much of a waveform is drawn."""
@@ -100,13 +100,13 @@ class RunLog(Listener):
         found = {"valid/loss": report.valid_loss, "valid/hr_mae": report.valid_hr_mae}
         known = {name: value for name, value in found.items() if value is not None}
         self._metrics({"train/epoch_loss": report.train_loss, **known}, steps - 1)
-        save_figure(losses_figure(self._reports), self.folder / "plots" / "losses")
+        save_figure(losses_figure(self._reports), self.folder / PLOTS / "losses")
         if validation is not None and validation.waveforms:
             figure = waveforms_figure(validation.waveforms, self.fs)
             with _named(self.folder / TENSORBOARD):
                 self._board.figure("valid/bvp", figure, steps - 1)
             name = f"bvp-epoch-{report.epoch:03d}"
-            save_figure(figure, self.folder / "plots" / name, kinds=("png",))
+            save_figure(figure, self.folder / PLOTS / name, kinds=("png",))
 
     def _metrics(self, metrics: Mapping[str, float], step: int) -> None:
         with _named(self.folder / TENSORBOARD):
@@ -114,6 +114,11 @@ class RunLog(Listener):
                 self._board.scalar(name, value, step)
         for logger in self._others:
             logger.log(metrics, step)
+
+    def before_state(self) -> None:
+        if self._board is not None:
+            with _named(self.folder / TENSORBOARD):
+                self._board.flush()
 
     def close(self, failed: bool = False) -> None:
         """Write what is not written yet, and whether the training failed.
@@ -178,6 +183,9 @@ class Recorder(Listener):
         else:
             log.warning("epoch %d did not end well: its weights are not kept", report.epoch + 1)
         self._log.after_epoch(report, validation)
+
+    def before_state(self) -> None:
+        self._log.before_state()
 
     def __enter__(self) -> Recorder:
         return self

@@ -342,22 +342,31 @@ def test_an_interrupted_training_goes_on(
             raise KeyboardInterrupt
         told(self, report)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(trainer._Printer, "after_step", interrupted)
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-    assert stop.value.code == 130
+    def by_ctrl_c(where, what, then):
+        with monkeypatch.context() as patch:
+            patch.setattr(where, what, then)
+            with pytest.raises(SystemExit) as stop:
+                cli.main()
+        assert stop.value.code == 130
+
+    by_ctrl_c(trainer._Printer, "after_step", interrupted)
     folder = next((tmp_path / "runs").rglob("PreTrainedModels"))
     # The finished epoch, what is needed to go on, and no temporary file.
     assert sorted(p.name for p in folder.iterdir()) == ["twin.state", "twin_Epoch0.pth"]
     state = torch.load(folder / "twin_Epoch0.pth", weights_only=True)
     assert all(torch.isfinite(x).all() for x in state.values())
 
+    def untested(self):
+        raise KeyboardInterrupt
+
+    (folder / ".making-x-of-a-killed-process").mkdir()
     capsys.readouterr()
-    with pytest.raises(SystemExit) as stop:
+    by_ctrl_c(trainer.STREAMNetTrainer, "_model_to_test", untested)
+    assert "Going on after step 2, in epoch 1" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stop:  # nothing is left to train, all to test
         cli.main()
     assert not stop.value.code
-    assert "Going on after step 2, in epoch 1" in capsys.readouterr().out
+    assert "Going on after step 6, in epoch 3" in capsys.readouterr().out
     names = sorted(p.name for p in folder.iterdir())
     assert names == [f"twin_Epoch{n}.pth" for n in range(3)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import logging
 import os
 import re
@@ -36,6 +37,14 @@ def trained(settings=SETTINGS, clips=None, **options):
     model = network()
     reports = fit(model, TinyClips() if clips is None else clips, settings, **options)
     return model.state_dict(), reports
+
+
+def scalars(folder, name):
+    """(step, value) of a curve as TensorBoard shows it."""
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    events = accumulator.EventAccumulator(str(folder))
+    events.Reload()
+    return [(e.step, e.value) for e in events.Scalars(name)]
 
 
 def equal(a, b):
@@ -174,6 +183,13 @@ def test_a_killed_training_ends_with_the_weights_of_one_that_was_not(tmp_path, r
     assert kill_at - 1 <= first <= kill_at + 2  # no step that is done is done again from the start
     final = torch.load(tmp_path / "final.pth", weights_only=True)
     assert equal(reference[0], final)
+    with (tmp_path / "steps.csv").open() as file:
+        losses = [float(row["loss"]) for row in csv.DictReader(file)]
+    shown = scalars(tmp_path / "tensorboard", "train/loss")
+    assert [step for step, _ in shown] == list(range(len(losses)))
+    assert [value for _, value in shown] == pytest.approx(losses, rel=1e-5)
+    ends = {step for step, _ in scalars(tmp_path / "tensorboard", "train/epoch_loss")}
+    assert len(ends) == SETTINGS.epochs
 
 
 @pytest.mark.parametrize("where", [{"step": 0}, {"step": 3}, {"epoch": 1}])
@@ -465,8 +481,8 @@ def test_bfloat16_learns_too():
     assert all(t.dtype != torch.bfloat16 for t in weights.values())
 
 
-def report_of(epoch, loss, mae=None):
-    return EpochReport(epoch, 1.0, loss, (0.1,), valid_hr_mae=mae)
+def report_of(epoch, loss, mae=None, sound=True):
+    return EpochReport(epoch, 1.0, loss, (0.1,), valid_hr_mae=mae, sound=sound)
 
 
 def test_the_best_epoch_by_loss_and_by_hr_mae():
@@ -476,6 +492,12 @@ def test_the_best_epoch_by_loss_and_by_hr_mae():
     assert is_best(now, before, replace(SETTINGS, select_by="hr_mae"))
     assert not is_best(report_of(2, 0.4, 9.0), before, SETTINGS)  # a tie is not better
     assert not is_best(report_of(2, 0.1, None), before, replace(SETTINGS, select_by="hr_mae"))
+
+
+def test_an_epoch_whose_weights_are_not_kept_is_no_rival():
+    # HR does not depend on the scale: an output that has blown up may have the best one.
+    far = report_of(0, 1e9, 0.0, sound=False)
+    assert is_best(report_of(1, 0.5, 3.0), [far], replace(SETTINGS, select_by="hr_mae"))
 
 
 def test_early_stopping():

@@ -84,6 +84,14 @@ def test_the_same_command_again_trains_no_more(run, ubfc):
     assert len(rows(run[1].folder / "steps.csv")) == 12
 
 
+def test_what_a_killed_process_had_begun_to_write_goes(run, ubfc, tmp_path):
+    shutil.copytree(run[1].folder, tmp_path / "run")
+    for place in ("weights", "plots", "."):
+        (tmp_path / "run" / place / ".making-1x").mkdir()
+    sp.train("train/ubfc-intra", overrides=QUICK, data_root=ubfc, output=tmp_path / "run")
+    assert [*(tmp_path / "run").rglob(".making-*")] == []
+
+
 def test_changed_settings_are_refused_unless_forced(run, ubfc, tmp_path, caplog):
     folder = tmp_path / "run"
     shutil.copytree(run[1].folder, folder)

@@ -49,6 +49,23 @@ def test_the_last_two_lasting_ones_stay_until_there_are_others(tmp_path):
     assert folder.load() is None
 
 
+def test_two_trainings_are_not_in_one_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "LOCK_S", 0.1)
+    place = tmp_path / "run" / "state"
+    with StateFolder(place, {}).alone():
+        with pytest.raises(ConfigError, match="another training is under way") as error:
+            StateFolder(place, {}).alone().__enter__()
+        assert str(error.value).startswith(str(place.parent))
+    with StateFolder(place, {}).alone():  # it is free again
+        assert StateFolder(place, {}).load() is None
+
+
+def test_a_place_that_is_no_folder_is_named(tmp_path):
+    (tmp_path / "run").write_text("")
+    with pytest.raises(OutputError, match="run/state: the state of the training cannot"):
+        StateFolder(tmp_path / "run" / "state", {}).alone().__enter__()
+
+
 def test_a_damaged_newest_takes_no_place_from_whole_ones(tmp_path):
     folder = StateFolder(tmp_path, {})
     for step in (1, 2, 9):

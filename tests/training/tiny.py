@@ -13,6 +13,7 @@ from streamnet_plugin.model.streamnet import STREAMNet, STREAMNetConfig
 from streamnet_plugin.training.loop import EpochReport, Listener, StepReport, Validation, fit
 from streamnet_plugin.training.recipe import TrainSettings
 from streamnet_plugin.training.state import StateFolder
+from streamnet_plugin.training.tracking import RunLog
 
 SETTINGS = TrainSettings(
     epochs=3, batch_clips=4, learning_rate=2e-3, loss="both", accumulate=2, clip_norm=5.0
@@ -75,10 +76,11 @@ class StopAt(Listener):
             raise Stop
 
 
-class Told(Listener):
+class Told(RunLog):
     """Says every step, slowly enough to be killed in between."""
 
     def after_step(self, report: StepReport) -> None:
+        super().after_step(report)
         print(f"step {report.step}", flush=True)  # noqa: T201
         time.sleep(0.05)
 
@@ -86,7 +88,9 @@ class Told(Listener):
 def main(folder: Path) -> None:
     torch.set_num_threads(1)
     model = network()
-    fit(model, TinyClips(), SETTINGS, states=StateFolder(folder / "state", {}), listener=Told())
+    told = Told(folder, 30.0)
+    fit(model, TinyClips(), SETTINGS, states=StateFolder(folder / "state", {}), listener=told)
+    told.close()
     torch.save(model.state_dict(), folder / "final.pth")
 
 

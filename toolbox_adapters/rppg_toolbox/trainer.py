@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from streamnet_plugin.atomic import whole_file
+from streamnet_plugin.atomic import remove_leftovers, whole_file
 from streamnet_plugin.checks import missing_path, network_findings, or_shipped
 from streamnet_plugin.config import Config
 from streamnet_plugin.errors import ConfigError
@@ -125,8 +125,6 @@ class STREAMNetTrainer:
                 listener=printer,
                 load=load_like(data_loader["train"]),
             )
-        # Complete: the same command trains anew, as the toolbox does.
-        shutil.rmtree(self._states, ignore_errors=True)
         if recipe.PLOT_LOSSES_AND_LR:
             self._toolbox_base().plot_losses_and_lrs(
                 [r.train_loss for r in reports],
@@ -235,6 +233,8 @@ class STREAMNetTrainer:
         import_module("evaluation.metrics").calculate_metrics(
             dict(predictions), dict(labels), self.config
         )
+        # All is complete: the same command trains anew, as the toolbox does.
+        shutil.rmtree(self._states, ignore_errors=True)
 
     def _model_to_test(self) -> STREAMNet:
         if self.config.TOOLBOX_MODE == "only_test":
@@ -284,6 +284,7 @@ class _Printer(Listener):
 
     def begin(self, step: int, reports: Sequence[EpochReport]) -> None:
         self._done = step
+        remove_leftovers(self._trainer.model_dir)
         for report in reports:
             self._trainer.remember(report)
         if step:
