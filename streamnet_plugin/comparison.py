@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -43,7 +43,7 @@ from streamnet_plugin.people import assumed_notes
 from streamnet_plugin.progress import Reporter, Silent
 from streamnet_plugin.registry import get_method, takes_option
 from streamnet_plugin.report.provenance import provenance
-from streamnet_plugin.report.results import BenchmarkResults, FailureRow
+from streamnet_plugin.report.results import BenchmarkResults, FailureRow, MethodSummary
 from streamnet_plugin.report.writer import check_writable, n_files, write_results
 from streamnet_plugin.scoring import WaveformPair, nothing_read, plot_waveform, save_pairs, score
 from streamnet_plugin.sections import recordings_of
@@ -292,6 +292,7 @@ def report_pairs(
     provenance: Mapping[str, Any],
     seconds: Mapping[str, float] | None = None,
     notes: tuple[str, ...] = (),
+    notes_of: Callable[[Sequence[MethodSummary]], Iterable[str]] = lambda summaries: (),
     split: Mapping[str, Sequence[str]] | None = None,
     output: str | Path | None = None,
     plots: bool = True,
@@ -300,8 +301,9 @@ def report_pairs(
 ) -> BenchmarkRun:
     """Score waveforms and write a results folder; `output` None writes nothing.
 
-    A recording in which a method has a result in no window is among the failures. `split`, the
-    subjects of every section of the protocol, is kept beside the numbers.
+    A recording in which a method has a result in no window is among the failures. `notes_of` makes
+    more notes of the figures. `split`, the subjects of every section of the protocol, is kept
+    beside the numbers.
 
     Raises:
         OutputError: the results cannot be written.
@@ -334,7 +336,7 @@ def report_pairs(
         rows=rows,
         failures=(*failures, *silent),
         provenance=provenance,
-        notes=(*notes, *said),
+        notes=(*notes, *notes_of(summaries), *said),
         analysis=analysis,
     )
     if output is None:

@@ -371,7 +371,7 @@ def load_config(name: str | Path, overrides: Sequence[str] = ()) -> Config:
             wrong type, or a value out of range.
     """
     path, tree = read_tree(name, overrides)
-    return parse_config(tree, path=path)
+    return parse_config(tree, path, [override.partition("=")[0] for override in overrides])
 
 
 def size_keys(px: int | None) -> tuple[str, ...]:
@@ -455,13 +455,24 @@ def _overlay(tree: dict[str, Any], over: Mapping[str, Any]) -> None:
             tree[key] = value
 
 
-def parse_config(tree: Mapping[str, Any], path: Path | None = None) -> Config:
-    """Validate a parsed YAML tree; raises `ConfigError` with one line per problem."""
+def parse_config(
+    tree: Mapping[str, Any], path: Path | None = None, overridden: Sequence[str] = ()
+) -> Config:
+    """Validate a parsed YAML tree; raises `ConfigError` with one line per problem.
+
+    Problems of keys that are overridden are not blamed on the file.
+    """
     try:
         return Config.model_validate(expand_paths(tree))
     except ValidationError as error:
-        problems = [_explain(item) for item in error.errors()]
-        raise ConfigError("; ".join(problems), path=path) from error
+        problems = {".".join(map(str, i["loc"])): _explain(i) for i in error.errors()}
+        given = [
+            key for key in problems if f"{key}.".startswith(tuple(f"{o}." for o in overridden))
+        ]
+        told = [f"{problems.pop(key)} (an override)" for key in given]
+        raise ConfigError(
+            "; ".join([*told, *problems.values()]), path=path if problems else None
+        ) from error
 
 
 def parse_leniently(tree: Mapping[str, Any]) -> tuple[Config | None, dict[tuple[str, ...], str]]:

@@ -18,6 +18,7 @@ import numpy as np
 from streamnet_plugin.atomic import taken, write_text
 from streamnet_plugin.checks import STREAMNET
 from streamnet_plugin.comparison import (
+    SPLIT,
     BenchmarkRun,
     benchmark,
     prepare,
@@ -28,7 +29,13 @@ from streamnet_plugin.comparison import (
 )
 from streamnet_plugin.config import Config, load_config, size_keys
 from streamnet_plugin.data.datasets import dataset_fingerprint, find_recordings
-from streamnet_plugin.data.splits import fold_splits, subjects_of, write_split
+from streamnet_plugin.data.splits import (
+    MIN_FOLDS,
+    fold_splits,
+    read_split,
+    subjects_of,
+    write_split,
+)
 from streamnet_plugin.data.synthetic.writers import write_pure_set, write_ubfc_set
 from streamnet_plugin.data_root import DataRoot, with_data_root
 from streamnet_plugin.errors import ConfigError, DataError
@@ -36,9 +43,8 @@ from streamnet_plugin.model.checkpoint import file_hash
 from streamnet_plugin.paths import cache_root
 from streamnet_plugin.progress import Reporter, Silent
 from streamnet_plugin.report.provenance import provenance
-from streamnet_plugin.report.results import BenchmarkResults, FailureRow
+from streamnet_plugin.report.results import FailureRow, MethodSummary
 from streamnet_plugin.report.writer import read_results
-from streamnet_plugin.rescoring import pairs_fingerprint
 from streamnet_plugin.scoring import WaveformPair, load_pairs
 from streamnet_plugin.training.run import (
     ELSEWHERE,
@@ -73,7 +79,9 @@ TESTED_BY = ("MODEL", "UNSUPERVISED", "EVALUATION", "UNCERTAINTY", "DEVICE")
 """Sections of a YAML that a test depends on, beside TEST and INFERENCE."""
 SPLIT_SEED = 100
 """Of the folds: the same people are tested together, whatever a training begins with."""
-RESULTS, SUMMARY = "results", "protocol.json"
+TWINS = ("UBFC-rPPG", "PURE")
+"""The datasets that can be drawn."""
+RESULTS, TRAINING, SUMMARY = "results", "training", "protocol.json"
 SUMMARY_UNITS = {"MAE": "bpm", "RMSE": "bpm", "MAPE": "%"}
 """The metrics that are summed up over seeds."""
 
@@ -185,7 +193,8 @@ def run_protocol(
         DataError, OutputError: see `train`.
     """
     progress = progress or Silent()
-    _check_names(name, networks, folds, seeds, twins)
+    _check_names(name, networks, folds, seeds)
+    _check_twins(name, folds, twins)
     config = load_config(PROTOCOLS[name], (*size_keys(size), *overrides))
     check_training(config, data=False)  # before processes are started, minutes of drawing
     fabric = fabric_of(config)
@@ -193,7 +202,8 @@ def run_protocol(
         progress = Silent()
     with fabric.rank_zero_first():  # the others find everything written
         if twins is not None:
-            data_root = write_twins(twins, progress)
+            used = {data.DATASET for data in config.sections.values()}
+            data_root = write_twins(twins, progress, [name for name in TWINS if name in used])
         config = with_data_root(config, data_root)
         check_training(config)
         folder = Path("protocols") / name if output is None else Path(output)
@@ -204,7 +214,7 @@ def run_protocol(
             log.info("%s: part %d of %d: %s", name, number, len(parts), part.name)
             progress.start(f"Part {number} of {len(parts)}", 1)
             progress.step(part.name)
-            place = part.folder / "training"
+            place = part.folder / TRAINING
             yield train(
                 part.config, output=place, jobs=jobs, force=force, fabric=fabric, progress=progress
             )
@@ -214,27 +224,17 @@ def run_protocol(
         runs = list(runs)
         if not fabric.is_global_zero:
             return None
-    failures: list[FailureRow] = []
-    pairs: list[WaveformPair] = []
-    for part, done in zip(parts, runs, strict=True):
-        tested, lost = _tested(part, done, jobs, progress)
-        pairs += [replace(p, method=_method_name(part, seeds)) for p in tested]
-        failures += lost
-    classical, lost = _classical(config, folds, folder, jobs, progress)
-    tested_on = {(p.dataset, p.recording) for p in pairs}
-    pairs += [p for p in classical if (p.dataset, p.recording) in tested_on]
-    once = tuple(dict.fromkeys((*failures, *lost)))  # every part meets a damaged recording
-    run = _together(name, config, parts, pairs, once, folder, plots, progress, twins)
-    summary = summarised(run.results, parts)
+    tests = [_tested(part, done, jobs, progress) for part, done in zip(parts, runs, strict=True)]
+    classical = _classical(config, folds, folder, jobs, progress)
+    run = _together(name, config, tests, classical, folder, plots, progress, twins)
+    summary = summarised(run.results.summaries, parts)
     assert run.folder is not None  # it was told one
     told = {"protocol": name, "results": run.folder.name, "networks": summary}
     write_text(folder / SUMMARY, json.dumps(told, indent=1) + "\n", "the protocol's summary")
     return ProtocolRun(name, run, summary, folder)
 
 
-def _check_names(
-    name: str, networks: Sequence[str], folds: int, seeds: int, twins: Twins | None
-) -> None:
+def _check_names(name: str, networks: Sequence[str], folds: int, seeds: int) -> None:
     if name not in PROTOCOLS:
         raise ConfigError(
             f"no protocol is named {name!r}", remedy=f"use one of {', '.join(PROTOCOLS)}."
@@ -251,6 +251,16 @@ def _check_names(
         if "-to-" not in name:
             why = "is a published split: it is not to be folded"
         raise ConfigError(f"{name} {why}", remedy="leave --folds out.")
+
+
+def _check_twins(name: str, folds: int, twins: Twins | None) -> None:
+    """What can be told before they are drawn."""
+    subjects = range(0)
+    if twins is not None:
+        people = {"ubfc": twins.ubfc_subjects, "pure": twins.pure_subjects}
+        subjects = range(people[name.partition("-")[0]])
+    if folds and (folds < MIN_FOLDS or twins is not None):
+        fold_splits([str(subject) for subject in subjects], folds, SPLIT_SEED)
     if twins is not None and PROTOCOLS[name].startswith("splits/"):
         raise ConfigError(
             f"{name} names people of the real dataset, whom the twins do not have",
@@ -258,14 +268,19 @@ def _check_names(
         )
 
 
-def write_twins(twins: Twins, progress: Reporter | None = None) -> dict[str, str | Path]:
-    """The synthetic datasets, made once; their folders by name.
+def write_twins(
+    twins: Twins,
+    progress: Reporter | None = None,
+    datasets: Sequence[str] = TWINS,
+) -> dict[str, str | Path]:
+    """The synthetic datasets, or those of them that are wanted, made once; their folders by name.
 
     Raises:
         ConfigError, OutputError: see `write_ubfc_set`.
     """
     progress = progress or Silent()
-    progress.start("Synthetic twins", twins.ubfc_subjects + 6 * twins.pure_subjects)
+    recordings = {"UBFC-rPPG": twins.ubfc_subjects, "PURE": 6 * twins.pure_subjects}
+    progress.start("Synthetic twins", sum(recordings[dataset] for dataset in datasets))
     common: dict[str, Any] = {
         "duration_s": twins.duration_s,
         "width": twins.width,
@@ -273,14 +288,14 @@ def write_twins(twins: Twins, progress: Reporter | None = None) -> dict[str, str
         "noise": 1.5,
         "illumination_drift": 0.02,
     }
-    ubfc, pure = twins.folder() / "UBFC-rPPG", twins.folder() / "PURE"
-    write_ubfc_set(
-        ubfc, twins.ubfc_subjects, seed=twins.seed, codec="mjpg", progress=progress.step, **common
-    )
-    write_pure_set(
-        pure, twins.pure_subjects, seed=twins.seed + 500, progress=progress.step, **common
-    )
-    return {"UBFC-rPPG": ubfc, "PURE": pure}
+    common["progress"] = progress.step
+    folders = {dataset: twins.folder() / dataset for dataset in datasets}
+    for dataset, place in folders.items():
+        if dataset == "PURE":
+            write_pure_set(place, twins.pure_subjects, seed=twins.seed + 500, **common)
+        else:
+            write_ubfc_set(place, twins.ubfc_subjects, seed=twins.seed, codec="mjpg", **common)
+    return dict(folders)
 
 
 def _parts(
@@ -321,18 +336,31 @@ def _with(config: Config, changes: Mapping[str, Any], seed: int, split: Path | N
     return Config.model_validate(tree)
 
 
-def _tested(
-    part: _Part, done: TrainRun, jobs: int, progress: Reporter
-) -> tuple[list[WaveformPair], tuple[FailureRow, ...]]:
+@dataclass(frozen=True)
+class _Test:
+    """What a trained part came to in its test."""
+
+    part: _Part
+    trained: TrainRun
+    found: _Found
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Results on the disk."""
+
+    pairs: list[WaveformPair]
+    failures: tuple[FailureRow, ...]
+    origin: Mapping[str, Any]
+
+
+def _tested(part: _Part, done: TrainRun, jobs: int, progress: Reporter) -> _Test:
     """The test videos as a trained part reads them."""
     config = with_weights(part.config, done.weights)
-    pairs, lost = _benchmarked(config, part.folder / RESULTS, jobs, progress)
-    return pairs, (*done.failures, *lost)
+    return _Test(part, done, _benchmarked(config, part.folder / RESULTS, jobs, progress))
 
 
-def _classical(
-    config: Config, folds: int, folder: Path, jobs: int, progress: Reporter
-) -> tuple[list[WaveformPair], tuple[FailureRow, ...]]:
+def _classical(config: Config, folds: int, folder: Path, jobs: int, progress: Reporter) -> _Found:
     """The classical methods on everything that is tested; they are not trained."""
     tree = config.model_dump(mode="json")
     if folds:  # every subject is tested in one fold
@@ -340,13 +368,11 @@ def _classical(
         for section in ("TRAIN", "VALID"):
             tree[section]["DATA"] = {}
     tree["TOOLBOX_MODE"] = "only_test"
-    only = with_methods(Config.model_validate(tree), CLASSICAL)
+    only = with_methods(Config.model_validate(tree), config.UNSUPERVISED.METHOD or CLASSICAL)
     return _benchmarked(only, folder / "classical", jobs, progress)
 
 
-def _benchmarked(
-    config: Config, place: Path, jobs: int, progress: Reporter
-) -> tuple[list[WaveformPair], tuple[FailureRow, ...]]:
+def _benchmarked(config: Config, place: Path, jobs: int, progress: Reporter) -> _Found:
     """Results at `place`, `place`-2, ...: those of this very test, or else it is made now."""
     before = list(taken(place))
     wanted = _wanted(config, jobs, progress) if before else {}  # reads all test data
@@ -354,13 +380,13 @@ def _benchmarked(
         try:
             found = read_results(folder)
             if _basis(found.provenance) == wanted:
-                return load_pairs(folder), found.failures
+                return _Found(load_pairs(folder), found.failures, found.provenance)
             log.warning("%s is of other settings, data or versions: tested anew", folder)
         except (DataError, KeyError) as error:  # damaged, or of a version that told less
             log.warning("%s cannot be read: %s", folder, error)
     done = benchmark(config, output=place, jobs=jobs, plots=False, report=False, progress=progress)
     assert done.folder is not None  # it was told one
-    return load_pairs(done.folder), done.results.failures
+    return _Found(load_pairs(done.folder), done.results.failures, done.results.provenance)
 
 
 def _wanted(config: Config, jobs: int, progress: Reporter) -> dict[str, Any]:
@@ -389,43 +415,81 @@ def _method_name(part: _Part, seeds: int) -> str:
 def _together(
     name: str,
     config: Config,
-    parts: Sequence[_Part],
-    pairs: Sequence[WaveformPair],
-    failures: tuple[FailureRow, ...],
+    tests: Sequence[_Test],
+    classical: _Found,
     folder: Path,
     plots: bool,
     progress: Reporter,
     twins: Twins | None,
 ) -> BenchmarkRun:
     """One table of all."""
-    notes = []
+    parts = [test.part for test in tests]
+    seeds = sorted({part.seed for part in parts})
+    pairs, failures, notes = [], [], []
+    for test in tests:
+        method = _method_name(test.part, len(seeds))
+        pairs += [replace(pair, method=method) for pair in test.found.pairs]
+        failures += [*test.trained.failures, *test.found.failures]
+        if test.trained.changed:
+            notes.append(
+                f"{test.part.name}: it was trained with other settings at first, and went on by "
+                f"force ({'; '.join(test.trained.changed)})."
+            )
+    tested = {(p.dataset, p.recording) for p in pairs}
+    pairs += [p for p in classical.pairs if (p.dataset, p.recording) in tested]
     if twins is not None:
         notes.append("Synthetic faces: no figure here says how a method does on people.")
     if any(part.network == "TS-CAN" for part in parts):
         notes.append("TS-CAN is our network with a zero-padded shift and without SS-FEM.")
-    return report_pairs(
+    origin = provenance(
+        config.model_dump(mode="json"),
+        config.TRAINING.SEED,
+        classical.origin["data_fingerprint"],
+        {**_origins(tests, len(seeds)), **classical.origin["methods"]},
+    )
+    networks = list(dict.fromkeys(part.network for part in parts))
+    folds = len({part.fold for part in parts} - {None})
+    told = {"name": name, "folds": folds, "seeds": seeds, "networks": networks}
+    run = report_pairs(
         pairs,
         title=("Synthetic twins, " if twins else "") + name,
         scoring=scoring_of(config),
-        failures=failures,
-        provenance=provenance(
-            config.model_dump(mode="json"), config.TRAINING.SEED, pairs_fingerprint(pairs), {}
-        ),
+        # Every part meets a damaged recording.
+        failures=tuple(dict.fromkeys((*failures, *classical.failures))),
+        provenance=origin | {"protocol": told},
         notes=tuple(notes),
+        notes_of=lambda found: summary_lines(summarised(found, parts)) if len(seeds) > 1 else (),
         output=folder / RESULTS,
         plots=plots,
         progress=progress,
     )
+    assert run.folder is not None  # it was told one
+    for part in {part.fold: part for part in reversed(parts)}.values():  # alike for all seeds
+        split = SPLIT if part.fold is None else f"split-fold-{part.fold}.json"
+        write_split(read_split(part.folder / TRAINING / SPLIT), run.folder / split)
+    return run
 
 
-def summarised(results: BenchmarkResults, parts: Sequence[_Part]) -> dict[str, Any]:
+def _origins(tests: Sequence[_Test], seeds: int) -> dict[str, Any]:
+    """Of every network in the table, by fold where there are some: weights and their training."""
+    found: dict[str, Any] = {}
+    for test in tests:
+        name, own = _method_name(test.part, seeds), test.found.origin["methods"][STREAMNET]
+        if test.part.fold is None:
+            found[name] = own
+        else:
+            found.setdefault(name, {})[f"fold {test.part.fold}"] = own
+    return found
+
+
+def summarised(summaries: Iterable[MethodSummary], parts: Sequence[_Part]) -> dict[str, Any]:
     """By network: MAE, RMSE and MAPE of each seed, their mean, and standard deviation.
 
     One number of a network says little of the next training of it; the spread over seeds is what
     a difference between networks has to be held against.
     """
     seeds = sorted({part.seed for part in parts})
-    by_name = {s.method: s for s in results.summaries}
+    by_name = {s.method: s for s in summaries}
     found: dict[str, Any] = {}
     for network in dict.fromkeys(part.network for part in parts):
         names = [network if len(seeds) == 1 else f"{network} ({seed})" for seed in seeds]

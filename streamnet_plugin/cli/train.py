@@ -152,7 +152,10 @@ def run_protocol(
     name: Annotated[str, typer.Argument(help="See `streamnet protocol list`.")],
     overrides: Overrides = None,
     folds: Annotated[
-        int, typer.Option("--folds", min=0, help="Test every subject, in K folds; 0: one split.")
+        int,
+        typer.Option(
+            "--folds", min=0, help="Test every subject, in K folds, 3 or more; 0: one split."
+        ),
     ] = 0,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Trainings from N starts.")] = 1,
     network: Annotated[
@@ -212,7 +215,9 @@ def run_protocol(
             progress=bars,
         )
     if done is not None:
-        show_run(done.run, allow_failures, summary_lines(done.summary))
+        notes = done.run.results.notes
+        said = [line for line in summary_lines(done.summary) if line not in notes]
+        show_run(done.run, allow_failures, said)
 
 
 @protocol_app.command("table")

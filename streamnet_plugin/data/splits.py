@@ -14,6 +14,8 @@ from streamnet_plugin.errors import ConfigError
 from streamnet_plugin.types import Recording
 from streamnet_plugin.wording import count
 
+MIN_FOLDS = 3
+
 
 def subjects_of(recordings: Sequence[Recording]) -> list[str]:
     """The subjects, each once, in natural order."""
@@ -65,10 +67,10 @@ def fold_splits(subjects: Sequence[str], folds: int, seed: int) -> list[dict[str
     Raises:
         ConfigError: fewer than three folds, or fewer subjects than folds.
     """
-    if folds < 3:
+    if folds < MIN_FOLDS:
         raise ConfigError(
             f"{count(folds, 'fold')}: training, validation and test need one each at least",
-            remedy="use 3 or more.",
+            remedy=f"use {MIN_FOLDS} or more.",
         )
     if len(subjects) < folds:
         raise ConfigError(

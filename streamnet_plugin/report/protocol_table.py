@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from streamnet_plugin.errors import ConfigError, DataError
-from streamnet_plugin.protocols import SUMMARY, SUMMARY_UNITS
+from streamnet_plugin.protocols import SUMMARY, SUMMARY_UNITS, summary_lines
 from streamnet_plugin.report.cells import (
     DASH,
     Cell,
@@ -33,7 +33,7 @@ class RunProtocol:
     Attributes:
         name: of the protocol.
         networks: its summary, see `summarised`.
-        results: the table of all methods and seeds.
+        results: the table of all methods and seeds, whose notes do not repeat the summary.
     """
 
     name: str
@@ -46,8 +46,9 @@ def read_protocol(folder: Path) -> RunProtocol:
     path = folder / SUMMARY
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
-        found = read_results(folder / told["results"])
-        return RunProtocol(told["protocol"], dict(told["networks"]), found)
+        found, networks = read_results(folder / told["results"]), dict(told["networks"])
+        notes = tuple(note for note in found.notes if note not in summary_lines(networks))
+        return RunProtocol(told["protocol"], networks, replace(found, notes=notes))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"this is no summary of a protocol: {error!r}",

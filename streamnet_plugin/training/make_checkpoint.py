@@ -120,7 +120,7 @@ def model_card(metadata: dict[str, Any]) -> str:
             "",
             "**These weights have seen no real face.** They exist so that the software runs end",
             "to end out of the box, and to start experiments from. For research; not a medical",
-            "device.",
+            "device. Licence: MIT, as the package.",
             "",
             f"- Network: STREAM-Net, {metadata['parameters']:,} parameters, {size} x {size} px,",
             "  segments of 10 frames.",
@@ -256,13 +256,16 @@ def main() -> None:
     )
     args = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
-    if args.only != "measure":
-        with Bars(Console(stderr=True)) as bars:
-            train_checkpoint(args, bars)
-    if args.only == "train":
-        return
-    measured = measure(args)
-    write_text(weights_path(args).with_suffix(".md"), model_card(measured), "the model card")
+    try:
+        if args.only != "measure":
+            with Bars(Console(stderr=True)) as bars:
+                train_checkpoint(args, bars)
+        if args.only == "train":
+            return
+        measured = measure(args)
+        write_text(weights_path(args).with_suffix(".md"), model_card(measured), "the model card")
+    except StreamnetError as error:
+        parser.exit(2, f"error: {error}\n")
     log.warning("test: %s", json.dumps(measured["test"], indent=1))
 
 

@@ -44,7 +44,7 @@ from streamnet_plugin.training.loop import (
     fit,
 )
 from streamnet_plugin.training.recipe import TrainSettings
-from streamnet_plugin.training.state import StateFolder
+from streamnet_plugin.training.state import StateFolder, differences
 from streamnet_plugin.training.tracking import BEST, LAST, PLOTS, Recorder, RunLog
 from streamnet_plugin.training.validation import make_validate
 from streamnet_plugin.types import FaceVideo
@@ -75,12 +75,15 @@ class TrainRun:
         weights: the ones that the protocol tests: of the last epoch, or of the best one.
         epochs: what each came to.
         failures: recordings that could not be used.
+        changed: settings that were others at an earlier start of it, as `KEY: old -> new`; it went
+            on by force.
     """
 
     folder: Path
     weights: Path
     epochs: tuple[EpochReport, ...]
     failures: tuple[FailureRow, ...]
+    changed: tuple[str, ...] = ()
 
     def describe(self) -> str:
         """The last and the best epoch, in words."""
@@ -141,7 +144,9 @@ def train(
     split = subjects_by_section(parsed.sections, "TRAIN", sections["TRAIN"].videos)
     check_split(split)
     epochs = _fit(parsed, sections, split, folder, fabric, force, progress)
-    return TrainRun(folder, tested_weights(parsed, folder), tuple(epochs), failures)
+    weights = tested_weights(parsed, folder)
+    changed = _changed(parsed, dataset_fingerprint(sections["TRAIN"].videos), folder)
+    return TrainRun(folder, weights, tuple(epochs), failures, changed)
 
 
 def run_test(
@@ -433,6 +438,20 @@ def _figures(report: EpochReport) -> dict[str, Any]:
         "valid_loss": report.valid_loss,
         "valid_hr_mae_bpm": report.valid_hr_mae,
     }
+
+
+def _changed(config: Config, fingerprint: str, folder: Path) -> tuple[str, ...]:
+    """What was otherwise at an earlier start, see `TrainRun`."""
+    now = {**recipe_of(config), "fingerprint": fingerprint}
+    found: list[str] = []
+    for start in _starts(folder / PROVENANCE):
+        try:
+            recipe = recipe_of(Config.model_validate(start["config"]))
+            before = {**recipe, "fingerprint": start["data_fingerprint"]}
+        except (KeyError, TypeError, ValueError):  # an older version's, with keys of its own
+            continue
+        found += differences(before, now)
+    return tuple(dict.fromkeys(found))
 
 
 def _starts(path: Path) -> list[Any]:

@@ -48,6 +48,21 @@ def test_mistakes_are_named(tree, says):
         parse_config({"TOOLBOX_MODE": "only_test"} | tree)
 
 
+def test_an_override_is_not_blamed_on_the_file(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("TOOLBOX_MODE: train_and_test\nTRAIN: {LR: fast}\n")
+    with pytest.raises(ConfigError) as error:
+        load_config("benchmark/demo", ["TRAINING.OPTIMZER=adam"])
+    assert str(error.value).startswith("unknown key TRAINING.OPTIMZER")
+    assert error.value.path is None
+    with pytest.raises(ConfigError, match=r"EPOCHS.*\(an override\); TRAIN.LR: ") as error:
+        load_config(path, ["TRAIN={EPOCHS: 0, LR: fast}", "TRAIN.EPOCHS=0"])
+    assert error.value.path is None
+    with pytest.raises(ConfigError, match=r"EPOCHS.*\(an override\); TRAIN.LR: ") as error:
+        load_config(path, ["TRAIN.EPOCHS=0"])
+    assert error.value.path == path
+
+
 def test_learning_rates_in_yaml_are_numbers(tmp_path):
     (tmp_path / "c.yaml").write_text("TOOLBOX_MODE: train_and_test\nTRAIN: {LR: 9e-3}\n")
     assert load_config(tmp_path / "c.yaml").TRAIN.LR == 0.009

@@ -18,10 +18,11 @@ from streamnet_plugin.comparison import benchmark
 from streamnet_plugin.config import Data, load_config, size_keys
 from streamnet_plugin.data.splits import fold_splits, read_split
 from streamnet_plugin.errors import ConfigError, DataError
-from streamnet_plugin.model.checkpoint import load_checkpoint, save_checkpoint
+from streamnet_plugin.model.checkpoint import file_hash, load_checkpoint, save_checkpoint
 from streamnet_plugin.protocols import NETWORKS, PROTOCOLS, Twins, run_protocol, summary_lines
 from streamnet_plugin.report.cells import DASH, estimate, interval
 from streamnet_plugin.report.protocol_table import protocol_grid, read_protocol
+from streamnet_plugin.report.writer import read_results
 from streamnet_plugin.scoring import load_pairs
 from streamnet_plugin.sections import find_split, recordings_of
 from streamnet_plugin.training.run import new_network
@@ -71,6 +72,41 @@ def test_the_classical_methods_stand_beside_on_the_same_windows(run):
     assert methods == ["STREAMNet", "GREEN", "ICA", "CHROM", "LGI", "PBV", "POS", "OMIT"]
     windows = {m: {(r.recording, r.end_s) for r in rows if r.method == m} for m in methods}
     assert all(w == windows["STREAMNet"] for w in windows.values())
+
+
+def test_the_table_says_what_made_it(run):
+    _, done = run
+    place = done.folder / "STREAMNet-seed-100"
+    told = read_results(done.run.folder).provenance
+    assert told["protocol"]["folds"] == 4
+    assert told["data_fingerprint"] == done.run.results.provenance["data_fingerprint"]
+    classical = read_results(done.folder / "classical").provenance
+    assert told["data_fingerprint"] == classical["data_fingerprint"]
+    for fold in range(4):
+        own = told["methods"]["STREAMNet"][f"fold {fold}"]
+        training = place / f"fold-{fold}" / "training"
+        assert own["weights_sha256"] == file_hash(training / "weights" / "best.safetensors")
+        split = read_split(done.run.folder / f"split-fold-{fold}.json")
+        assert split == read_split(training / "split.json")
+        assert own["train_subjects"] == split["TRAIN"]
+    assert told["methods"]["POS"] == classical["methods"]["POS"]
+
+
+def test_seeds_go_on_from_the_first_one(ubfc, tmp_path):
+    keys = [*QUICK, *SPLIT, "TRAINING.SEED=7", "UNSUPERVISED.METHOD=[POS]"]
+    done = run_protocol(
+        "ubfc-intra", seeds=2, data_root=ubfc, overrides=keys, output=tmp_path, plots=False
+    )
+    results = read_results(done.run.folder)
+    assert [s.method for s in results.summaries] == ["STREAMNet (7)", "STREAMNet (8)", "POS"]
+    weights = [results.provenance["methods"][f"STREAMNet ({seed})"] for seed in (7, 8)]
+    assert [own["training"]["seed"] for own in weights] == [7, 8]
+    assert results.provenance["seed"] == 7
+    assert results.provenance["protocol"]["seeds"] == [7, 8]
+    assert read_split(done.run.folder / "split.json")["TEST"] == ["subject4"]
+    (line,) = summary_lines(done.summary)
+    assert results.notes.count(line) == 1  # where everybody sees it
+    assert line not in read_protocol(tmp_path).results.notes  # which has it in the table
 
 
 def test_what_is_finished_is_not_done_again(run, monkeypatch):
@@ -128,7 +164,11 @@ def test_a_training_of_other_settings_is_gone_on_with_by_force_alone(run, tmp_pa
     changed = {**options, "overrides": [*QUICK, "TRAIN.EPOCHS=2"], "output": folder}
     with pytest.raises(ConfigError, match=r"EPOCHS: 1 -> 2.*--force"):
         run_protocol("ubfc-intra", plots=False, **changed)
-    run_protocol("ubfc-intra", plots=False, force=True, **changed)
+    again = run_protocol("ubfc-intra", plots=False, force=True, **changed)
+    (note,) = [n for n in again.run.results.notes if "fold 3" in n]
+    assert "with other settings at first" in note
+    assert "TRAIN.EPOCHS: 1 -> 2" in note
+    assert "by force" not in " ".join(first.run.results.notes)
     epochs = folder / "STREAMNet-seed-100" / "fold-3" / "training" / "epochs.csv"
     assert len(epochs.read_text().splitlines()) == 3
 
@@ -202,6 +242,18 @@ def test_a_wrong_key_is_told_before_anything_is_drawn(tmp_path, monkeypatch):
         )
 
 
+def test_only_the_datasets_of_a_protocol_are_drawn(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(protocols, "write_ubfc_set", lambda place, *a, **k: drawn.append(place))
+    monkeypatch.setattr(protocols, "write_pure_set", lambda place, *a, **k: drawn.append(place))
+    monkeypatch.setattr(protocols, "with_data_root", lambda config, root: pytest.fail(str(root)))
+    for name, datasets in (("pure-intra", ["PURE"]), ("ubfc-to-pure", ["UBFC-rPPG", "PURE"])):
+        with pytest.raises(pytest.fail.Exception, match=datasets[0]):
+            run_protocol(name, twins=Twins(), overrides=QUICK)
+        assert [place.name for place in drawn] == datasets
+        drawn.clear()
+
+
 def test_one_option_sets_the_size_of_every_section():
     config = load_config("train/ubfc-intra", size_keys(36))
     sizes = {(d.PREPROCESS.RESIZE.H, d.PREPROCESS.RESIZE.W) for d in config.sections.values()}
@@ -221,9 +273,12 @@ def test_one_option_sets_the_size_of_every_section():
         ("ubfc-intra", {"seeds": 0}, "nothing to train"),
         ("ubfc-intra", {"folds": 2}, "one each at least"),
         ("ubfc-intra", {"folds": 9}, "at most 4"),
+        ("pure-intra", {"folds": 6, "twins": Twins()}, "at most 5"),
+        ("ubfc-intra", {"folds": 2, "twins": Twins()}, "one each at least"),
     ],
 )
-def test_what_cannot_be_run(name, options, message, ubfc, tmp_path):
+def test_what_cannot_be_run(name, options, message, ubfc, tmp_path, monkeypatch):
+    monkeypatch.setattr(protocols, "write_twins", lambda *a: pytest.fail("drawn"))
     with pytest.raises(ConfigError) as error:
         run_protocol(name, data_root=ubfc, overrides=QUICK, output=tmp_path, **options)
     assert message in str(error.value)

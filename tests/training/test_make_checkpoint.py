@@ -16,6 +16,7 @@ from streamnet_plugin.training.make_checkpoint import (
     begun,
     by_group,
     hr_errors,
+    main,
     model_card,
     weights_path,
 )
@@ -134,6 +135,16 @@ def test_a_training_begins_with_the_weights_it_is_given(tmp_path):
     assert begun(options(tmp_path, None))[1] == {}
     save_checkpoint(model, tmp_path / "more.safetensors", told | {"start": start})
     assert begun(options(tmp_path, tmp_path / "more.safetensors"))[1]["start"] == start
+
+
+def test_weights_that_are_not_there_are_one_line(tmp_path, monkeypatch, capsys):
+    words = ["--work", str(tmp_path), "--out", str(tmp_path), "--start", str(tmp_path / "no")]
+    monkeypatch.setattr("sys.argv", ["make_checkpoint", *words])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    assert "error: " in (said := capsys.readouterr().err)
+    assert "no: there is no such file" in said
 
 
 def test_weights_of_another_size_or_unknown_origin_are_no_start(tmp_path):
