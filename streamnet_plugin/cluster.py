@@ -209,14 +209,23 @@ def _results(
             ready = next(done, None)
             try:
                 if ready is not None:
-                    fetched[ready.key] = ready.result()
+                    fetched[ready.key] = _fetched(ready)
                 else:
                     futures.append(_submitted(client, calls[number]))
-                    fetched[future.key] = futures[-1].result()
+                    fetched[future.key] = _fetched(futures[-1])
             except KilledWorker as error:
                 if ready is None:
                     fetched[future.key] = given_up(number, _deadly(error))
         yield fetched.pop(future.key)
+
+
+def _fetched(future: Any) -> Any:
+    try:
+        return future.result()
+    except OSError as error:
+        if future.status == "error":  # the call's own
+            raise
+        raise _lost() from error
 
 
 def _deadly(error: Any) -> StreamnetError:

@@ -330,10 +330,26 @@ def test_a_scheduler_that_dies_is_one_error_with_a_remedy(scheduler, caplog):
     with cluster(address):
         with pytest.raises(StreamnetError, match=lost):
             work(process.kill)
-        current_client().close()  # as it does itself when it has looked long enough
+        cluster_module._close(current_client())  # as by itself, after a while
         with pytest.raises(StreamnetError, match=lost):
             work(int)
     assert "Failed to reconnect" not in caplog.text
+
+
+def test_a_scheduler_that_dies_while_a_result_is_fetched_is_the_same_error(address, monkeypatch):
+    def fetch(call):
+        with cluster(address), processes([call], 1, int) as done:
+            return list(done)
+
+    with pytest.raises(FileNotFoundError):  # the call's own error
+        fetch(delayed(os.stat)("/nowhere"))
+
+    def cut(future):
+        raise distributed.comm.CommClosedError("Stream is closed")
+
+    monkeypatch.setattr(distributed.Future, "result", cut)
+    with pytest.raises(StreamnetError, match="connection to the Dask scheduler was lost"):
+        fetch(delayed(pow)(2, 3))
 
 
 @pytest.fixture
