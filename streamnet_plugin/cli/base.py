@@ -22,7 +22,7 @@ EXIT_INTERRUPTED = 130
 EPILOG = (
     "Exit codes: 0 all went well; 1 some videos gave no result (named at the end); 2 wrong usage, "
     "configuration or input; 3 predict or live read a waveform whose pulse is not to be trusted; "
-    "130 interrupted."
+    "130 interrupted (live: 143 by SIGTERM, 129 by SIGHUP)."
 )
 
 SUMMARY_LENGTH = 200

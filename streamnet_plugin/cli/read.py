@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -106,7 +107,8 @@ def live(
 ) -> None:
     """Read the heart rate of a camera, or of a file that plays like one, every second.
 
-    Ctrl-C ends it. No heart rate is shown without a face, and one that is not to be trusted is
+    Ctrl-C ends it with a summary, and so do SIGTERM and SIGHUP, which give exit codes 143 and 129
+    then. No heart rate is shown without a face, and one that is not to be trusted is
     marked as withheld, with the reason.
 
     Examples:
@@ -125,7 +127,7 @@ def live(
         raise ConfigError("both --camera and --video are given", remedy="leave one of them out.")
     from rich.console import Console
 
-    from streamnet_plugin.live.run import LiveSettings
+    from streamnet_plugin.live.run import LiveSettings, LiveSummary
     from streamnet_plugin.live.run import live as run
     from streamnet_plugin.live.view import Lines, Terminal, View, Window
 
@@ -137,7 +139,16 @@ def live(
         video, camera or 0, method, window, duration, fast, fps, weights, samples, calibrator,
         output, engine=engine, precision=precision,
     )  # fmt: skip
-    summary = run(settings, views)
-    typer.echo(summary.describe())
+
+    def tell(summary: LiveSummary) -> None:
+        try:
+            typer.echo(summary.describe())
+        except OSError:
+            if not summary.signal:  # otherwise it came with the end of its terminal
+                raise
+
+    summary = run(settings, views, tell)
+    if summary.signal not in (0, signal.SIGINT):
+        raise typer.Exit(128 + summary.signal)
     if not summary.interrupted and not summary.trusted:
         raise typer.Exit(EXIT_UNTRUSTED)

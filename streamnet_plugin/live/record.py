@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -36,13 +37,14 @@ class Recorder:
     """A CSV file that is opened at once and flushed after every row.
 
     Args:
-        path: the file; if there is one already, `-2`, `-3`, ... is appended to its name.
+        path: the file; if there is one already, `-2`, `-3`, ... is appended to its name. The null
+            device is written as it is.
 
     Attributes:
         path: the file that is written.
 
     Raises:
-        OutputError: it cannot be written, now or later.
+        OutputError: it is a folder or a device, or cannot be written, now or later.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -56,6 +58,14 @@ class Recorder:
         self._row(COLUMNS)
 
     def _open_new(self, wanted: Path) -> TextIO:
+        if str(wanted) == os.devnull:
+            return wanted.open("w", newline="", encoding="utf-8")
+        if wanted.exists() and not wanted.is_file():
+            raise OutputError(
+                "the readings need a file, and this is a folder, a device or a pipe",
+                path=wanted,
+                remedy=f"choose a file with --output, or {os.devnull} for none.",
+            )
         number = 1
         while True:
             try:
@@ -90,7 +100,11 @@ class Recorder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
+        try:
+            self._file.close()
+        except OSError:  # of the row that was told already
+            if error is None:
+                raise
 
 
 def _number(value: float | None, decimals: int) -> str:

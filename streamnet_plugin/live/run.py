@@ -5,10 +5,11 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
+from array import array
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -34,7 +35,7 @@ from streamnet_plugin.live.tracker import AtOnce
 from streamnet_plugin.live.view import View
 from streamnet_plugin.prediction import CROP_PX, FS, engine_options
 from streamnet_plugin.registry import get_method, takes_option
-from streamnet_plugin.types import Method
+from streamnet_plugin.types import FloatArray, Method
 from streamnet_plugin.uncertainty.abstention import MIN_WINDOW_S
 from streamnet_plugin.uncertainty.calibration import CalibratorFile, check_fits, load_calibrators
 from streamnet_plugin.uncertainty.conformal import Calibrator
@@ -45,6 +46,11 @@ LIVE_SAMPLES = 8
 TOO_MANY_LOST = 0.5
 """Where nothing could be read and more than this share of the frames was lost, that is why."""
 CSV_NAME = "streamnet-live.csv"
+NAMED_REASONS = 5
+"""For no heart rate; what more there are say nothing new."""
+STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP")
+                 if hasattr(signal, name))  # fmt: skip
+"""Windows has no SIGHUP, which tells of a terminal that was closed."""
 
 
 @dataclass(frozen=True)
@@ -93,45 +99,54 @@ class LiveSummary:
         method: who read.
         seconds, frames, lost: of the stream.
         handled_fps: frames per second, from when the first was due until the last was handled.
-        updates: all of them.
-        interrupted: by Ctrl-C, or from the window.
+        updates: how many. withheld: of these, with a heart rate that is not to be trusted.
+        trusted_bpm: heart rates of the others that have one.
+        latency_s: of all updates, see `Update`.
+        reasons: why there was none, the first `NAMED_REASONS`.
+        interrupted: by a signal, or from the window.
+        signal: which one came, e.g. `signal.SIGINT` of Ctrl-C; 0 for none.
     """
 
     csv: Path
     method: str
-    seconds: float = 0.0
-    frames: int = 0
-    lost: int = 0
-    handled_fps: float = float("nan")
-    updates: tuple[Update, ...] = field(default=(), repr=False)
-    interrupted: bool = False
+    seconds: float
+    frames: int
+    lost: int
+    handled_fps: float
+    updates: int
+    withheld: int
+    trusted_bpm: FloatArray
+    latency_s: FloatArray
+    reasons: tuple[str, ...]
+    interrupted: bool
+    signal: int
 
     @property
-    def trusted(self) -> tuple[Update, ...]:
-        return tuple(u for u in self.updates if u.trusted)
+    def trusted(self) -> int:
+        """How many updates."""
+        return len(self.trusted_bpm)
 
     def latency_ms(self) -> tuple[float, float, float]:
-        """Median, 95 % quantile and maximum of all updates, see `Update`; NaN if none."""
+        """Median, 95 % quantile and maximum of all updates; NaN if none."""
         if not self.updates:
             return (float("nan"),) * 3
-        ms = 1000 * np.array([u.latency_s for u in self.updates])
+        ms = 1000 * self.latency_s
         return float(np.median(ms)), float(np.quantile(ms, 0.95)), float(ms.max())
 
     def describe(self) -> str:
         """A few lines for a person."""
-        read = [u.hr_bpm for u in self.trusted if u.hr_bpm is not None]
-        withheld = sum(u.hr_bpm is not None and not u.trusted for u in self.updates)
-        none = len(self.updates) - len(read) - withheld
+        none = self.updates - self.trusted - self.withheld
         lines = [
             f"{self.seconds:.1f} s, {count(self.frames, 'frame')} "
             f"({self.handled_fps:.1f} handled per second), {self.lost} lost; "
-            f"{count(len(self.updates), 'update')}: {len(read)} trusted, {withheld} withheld, "
+            f"{count(self.updates, 'update')}: {self.trusted} trusted, {self.withheld} withheld, "
             f"{none} without a heart rate"
         ]
-        if read:
+        if self.trusted:
+            read = self.trusted_bpm
             lines.append(
                 f"HR {np.median(read):.1f} bpm (median of the trusted ones, "
-                f"{min(read):.1f}-{max(read):.1f})  [{self.method}]"
+                f"{read.min():.1f}-{read.max():.1f})  [{self.method}]"
             )
         if self.updates:
             lines.append("Latency {:.1f} ms (95 %: {:.1f}, max: {:.1f})".format(*self.latency_ms()))
@@ -139,8 +154,17 @@ class LiveSummary:
         return "\n".join(lines)
 
 
-def live(settings: LiveSettings, views: Sequence[View] = ()) -> LiveSummary:
-    """Read the heart rate of a stream until it ends, Ctrl-C is pressed or a view says stop.
+def live(
+    settings: LiveSettings,
+    views: Sequence[View] = (),
+    ended: Callable[[LiveSummary], None] = lambda summary: None,
+) -> LiveSummary:
+    """Read the heart rate of a stream until it ends, a signal comes or a view says stop.
+
+    Args:
+        settings: what to read, and how.
+        views: show it.
+        ended: has the summary when the views are closed, also where an error comes after it.
 
     Raises:
         DataError: no such camera or file, or it breaks down; no face all the time; too short.
@@ -157,15 +181,15 @@ def live(settings: LiveSettings, views: Sequence[View] = ()) -> LiveSummary:
         )
         session = _session(settings, method, convention, calibrator, executor)
         _warm_up(session)
-        interrupted = stack.enter_context(_ctrl_c_stops(stop))
+        signals = stack.enter_context(_signals_stop(stop))
         shots = stack.enter_context(closing(_shots(settings, stop)))
         recorder = stack.enter_context(Recorder(settings.output))
+        course = _Course(recorder.path, method.name, session, signals)
+        stack.callback(lambda: ended(course.summary()))
         for view in views:
             stack.enter_context(view)
-        summary = _loop(session, shots, recorder, views, settings.duration_s, stop)
-        summary = replace(
-            summary, method=method.name, interrupted=summary.interrupted or interrupted.is_set()
-        )
+        _loop(session, shots, recorder, views, settings.duration_s, stop, course)
+    summary = course.summary()
     if not summary.interrupted:
         _check_something_was_read(summary, session, settings)
     return summary
@@ -201,9 +225,9 @@ def _loop(
     views: Sequence[View],
     duration_s: float | None,
     stop: threading.Event,
-) -> LiveSummary:
-    updates: list[Update] = []
-    pace, wanted, latency_s = _Pace(), True, float("nan")
+    course: _Course,
+) -> None:
+    pace, latency_s = course.pace, float("nan")
     for shot in shots:
         update = session.push(shot.frame, shot.time, shot.lost)
         pace.handled(shot)
@@ -211,18 +235,57 @@ def _loop(
             update = replace(update, handled_fps=pace.rate.hz, latency_s=latency_s)
             for view in views:
                 view.update(update)
-        wanted = all(view.frame(shot.frame, session.tracker.box) for view in views)
+        course.left = not all(view.frame(shot.frame, session.tracker.box) for view in views)
         if update is not None:
             recorder.update(replace(update, latency_s=time.perf_counter() - shot.read_at))
             latency_s = time.perf_counter() - shot.read_at
-            updates.append(replace(update, latency_s=latency_s))
-        if not wanted or (duration_s is not None and pace.seconds >= duration_s):
+            course.add(update, latency_s)
+        if course.left or (duration_s is not None and pace.seconds >= duration_s):
             break
     stop.set()
-    return LiveSummary(
-        recorder.path, "", pace.seconds, pace.frames, session.lost, pace.overall_fps,
-        tuple(updates), not wanted,
-    )  # fmt: skip
+
+
+class _Course:
+    """What is kept of a stream: two numbers of an update, since it may go on for days.
+
+    Attributes:
+        pace: of its frames.
+        left: a view said stop.
+    """
+
+    def __init__(self, csv: Path, method: str, session: Session, signals: Sequence[int]) -> None:
+        self.csv, self.method, self.session, self.signals = csv, method, session, signals
+        self.pace, self.left = _Pace(), False
+        self._trusted_bpm, self._latency_s = array("d"), array("d")
+        self._withheld = 0
+        self._reasons: dict[str, None] = {}
+
+    def add(self, update: Update, latency_s: float) -> None:
+        self._latency_s.append(latency_s)
+        if update.hr_bpm is None:
+            if len(self._reasons) < NAMED_REASONS:
+                self._reasons[update.reason] = None
+        elif update.trusted:
+            self._trusted_bpm.append(update.hr_bpm)
+        else:
+            self._withheld += 1
+
+    def summary(self) -> LiveSummary:
+        return LiveSummary(
+            csv=self.csv,
+            method=self.method,
+            seconds=self.pace.seconds,
+            frames=self.pace.frames,
+            lost=self.session.lost,
+            handled_fps=self.pace.overall_fps,
+            updates=len(self._latency_s),
+            withheld=self._withheld,
+            trusted_bpm=np.array(self._trusted_bpm),
+            latency_s=np.array(self._latency_s),
+            reasons=tuple(self._reasons),
+            interrupted=self.left or bool(self.signals),
+            signal=next(iter(self.signals), 0),
+        )
 
 
 class _Pace:
@@ -300,31 +363,37 @@ def _check_windows(file: CalibratorFile, convention: Convention, settings: LiveS
 
 
 @contextmanager
-def _ctrl_c_stops(stop: threading.Event) -> Iterator[threading.Event]:
-    """Ctrl-C sets `stop`, so that no row is cut in two; a second one interrupts as ever."""
-    interrupted = threading.Event()
+def _signals_stop(stop: threading.Event) -> Iterator[list[int]]:
+    """The signals that came; the first sets `stop`, so that no row is cut in two, and the terminal
+    is left as it was. One that comes again acts as ever.
+    """
+    came: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield interrupted
+        yield came
         return
-    before = signal.getsignal(signal.SIGINT)
 
     def handle(number: int, frame: FrameType | None) -> None:
-        interrupted.set()
+        came.append(number)
         stop.set()
-        signal.signal(signal.SIGINT, before)
+        signal.signal(number, before[number])
 
-    signal.signal(signal.SIGINT, handle)
+    before = {number: signal.getsignal(number) for number in STOPPING}
+    for number in STOPPING:
+        # What is ignored stays so, as SIGHUP by nohup; Ctrl-C was only so for a job of a script.
+        if before[number] != signal.SIG_IGN or number == signal.SIGINT:
+            signal.signal(number, handle)
     try:
-        yield interrupted
+        yield came
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number in STOPPING:
+            signal.signal(number, before[number])
 
 
 def _check_something_was_read(
     summary: LiveSummary, session: Session, settings: LiveSettings
 ) -> None:
     """An error that names the source where not one heart rate was read, and why."""
-    if any(u.hr_bpm is not None for u in summary.updates):
+    if summary.trusted or summary.withheld:
         return
     path = settings.video
     if summary.frames == 0:
@@ -348,9 +417,8 @@ def _check_something_was_read(
             path=path,
             remedy="give 20 s or more.",
         )
-    reasons = dict.fromkeys(u.reason for u in summary.updates if u.reason)
     raise NoResultError(
-        f"no heart rate in {summary.seconds:.1f} s: {'; '.join(reasons)}",
+        f"no heart rate in {summary.seconds:.1f} s: {'; '.join(summary.reasons)}",
         path=path,
         remedy="sit still in good light, the face in the picture.",
     )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-import os
+import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Protocol
 
@@ -30,6 +31,17 @@ TITLE = "streamnet live"
 GREEN, RED, GRAY = (0, 200, 0), (0, 0, 220), (160, 160, 160)  # OpenCV's BGR
 STRIP_PX = 120
 QUIT_KEYS = (ord("q"), 27)
+SCREEN_S = 15.0
+"""A screen far away takes a second or two."""
+CANNOT_SHOW = 3
+TRY_WINDOW = f"""
+import sys, cv2
+try:
+    cv2.namedWindow({TITLE!r})
+except cv2.error as error:
+    print(error, file=sys.stderr)
+    sys.exit({CANNOT_SHOW})
+"""
 
 
 class View(Protocol):
@@ -75,7 +87,7 @@ class Lines:
 
 
 class Terminal(Lines):
-    """A page that is drawn anew with each update."""
+    """A page that is drawn anew with each update; one that was closed shows nothing."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -91,33 +103,44 @@ class Terminal(Lines):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._live.stop()
+        with suppress(OSError):
+            self._live.stop()
 
     def update(self, update: Update) -> None:
         colour = "green" if update.trusted else "yellow"
         wave = waveform_rows(update.bvp, max(10, self.console.width - 6), WAVE_ROWS)
-        self._live.update(
-            Panel(
-                Group(
-                    Text(headline(update), style=f"bold {colour}"),
-                    *(Text(row, style=colour, no_wrap=True) for row in wave),
-                    Text(f"{update.time_s:.0f} s, {footer(update)}", style="dim"),
-                ),
-                title=TITLE,
-                subtitle="Ctrl-C ends it. For research; not a medical device.",
+        page = Panel(
+            Group(
+                Text(headline(update), style=f"bold {colour}"),
+                *(Text(row, style=colour, no_wrap=True) for row in wave),
+                Text(f"{update.time_s:.0f} s, {footer(update)}", style="dim"),
             ),
-            refresh=True,
+            title=TITLE,
+            subtitle="Ctrl-C ends it. For research; not a medical device.",
         )
+        with suppress(OSError):
+            self._live.update(page, refresh=True)
 
 
 class Window(Lines):
-    """The picture with the face's box, the heart rate and the waveform, by OpenCV."""
+    """The picture with the face's box, the heart rate and the waveform, by OpenCV.
+
+    Raises:
+        StreamnetError: no window can be opened.
+    """
 
     def __init__(self) -> None:
-        if sys.platform.startswith("linux") and not (
-            os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-        ):  # Qt would end the process
-            raise StreamnetError("there is no screen for --show", remedy="leave --show out.")
+        # In a process of its own: Qt aborts it where no screen answers.
+        try:
+            tried = subprocess.run(
+                [sys.executable, "-c", TRY_WINDOW], capture_output=True, text=True, timeout=SCREEN_S
+            )
+        except subprocess.TimeoutExpired as error:
+            raise _no_screen(f"it does not answer in {SCREEN_S:.0f} s") from error
+        if tried.returncode == CANNOT_SHOW:
+            raise _cannot_show(tried.stderr.strip())
+        if tried.returncode:
+            raise _no_screen(next(iter(tried.stderr.splitlines()), "its window system fails"))
         self._update: Update | None = None
 
     def __exit__(
@@ -132,14 +155,25 @@ class Window(Lines):
         try:
             cv2.imshow(TITLE, picture(frame, box, self._update))
         except cv2.error as error:
-            raise StreamnetError(
-                f"OpenCV cannot open a window: {error}",
-                remedy="install opencv-python instead of its headless build, or leave --show out.",
-            ) from error
+            raise _cannot_show(str(error)) from error
         return cv2.waitKey(1) & 0xFF not in QUIT_KEYS
 
     def update(self, update: Update) -> None:
         self._update = update
+
+
+def _no_screen(why: str) -> StreamnetError:
+    return StreamnetError(
+        f"there is no screen for --show: {why}",
+        remedy="leave --show out, or have DISPLAY name a screen.",
+    )
+
+
+def _cannot_show(why: str) -> StreamnetError:
+    return StreamnetError(
+        f"OpenCV cannot open a window: {why}",
+        remedy="install opencv-python instead of its headless build, or leave --show out.",
+    )
 
 
 def headline(update: Update) -> str:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from socket import gethostname
 from threading import Barrier
@@ -16,6 +21,7 @@ from joblib import delayed
 from typer.testing import CliRunner
 
 from streamnet_plugin import cli, rates
+from streamnet_plugin import cluster as cluster_module
 from streamnet_plugin.cluster import cluster, current_client
 from streamnet_plugin.comparison import _of_thread, _predict_elsewhere, make_method, predict_all
 from streamnet_plugin.config import load_config
@@ -25,7 +31,7 @@ from streamnet_plugin.data.datasets import find_recordings
 from streamnet_plugin.data.face import find_faces
 from streamnet_plugin.data.preprocess import PreprocessSettings, preprocess_all
 from streamnet_plugin.data.synthetic import SynthClip, SynthSettings
-from streamnet_plugin.errors import ConfigError, OutputError
+from streamnet_plugin.errors import ConfigError, OutputError, StreamnetError
 from streamnet_plugin.parallel import processes
 from streamnet_plugin.progress import Silent
 from streamnet_plugin.registry import get_method
@@ -289,6 +295,109 @@ def test_results_come_in_order_and_errors_come_home(address):
     ):
         list(done)
     assert stopped == [1]
+
+
+@pytest.fixture
+def scheduler(tmp_path):
+    """One without workers, in a process of its own, and its address."""
+    file = tmp_path / "scheduler.json"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1",
+         "--port", "0", "--no-dashboard", "--scheduler-file", str(file)],
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        end = time.monotonic() + 60
+        while not (file.exists() and file.read_text().endswith("}")):
+            assert process.poll() is None
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        yield process, json.loads(file.read_text())["address"]
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_scheduler_that_dies_is_one_error_with_a_remedy(scheduler, caplog):
+    process, address = scheduler
+    lost = r"connection to the Dask scheduler was lost.*run the same command again"
+
+    def work(meanwhile):
+        with processes((delayed(pow)(2, n) for n in range(3)), 1, int) as done:
+            meanwhile()
+            return list(done)
+
+    with cluster(address):
+        with pytest.raises(StreamnetError, match=lost):
+            work(process.kill)
+        cluster_module._close(current_client())  # as by itself, after a while
+        with pytest.raises(StreamnetError, match=lost):
+            work(int)
+    assert "Failed to reconnect" not in caplog.text
+
+
+def test_a_scheduler_that_dies_while_a_result_is_fetched_is_the_same_error(address, monkeypatch):
+    def fetch(call):
+        with cluster(address), processes([call], 1, int) as done:
+            return list(done)
+
+    with pytest.raises(FileNotFoundError):  # the call's own error
+        fetch(delayed(os.stat)("/nowhere"))
+
+    def cut(future):
+        raise distributed.comm.CommClosedError("Stream is closed")
+
+    monkeypatch.setattr(distributed.Future, "result", cut)
+    with pytest.raises(StreamnetError, match="connection to the Dask scheduler was lost"):
+        fetch(delayed(pow)(2, 3))
+
+
+@pytest.fixture
+def without_workers(monkeypatch):
+    """(seconds) -> a cluster that has no workers yet, where a run ends after so many seconds."""
+
+    @contextmanager
+    def made(end_s):
+        monkeypatch.setattr(cluster_module, "LOOK_S", 0.02)
+        monkeypatch.setattr(cluster_module, "NO_WORKERS_TOLD_S", 0.1)
+        monkeypatch.setattr(cluster_module, "NO_WORKERS_END_S", end_s)
+        with (
+            distributed.LocalCluster(
+                n_workers=0, threads_per_worker=1, processes=False, dashboard_address=":0"
+            ) as local,
+            cluster(local.scheduler_address),
+        ):
+            yield local
+
+    return made
+
+
+def test_a_cluster_without_workers_is_told_and_given_up(without_workers, caplog):
+    stopped = []
+    with (
+        without_workers(0.3),
+        pytest.raises(StreamnetError, match=r"has had no workers for.*dask worker.*again"),
+        processes([delayed(pow)(2, 3)], 1, lambda: stopped.append(1)) as done,
+    ):
+        list(done)
+    assert stopped == [1]
+    assert caplog.text.count("the Dask cluster has had no workers for 0 s; start some") == 1
+
+
+def test_workers_that_come_late_do_the_work(without_workers, caplog):
+    def told():
+        return "has had no workers" in caplog.text
+
+    with (
+        without_workers(600.0) as local,
+        processes((delayed(pow)(2, n) for n in range(3)), 1, int) as done,
+    ):
+        end = time.monotonic() + 20
+        while not told() and time.monotonic() < end:
+            time.sleep(0.02)
+        assert told()
+        local.scale(1)
+        assert list(done) == [1, 2, 4]
 
 
 def test_a_memory_map_travels_as_its_place(ubfc, tmp_path):

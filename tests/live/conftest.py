@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from streamnet_plugin.live import tracker
+from streamnet_plugin.live.view import Lines
 
 SKIN = np.array([180.0, 120.0, 90.0])
 BLOOD = np.array([0.43, 1.0, 0.69])
@@ -38,6 +39,21 @@ def scene(monkeypatch):
     made = Scene()
     monkeypatch.setattr(tracker, "find_faces", made.find)
     return made
+
+
+class Seen(Lines):
+    """A view that keeps the updates."""
+
+    def __init__(self):
+        self.updates = []
+
+    def update(self, update):
+        self.updates.append(update)
+
+
+@pytest.fixture
+def seen():
+    return Seen()
 
 
 class Stop:

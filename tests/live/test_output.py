@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import csv
+import errno
+import io
+import os
+import sys
 
 import numpy as np
 import pytest
 from rich.console import Console
 
 from streamnet_plugin.errors import OutputError, StreamnetError
+from streamnet_plugin.live import view
 from streamnet_plugin.live.record import Recorder
 from streamnet_plugin.live.session import MEASURING, NO_FACE, Update
 from streamnet_plugin.live.view import Lines, Terminal, Window, headline, picture, waveform_rows
@@ -75,12 +80,43 @@ def test_the_window_frames_the_face_and_draws_the_pulse():
     assert not plain[120:].any()
 
 
-def test_a_window_without_a_screen_is_refused(monkeypatch):
-    monkeypatch.setattr("sys.platform", "linux")
-    monkeypatch.delenv("DISPLAY", raising=False)
-    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    with pytest.raises(StreamnetError, match="no screen for --show"):
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="X11")
+@pytest.mark.parametrize("display", [None, "localhost:59000"])
+def test_a_window_without_a_screen_is_refused(monkeypatch, display):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    if display:
+        monkeypatch.setenv("DISPLAY", display)
+    with pytest.raises(StreamnetError, match=r"no screen for --show: .*could not connect"):
         Window()
+
+
+@pytest.mark.parametrize(
+    ("comes", "says"),
+    [
+        ("import time; time.sleep(60)", "no screen for --show: it does not answer"),
+        ("import os; os.abort()", "no screen for --show: its window system fails"),
+        (f"import sys; sys.exit({view.CANNOT_SHOW})", "OpenCV cannot open a window"),
+    ],
+)
+def test_what_stops_a_window_is_known_before_anything_begins(monkeypatch, comes, says):
+    if "sleep" in comes:
+        monkeypatch.setattr(view, "SCREEN_S", 0.2)
+    monkeypatch.setattr(view, "TRY_WINDOW", comes)
+    with pytest.raises(StreamnetError, match=says):
+        Window()
+
+
+def test_a_terminal_that_was_closed_costs_nothing_else():
+    class Closed(io.StringIO):
+        def write(self, text):
+            raise OSError(errno.EIO, "Input/output error")
+
+    page = Terminal(Console(file=io.StringIO(), force_terminal=True, width=80))
+    with page:
+        page.update(READ)
+        page.console.file = Closed()
+        page.update(READ)
 
 
 def rows_of(path):
@@ -117,3 +153,30 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="choose another file with --output"):
         Recorder(tmp_path / "file" / "me.csv")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX")
+def test_what_is_no_file_is_refused_and_left_alone(tmp_path):
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("folder", "pipe"):
+        with pytest.raises(OutputError, match=r"need a file, and this is a folder.*--output"):
+            Recorder(tmp_path / name)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["folder", "pipe"]
+
+
+def test_the_null_device_takes_the_rows():
+    with Recorder(os.devnull) as recorder:
+        recorder.update(READ)
+    assert str(recorder.path) == os.devnull
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux")
+def test_a_full_disk_is_one_error(tmp_path):
+    """Closing the file fails like the row before."""
+    recorder = Recorder(tmp_path / "me.csv")
+    recorder._file.close()
+    recorder._file = open("/dev/full", "w")  # noqa: SIM115
+    recorder._writer = csv.writer(recorder._file)
+    with pytest.raises(OutputError, match="free disk space"), recorder:
+        recorder.update(READ)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import threading
+import weakref
 from functools import partial
 
 import pytest
@@ -12,7 +13,7 @@ from streamnet_plugin.classical import POS
 from streamnet_plugin.evaluation.conventions import get_convention
 from streamnet_plugin.live.readers import reader_for
 from streamnet_plugin.live.record import Recorder
-from streamnet_plugin.live.run import _loop
+from streamnet_plugin.live.run import _Course, _loop
 from streamnet_plugin.live.session import Session
 from streamnet_plugin.live.source import QUEUED_FRAMES, Shot, beside, paced
 from streamnet_plugin.live.view import Lines, footer
@@ -45,7 +46,9 @@ def play(scene, tmp_path):
             partial(reader_for, POS, fs=FS, px=PX), PX, FS, get_convention("toolbox-2025")
         )
         with Recorder(tmp_path / "live.csv") as recorder:
-            summary = _loop(session, shots, recorder, [view], None, stop)
+            course = _Course(recorder.path, "POS", session, [])
+            _loop(session, shots, recorder, [view], None, stop, course)
+        summary = course.summary()
         with summary.csv.open(newline="") as file:
             return summary, list(csv.DictReader(file))
 
@@ -96,20 +99,39 @@ def test_latency_ends_when_the_update_is_on_the_screen_and_in_the_file(
 
 
 def test_what_a_slow_stage_leaves_no_time_for_is_lost(play, scene):
-    came, stop = threading.Event(), threading.Event()
+    taken, came, stop = threading.Event(), threading.Event(), threading.Event()
 
     def source():
-        yield from shots_of(scene, 4)
+        first, *others = shots_of(scene, 4)
+        yield first
+        assert taken.wait(60)
+        yield from others
         came.set()
 
     class Stuck(Screen):
         """Until every frame has come."""
 
         def frame(self, frame, box):
+            taken.set()
             assert came.wait(60)
             return True
 
     summary, rows = play(beside(source(), stop), Stuck([0.0]), stop)
-    assert summary.frames in (QUEUED_FRAMES, QUEUED_FRAMES + 1)
+    assert summary.frames == QUEUED_FRAMES + 1
     assert summary.frames + summary.lost == 120
     assert rows[-1]["frames_lost"] == str(summary.lost)
+
+
+def test_a_stream_that_goes_on_keeps_no_waveforms(play, scene, now, stop):
+    class Passing(Screen):
+        kept = 0
+
+        def update(self, update):
+            self.kept = max(self.kept, sum(wave() is not None for wave in self.updates))
+            self.updates.append(weakref.ref(update.bvp))
+
+    screen = Passing(now)
+    summary, rows = play(paced(shots_of(scene, 9), stop), screen, stop)
+    assert summary.updates == len(rows) == 8
+    assert summary.trusted + summary.withheld >= 3  # so many had a waveform
+    assert screen.kept == 0

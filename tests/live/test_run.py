@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import re
 import signal
@@ -13,14 +14,22 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from streamnet_plugin import cli, prediction
 from streamnet_plugin.data.synthetic import easy
 from streamnet_plugin.data.synthetic.writers import write_video
-from streamnet_plugin.errors import ConfigError, NoFaceError, NoResultError, StreamnetError
+from streamnet_plugin.errors import (
+    ConfigError,
+    DataError,
+    NoFaceError,
+    NoResultError,
+    StreamnetError,
+)
 from streamnet_plugin.live import run
 from streamnet_plugin.live.run import LIVE_SAMPLES, LiveSettings, live
+from streamnet_plugin.live.view import Lines, Terminal
 from streamnet_plugin.model import engines
 from streamnet_plugin.prediction import predict
 from streamnet_plugin.uncertainty import window
@@ -42,16 +51,16 @@ def rows_of(path):
 
 
 @pytest.mark.parametrize("method", ["STREAMNet", "POS"])
-def test_the_heart_rate_is_the_true_one_and_that_of_predict(settings, monkeypatch, method):
+def test_the_heart_rate_is_the_true_one_and_that_of_predict(settings, monkeypatch, method, seen):
     monkeypatch.setattr(prediction, "MC_SAMPLES", 0)  # they cost most of the time
-    summary = live(replace(settings, method=method))
+    summary = live(replace(settings, method=method), [seen])
     assert (summary.frames, summary.lost, summary.interrupted) == (300, 0, False)
-    last = summary.updates[-1]
+    last = seen.updates[-1]
     assert last.trusted
     assert last.hr_bpm == pytest.approx(72, abs=2)
     assert last.hr_bpm == pytest.approx(predict(settings.video, method).hr_bpm, abs=1)
     rows = rows_of(summary.csv)
-    assert len(rows) == len(summary.updates) == 9
+    assert len(rows) == len(seen.updates) == summary.updates == 9
     assert float(rows[-1]["hr_bpm"]) == pytest.approx(last.hr_bpm, abs=0.01)
     assert "9 updates: 5 trusted, 0 withheld, 4 without a heart rate" in summary.describe()
 
@@ -124,11 +133,11 @@ def calibrator(path, window="5 s windows", method="POS", sampled=()):
     return path
 
 
-def test_a_calibrator_of_the_same_windows_gives_intervals(settings, tmp_path):
+def test_a_calibrator_of_the_same_windows_gives_intervals(settings, tmp_path, seen):
     file = calibrator(tmp_path / "c.json")
-    summary = live(replace(settings, calibrator=file, window_s=5.0, duration_s=6.5))
+    summary = live(replace(settings, calibrator=file, window_s=5.0, duration_s=6.5), [seen])
     assert summary.seconds == pytest.approx(6.5, abs=0.05)  # the duration ends it
-    last = summary.updates[-1]
+    last = seen.updates[-1]
     assert last.half_width_bpm == pytest.approx(last.spread_bpm + 1)
     low, high = rows_of(summary.csv)[-1]["low_bpm"], rows_of(summary.csv)[-1]["high_bpm"]
     assert (float(low), float(high)) == pytest.approx(last.interval, abs=0.01)
@@ -221,6 +230,82 @@ def test_wrong_usage_is_told(arguments, says, tmp_path, monkeypatch):
     assert code == cli.EXIT_ERROR
     assert says in text
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_ends_early_is_an_error_after_the_summary(settings, tmp_path):
+    whole, cut = settings.video.read_bytes(), tmp_path / "cut.avi"
+    cut.write_bytes(whole[: len(whole) * 7 // 10])
+    result = CliRunner().invoke(
+        cli.app, ["live", "--video", str(cut), "-m", "POS", "--fast", "-o", str(settings.output)]
+    )
+    assert isinstance(result.exception, DataError)
+    assert "the video is truncated" in str(result.exception)
+    rows = rows_of(settings.output)
+    assert f"{len(rows)} updates" in result.output
+    assert f"Written: {settings.output}" in result.output
+
+
+class Told(Lines):
+    """A view in which a signal comes with the second update."""
+
+    def __init__(self, number):
+        super().__init__(lambda line: None)
+        self.number, self.updates = number, 0
+
+    def update(self, update):
+        self.updates += 1
+        if self.updates == 2:
+            signal.raise_signal(self.number)
+
+
+@pytest.fixture
+def unhandled():
+    """(number, handler): what a signal does where nobody else handles it."""
+    before = {}
+
+    def set_to(number, handler):
+        before.setdefault(number, signal.getsignal(number))
+        signal.signal(number, handler)
+
+    yield set_to
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def never(number, frame):
+    raise AssertionError(f"nobody handled signal {number}")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_ends_it_with_a_summary_and_its_code(settings, unhandled, monkeypatch, name, code):
+    number = getattr(signal, name)
+    unhandled(number, never)
+    monkeypatch.setattr("streamnet_plugin.live.view.Lines", lambda say: Told(number))
+    got, text = command("--video", settings.video, "-m", "POS", "--fast", "-o", settings.output)
+    assert got == code
+    assert "2 updates" in text
+    assert f"Written: {settings.output}" in text
+    assert len(rows_of(settings.output)) == 2
+    assert signal.getsignal(number) is never
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_a_signal_leaves_the_terminal_as_it_was(settings, unhandled):
+    unhandled(signal.SIGTERM, never)
+    screen = io.StringIO()
+    page = Terminal(Console(file=screen, force_terminal=True, width=80))
+    summary = live(settings, [page, Told(signal.SIGTERM)])
+    assert (summary.signal, summary.interrupted) == (signal.SIGTERM, True)
+    hidden, shown = "\x1b[?25l", "\x1b[?25h"
+    assert screen.getvalue().rfind(shown) > screen.getvalue().rfind(hidden) >= 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_what_nohup_ignores_stays_ignored(settings, unhandled):
+    unhandled(signal.SIGHUP, signal.SIG_IGN)
+    summary = live(settings, [Told(signal.SIGHUP)])
+    assert (summary.signal, summary.interrupted, summary.frames) == (0, False, 300)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
