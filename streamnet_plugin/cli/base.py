@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -17,12 +20,12 @@ from streamnet_plugin.errors import ConfigError, StreamnetError
 EXIT_FAILED = 1  # some videos gave no result, the others are in the results; bench: one got slower
 EXIT_ERROR = 2  # wrong usage, configuration or input: nothing was computed
 EXIT_UNTRUSTED = 3  # predict, live: a waveform was read, but its pulse is not to be trusted
-EXIT_INTERRUPTED = 130
+EXIT_INTERRUPTED, EXIT_TERMINATED = 130, 143
 
 EPILOG = (
     "Exit codes: 0 all went well; 1 some videos gave no result (named at the end); 2 wrong usage, "
     "configuration or input; 3 predict or live read a waveform whose pulse is not to be trusted; "
-    "130 interrupted (live: 143 by SIGTERM, 129 by SIGHUP)."
+    "130 interrupted, 143 by SIGTERM (live: 129 by SIGHUP)."
 )
 
 SUMMARY_LENGTH = 200
@@ -124,18 +127,46 @@ def run_app(command: typer.Typer | Callable[..., None]) -> None:
         single.command()(command)
         command = single
     try:
-        command(standalone_mode=True)
+        with _sigterm_interrupts() as terminated:
+            command(standalone_mode=True)
     except StreamnetError as error:
         kind = "configuration" if isinstance(error, ConfigError) else "error"
         typer.echo(f"{kind}: {error}", err=True)
         sys.exit(EXIT_ERROR)
     except KeyboardInterrupt:
         _say_interrupted()
-        sys.exit(EXIT_INTERRUPTED)
+        sys.exit(EXIT_TERMINATED if terminated else EXIT_INTERRUPTED)
     except SystemExit as stop:  # typer itself turns Ctrl-C into this, without a word
         if stop.code == EXIT_INTERRUPTED:
             _say_interrupted()
+            if terminated:
+                sys.exit(EXIT_TERMINATED)
         raise
+
+
+@contextmanager
+def _sigterm_interrupts() -> Iterator[list[int]]:
+    """SIGTERM, as a cluster sends it at the end of a job's time, does what Ctrl-C does: worker
+    processes end, too, and nothing unfinished is left. Has the signal once it came."""
+    came: list[int] = []
+    own, before = os.getpid(), signal.getsignal(signal.SIGTERM)
+    if threading.current_thread() is not threading.main_thread() or before != signal.SIG_DFL:
+        yield came
+        return
+
+    def handle(number: int, frame: object) -> None:
+        if os.getpid() != own:  # a forked process ends as it always did
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        came.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, handle)
+    try:
+        yield came
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _say_interrupted() -> None:

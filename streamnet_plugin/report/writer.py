@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streamnet_plugin.atomic import making, numbered
-from streamnet_plugin.errors import DataError
+from streamnet_plugin.errors import DataError, OutputError
 from streamnet_plugin.report import csvs, tables
 from streamnet_plugin.report.html import write_report
 from streamnet_plugin.report.reference import References, references_of
@@ -109,10 +109,12 @@ def in_new_folder(folder: str | Path, fill: Callable[[Path], None], *, place: bo
     gets none, and is removed again.
 
     Raises:
-        OutputError: the place cannot be written, or the disk is full.
+        OutputError: the place cannot be written, is a file or a device, or the disk is full.
     """
     folder = Path(folder)
     remedy = "free disk space, or choose another folder with --output."
+    if folder.exists() and not folder.is_dir():
+        raise OutputError("the results need a folder, and this is none", path=folder, remedy=remedy)
     with making(folder, "the results", remedy) as temporary:
         fill(temporary)
         return numbered(temporary, folder) if place else folder
