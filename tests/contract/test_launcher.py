@@ -236,7 +236,7 @@ def test_the_number_of_workers():
 
 
 def test_asking_for_processes_without_a_pause_takes_no_core():
-    process = PatientProcess(target=time.sleep, args=(0.3,))
+    process = PatientProcess(multiprocessing.Process(target=time.sleep, args=(0.3,)))
     start, asked = time.perf_counter(), 0
     process.start()
     while process.is_alive():

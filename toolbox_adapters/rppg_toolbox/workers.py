@@ -199,15 +199,22 @@ def run_child(_: None, note: str, target: Callable[..., None], args: tuple[Any, 
             Path(note).write_text(json.dumps(told))
 
 
-class PatientProcess(multiprocessing.Process):
-    """One that waits a little when asked whether it is alive.
+class PatientProcess:
+    """A process that waits a little when asked whether it is alive.
 
     The toolbox asks all of its processes without a pause until one has ended, which takes a core.
     """
 
+    def __init__(self, process: multiprocessing.Process) -> None:
+        self._process = process
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._process, name)
+
     def is_alive(self) -> bool:
-        self.join(PATIENCE_S)
-        return super().is_alive()
+        if self._process.is_alive():
+            self._process.join(PATIENCE_S)
+        return self._process.is_alive()
 
 
 class LoudProcesses:
@@ -224,11 +231,11 @@ class LoudProcesses:
 
     def Process(
         self, target: Callable[..., None], args: tuple[Any, ...] = (), **kwargs: Any
-    ) -> multiprocessing.Process:
+    ) -> PatientProcess:
         number = next((a for a in args if isinstance(a, int)), len(list(self._notes.iterdir())))
         note = str(self._notes / f"{number}.json")
         wrapped = (ChildSetup(self._root), note, target, args)
-        return PatientProcess(target=run_child, args=wrapped, **kwargs)
+        return PatientProcess(multiprocessing.Process(target=run_child, args=wrapped, **kwargs))
 
 
 def watch_preprocessing(
