@@ -24,6 +24,8 @@ from streamnet_plugin.speed.targets import TARGETS
 
 SKIPPED: dict[str, str] = {}
 """Test -> why it was skipped."""
+FAILED: dict[str, str] = {}
+"""Test -> what it failed with."""
 DESELECTED: list[str] = []
 """Names of benchmarks that -k leaves out: a comparison does not miss them."""
 
@@ -98,6 +100,10 @@ def recordings(request) -> Callable[..., Path]:
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.skipped and isinstance(report.longrepr, tuple):
         SKIPPED[report.nodeid] = report.longrepr[2].removeprefix("Skipped: ")
+    if report.failed:
+        crash = getattr(report.longrepr, "reprcrash", None)
+        said = crash.message if crash else report.longreprtext
+        FAILED.setdefault(report.nodeid, next(iter(said.strip().splitlines()), "no reason given"))
 
 
 def pytest_benchmark_update_json(config: Any, benchmarks: Any, output_json: dict[str, Any]) -> None:
@@ -109,9 +115,18 @@ def pytest_benchmark_update_json(config: Any, benchmarks: Any, output_json: dict
         "format": FORMAT,
         "machine": MACHINE,
         "skipped": SKIPPED,
+        "failed": FAILED,
         "deselected": DESELECTED,
         "quick": bool(config.getoption("--quick")),
+        "options": _options(config),
     }
+
+
+def _options(config: pytest.Config) -> list[str]:
+    """As `streamnet bench` has them."""
+    given = [name for name in ("--quick", "--slow") if config.getoption(name)]
+    keyword = config.getoption("keyword")
+    return [*given, "-k", keyword] if keyword else given
 
 
 MACHINE = describe()
@@ -121,7 +136,10 @@ MACHINE = describe()
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     session = getattr(config, "_benchmarksession", None)
     said = []
+    failed = {test.rsplit("::")[-1] for test in FAILED}
     for bench in getattr(session, "benchmarks", ()):
+        if bench.name in failed:
+            continue
         info = bench.extra_info
         said += [(bench.name, r) for r in info.get("ratios", ())]
         for part, more in info.get("parts", {}).items():
@@ -129,7 +147,9 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     if said:
         terminalreporter.section("ratios: median [quartiles]")
     for name, r in said:
-        line = f"{name}, {r['what']}: {r['median']:.3g} [{r['low']:.3g}, {r['high']:.3g}]"
+        line = f"{name}, {r['what']}: {r['median']:.3g}"
+        if r["rounds"] > 1:
+            line += f" [{r['low']:.3g}, {r['high']:.3g}]"
         if r["target"]:
             target = TARGETS[r["target"]]
             line += f" ({target.wanted}: {'met' if target.met(r['median']) else 'NOT met'})"

@@ -36,6 +36,27 @@ def preprocess(dataset: str, data: str, cache: str, size: int = 72, at_a_time: i
     return run, before
 
 
+def normalise(dataset: str, data: str, cache: str) -> Prepared:
+    """All clips of preprocessed videos in batches of 4, normalised as the trainer does it, once.
+
+    The videos' statistics are measured in that time too.
+    """
+    from streamnet_plugin.training.clips import VideoClips
+    from streamnet_plugin.training.loop import load_with
+
+    fresh: list[Any] = []
+
+    def before() -> None:
+        fresh[:] = _videos(dataset, data, cache)
+
+    def run() -> int:
+        items = VideoClips(fresh, 180)
+        loader = load_with(0)(items, _batches(len(items)))
+        return sum(len(items.prepare(batch, "cpu")[0]) for batch in loader)
+
+    return run, before
+
+
 def _videos(dataset: str, data: str, cache: str) -> Any:
     from streamnet_plugin.data.datasets import find_recordings
     from streamnet_plugin.data.preprocess import PreprocessSettings, preprocess_all

@@ -1,6 +1,7 @@
 """What the toolbox's side does, by the code of an unmodified checkout; see `side.py`.
 
-The checkout is imported as `streamnet toolbox` imports it, on a current Python.
+The checkout is imported as `streamnet toolbox` imports it, on a current Python; nothing else of
+ours is in its way: its processes, their number and its loaders are as it ships them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from jobs_ours import counted
 
 from toolbox_adapters.rppg_toolbox.capture import FUNCTIONS
 from toolbox_adapters.rppg_toolbox.compat import toolbox_environment
-from toolbox_adapters.rppg_toolbox.workers import ToolboxDataLoader, watch_preprocessing
 
 ROOT = Path(os.environ["RPPG_TOOLBOX"]).resolve()
 LOADERS = {"UBFC-rPPG": "UBFCrPPGLoader", "PURE": "PURELoader"}
@@ -28,9 +28,6 @@ WORKERS = 16
 ENVIRONMENT = toolbox_environment(ROOT)
 ENVIRONMENT.__enter__()  # as long as this process lives
 atexit.register(ENVIRONMENT.__exit__, None, None, None)
-LOST: list[Any] = []
-"""Videos that its preprocessing could not use."""
-watch_preprocessing(import_module("dataset.data_loader.BaseLoader"), ROOT, LOST, [])
 
 Prepared = Any
 
@@ -47,9 +44,7 @@ def _loader(dataset: str, data: str, cache: str, size: int, make: bool) -> Any:
         ]
     )  # fmt: skip
     name = LOADERS[dataset]
-    loader = getattr(import_module(f"dataset.data_loader.{name}"), name)("train", data, settings)
-    assert not LOST, LOST
-    return loader
+    return getattr(import_module(f"dataset.data_loader.{name}"), name)("train", data, settings)
 
 
 def preprocess(dataset: str, data: str, cache: str, size: int = 72) -> Prepared:
@@ -57,6 +52,8 @@ def preprocess(dataset: str, data: str, cache: str, size: int = 72) -> Prepared:
 
     def run() -> tuple[int, int]:
         made = _loader(dataset, data, cache, size, make=True)
+        videos = {Path(file).name.rpartition("_input")[0] for file in made.inputs}
+        assert len(videos) == len(made.raw_data_dirs), videos  # it does not look for the others
         return 180 * len(made), sum(f.stat().st_size for f in Path(cache).rglob("*.npy"))
 
     return run, lambda: shutil.rmtree(cache, ignore_errors=True)
@@ -79,21 +76,20 @@ def clip_batches(dataset: str, data: str, cache: str) -> Prepared:
 
 
 def _epoch(dataset: str, data: str, cache: str) -> Any:
-    return ToolboxDataLoader(_clips(dataset, data, cache), ROOT, num_workers=0, batch_size=4)
+    from torch.utils.data import DataLoader
+
+    return DataLoader(_clips(dataset, data, cache), batch_size=4)
 
 
 def first_batch(dataset: str, data: str, cache: str) -> Prepared:
     """From asking for the first batch of an epoch to having it, by its 16 workers."""
-    from torch.utils.data import default_collate
+    from torch.utils.data import DataLoader
 
     items = _clips(dataset, data, cache)
     running: list[Any] = []
 
     def run() -> tuple[Any, Any]:
-        loader = ToolboxDataLoader(
-            items, ROOT, num_workers=WORKERS, batch_size=4, collate_fn=default_collate
-        )
-        running[:] = [iter(loader)]
+        running[:] = [iter(DataLoader(items, num_workers=WORKERS, batch_size=4))]
         batch = next(running[0])
         return batch[0].numpy(), batch[1].numpy()
 
@@ -107,12 +103,15 @@ def classical(method: str, frames: int) -> Prepared:
     function = getattr(predictor, FUNCTIONS[method])
     space = function.__globals__
     columns = rgb.transpose(1, 0).reshape(1, 3, -1)
-    space["utils"].process_video = lambda given: columns
-    for name in ("process_video", "_process_video"):
-        if name in space:
-            space[name] = lambda given: rgb
+
+    def before() -> None:  # each time: another job may have put its traces there
+        space["utils"].process_video = lambda given: columns
+        for name in ("process_video", "_process_video"):
+            if name in space:
+                space[name] = lambda given: rgb
+
     with_fs = method in ("POS", "CHROM", "ICA")
-    return lambda: np.asarray(function(rgb, FS) if with_fs else function(rgb))
+    return lambda: np.asarray(function(rgb, FS) if with_fs else function(rgb)), before
 
 
 def evaluate(frames: int) -> Prepared:

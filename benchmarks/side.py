@@ -97,3 +97,9 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+elif __name__ == "__mp_main__" and sys.argv[1] == "jobs_toolbox":
+    # A process that the toolbox spawns takes this file for its main module: all that it needs of
+    # ours, and all it gets, is to find the checkout's modules on a current Python.
+    from toolbox_adapters.rppg_toolbox.compat import install
+
+    install(os.environ["RPPG_TOOLBOX"])

@@ -5,22 +5,28 @@ Of the toolbox's methods the step that averages every picture is taken out: both
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
-from beside import alternate, exponent, put_ratio, put_seconds, put_times, show
+from beside import alternate, exponent, put_ratio, put_times, show
 
 METHODS = ["GREEN", "ICA", "CHROM", "LGI", "PBV", "POS", "OMIT"]
 LENGTHS = [300, 900, 1800, 9000]
 QUICK_LENGTHS = [300, 1800]
 LONG = 9000
 """The toolbox inverts (T, T) matrices: most of a minute a time, and timed once."""
-CALLS = {300: 50, 900: 20, 1800: 10, LONG: 2}
-"""Our calls timed together, so that a round lasts some milliseconds."""
-ROUNDS = {300: 7, 900: 5, 1800: 5, LONG: 5}
+CALLS = {300: 50, 900: 20, 1800: 10, LONG: 1}
+"""Made one after another in a round, of either side: the first finds cold caches, and is slower."""
+SLOW_BESIDE = ("evaluation", "POS", "ICA")
+"""Of these one call of the toolbox's takes 0.03 to 1.3 s: a round is one call, of ours too."""
+ROUNDS = 15
+"""Of milliseconds, whose noise is large."""
 LONG_BESIDE = ["POS"]
 """Methods whose toolbox's side is timed at that length too; its ICA would take minutes."""
 OWN_LENGTHS = [1800, 9000, 36000]
 PEERS_LENGTHS = [300, 900, 1800]
+GROWTH_ROUNDS = 5
 SAME_HR, SAME_DB = 1e-9, 1e-6
 
 
@@ -40,23 +46,24 @@ def test_method(benchmark, method, frames, ours, maybe_toolbox):
     others = {}
     if maybe_toolbox is not None and (frames < LONG or method in LONG_BESIDE):
         theirs = maybe_toolbox.job("classical", method=method, frames=frames)
-        others["the toolbox"] = theirs.seconds
+        others["the toolbox"] = theirs
         if frames < LONG:
             assert_same(method, mine.result(), theirs.result())
-    run_beside(benchmark, mine, others, frames, method if method in ("POS", "ICA") else None)
+    run_beside(benchmark, mine, others, frames, method)
 
 
-def run_beside(benchmark, mine, others, frames, target):
-    """Time our job beside the others; the targets are about 1800 frames."""
+def run_beside(benchmark, mine, others, frames, what):
+    """Time our job beside the others', with as many calls; the targets are about 1800 frames."""
+    calls = 1 if what in SLOW_BESIDE else CALLS[frames]
     times = alternate(
         benchmark,
-        lambda: mine.seconds(CALLS[frames]),
-        others,
-        ROUNDS[frames],
+        partial(mine.seconds, calls),
+        {name: partial(job.seconds, calls) for name, job in others.items()},
+        ROUNDS,
         warm=1 if frames < LONG else 0,
         rounds_beside=None if frames < LONG else 1,
     )
-    targets = {"the toolbox": target} if target and frames == 1800 else None
+    targets = {"the toolbox": what} if what in SLOW_BESIDE and frames == 1800 else None
     put_times(benchmark, {n: 1000 * t for n, t in times.items()}, unit="ms", targets=targets)
 
 
@@ -75,7 +82,7 @@ def test_evaluation(benchmark, frames, ours, maybe_toolbox):
     mine, others = ours.job("evaluate", frames=frames), {}
     if maybe_toolbox is not None:
         theirs = maybe_toolbox.job("evaluate", frames=frames)
-        others["the toolbox"] = theirs.seconds
+        others["the toolbox"] = theirs
         if frames < LONG:
             np.testing.assert_allclose(mine.result()[:2], theirs.result()[:2], rtol=SAME_HR)
             np.testing.assert_allclose(mine.result()[2:], theirs.result()[2:], atol=SAME_DB)
@@ -86,28 +93,31 @@ def test_evaluation(benchmark, frames, ours, maybe_toolbox):
 @pytest.mark.parametrize("what", ["evaluation", "POS", "ICA"])
 def test_growth(benchmark, what, ours, maybe_toolbox):
     """Exponent of time over length, of ours up to 20 minutes of video."""
+    exponents = {"ours": [], "the toolbox": []}
 
-    def job(side, frames):
-        if what == "evaluation":
-            return side.job("evaluate", frames=frames)
-        return side.job("classical", method=what, frames=frames)
+    def lengths(name, side, frames):
+        """Time them all, one call each, and keep how it grows."""
+        job, options = ("evaluate", {}) if what == "evaluation" else ("classical", {"method": what})
+        jobs = [side.job(job, frames=n, **options) for n in frames]
 
-    seconds = []
-    mine = [job(ours, frames) for frames in OWN_LENGTHS]
-    benchmark.pedantic(
-        lambda: seconds.append([j.seconds() for j in mine]), rounds=5, warmup_rounds=1
-    )
-    put_seconds(benchmark, [sum(times) for times in seconds[1:]])
-    exponents = [exponent(OWN_LENGTHS, times) for times in seconds[1:]]
-    theirs = float("nan")
+        def run():
+            seconds = [j.seconds() for j in jobs]
+            exponents[name].append(exponent(frames, seconds))
+            return sum(seconds)
+
+        return run
+
+    others = {}
     if maybe_toolbox is not None:
-        times = [job(maybe_toolbox, n).seconds() for n in PEERS_LENGTHS]
-        theirs = exponent(PEERS_LENGTHS, times)
-        show(
-            benchmark, **{f"toolbox's exponent, {PEERS_LENGTHS[0]} to {PEERS_LENGTHS[-1]}": theirs}
-        )
+        others["the toolbox"] = lengths("the toolbox", maybe_toolbox, PEERS_LENGTHS)
+    alternate(benchmark, lengths("ours", ours, OWN_LENGTHS), others, GROWTH_ROUNDS, warm=1)
+    mine, theirs = (found[1:] for found in exponents.values())  # without the warm-up's
+    if theirs:
+        name = f"toolbox's exponent, {PEERS_LENGTHS[0]} to {PEERS_LENGTHS[-1]}"
+        show(benchmark, **{name: np.median(theirs)})
     put_ratio(
-        benchmark, f"exponent, {OWN_LENGTHS[0]} to {OWN_LENGTHS[-1]} frames", exponents,
-        ours=float(np.median(exponents)), theirs=theirs, unit="exponent",
+        benchmark, f"exponent, {OWN_LENGTHS[0]} to {OWN_LENGTHS[-1]} frames", mine,
+        ours=float(np.median(mine)), theirs=float(np.median(theirs)) if theirs else float("nan"),
+        unit="exponent",
         target="evaluation-growth" if what == "evaluation" else None,
     )  # fmt: skip

@@ -84,7 +84,7 @@ def test_latency_at_real_pace(benchmark, video, tmp_path, method, samples):
     info["updates"] = len(updates)
     info["handled, frames/s"] = rate
     info["lowest rate shown, frames/s"] = updates["handled_fps"].min()
-    info["frames lost"] = lost
+    info["frames lost, %"] = 100 * lost / (SECONDS * FPS)
     info["HR error, bpm"] = (trusted["hr_bpm"] - HR_BPM).abs().median()
     info["CPU time, s"] = cpu_s  # start-up included
     info["cores used"] = cpu_s / SECONDS

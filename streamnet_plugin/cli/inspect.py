@@ -109,7 +109,13 @@ def bench(
         ),
     ] = None,
     save: Annotated[
-        Path | None, typer.Option("--save", help="JSON file, for --against later.")
+        Path | None, typer.Option("--save", help="JSON file, for --against and --from later.")
+    ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", help="Measure nothing: write the page of an earlier --save. Only with -o."
+        ),
     ] = None,
     against: Annotated[
         Path | None,
@@ -134,9 +140,20 @@ def bench(
         streamnet bench --quick -k "network and not training" --save before.json
 
         streamnet bench --quick -k "network and not training" --against before.json
+
+        streamnet bench --from before.json -o before.md
     """
     from streamnet_plugin.speed.run import bench as run
+    from streamnet_plugin.speed.run import page_from
 
+    if source is not None:
+        others = quick, slow, keyword, toolbox, save, against, force, collect_only
+        if any(others):
+            raise ConfigError(
+                "--from measures nothing", remedy="give no other option with it, but --output."
+            )
+        typer.echo(f"Written: {page_from(source, output)}")
+        return
     done = run(
         quick=quick,
         slow=slow,

@@ -86,16 +86,23 @@ def _memory_gb() -> float | None:
 
 
 def _toolbox_commit() -> str | None:
-    """Of the checkout that the environment names, "+" if it has changes; None if it names none."""
+    """Of the checkout that the environment names, "+" if a module of it was changed or is missing.
+
+    None if it names none. Weights and pictures that are missing change nothing here.
+    """
     named = os.environ.get(TOOLBOX_CHECKOUT)
     if not named:
         return None
     try:
-        done = subprocess.run(
-            ["git", "-C", named, "describe", "--always", "--dirty=+", "--abbrev=10"],
-            capture_output=True,
-            text=True,
-        )
-    except FileNotFoundError:
+        commit = _git(named, "describe", "--always", "--abbrev=10")
+        changed = _git(named, "status", "--porcelain", "--untracked-files=no", "--", "*.py")
+    except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return done.stdout.strip() if done.returncode == 0 else "unknown"
+    return commit + "+" * bool(changed)
+
+
+def _git(folder: str, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", folder, *arguments], capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import shlex
+import re
 import subprocess
 import sys
 import tempfile
@@ -24,7 +24,9 @@ PASSED, FAILED, NOTHING = 0, 1, 5
 """Exit codes of pytest."""
 RESULTS = "RESULTS.md"
 NOTES = "NOTES.md"
-"""Beside the suites: what a person concluded from the figures; the page ends with it."""
+"""Beside the suites: what a person concluded from the figures of one run, which its first line
+names; that run's page ends with it."""
+STAMP = re.compile(r"\AOf the run of (?P<date>\S+), commit (?P<commit>\w{7,})\.\s*\n")
 
 
 @dataclass(frozen=True)
@@ -110,14 +112,45 @@ def bench(
         written.append(Path(save))
     page = Path(output) if output is not None else None if keyword else suites / RESULTS
     if page is not None:
-        beside = ["--toolbox", "rPPG-Toolbox"] if saved.machine["toolbox_commit"] else []
-        command = shlex.join(["streamnet", "bench", *beside, *options])
-        notes = suites / NOTES
-        said = notes.read_text(encoding="utf-8") if notes.is_file() else ""
-        write_text(page, results_page(saved, command, said), "the results")
+        _write_page(page, saved, suites / NOTES)
         written.append(page)
     guard = None if before is None else compare(saved, before)
     return BenchRun(saved, code == PASSED, tuple(written), guard)
+
+
+def page_from(path: str | Path, output: str | Path | None = None, root: Path = ROOT) -> Path:
+    """Write the page of a run that was saved, with the notes if they are on that run.
+
+    Args:
+        path: what `bench(save=...)` wrote.
+        output: the page; None for benchmarks/RESULTS.md.
+        root: the source checkout.
+
+    Raises:
+        ConfigError: it cannot be read.
+        OutputError: the page cannot be written.
+    """
+    suites = root / "benchmarks"
+    page = suites / RESULTS if output is None else Path(output)
+    _write_page(page, read_saved(path), suites / NOTES)
+    return page
+
+
+def _write_page(page: Path, saved: Saved, notes: Path) -> None:
+    said = notes.read_text(encoding="utf-8") if notes.is_file() else ""
+    if said and not _are_on(said, saved):
+        said = f"Notes on another run are in `benchmarks/{NOTES}`.\n"
+    write_text(page, results_page(saved, said), "the results")
+
+
+def _are_on(notes: str, saved: Saved) -> bool:
+    """Whether they name this run in their first line, by its date and the start of its commit."""
+    stamp = STAMP.match(notes)
+    return (
+        stamp is not None
+        and stamp["date"] == saved.date
+        and saved.commit.startswith(stamp["commit"])
+    )
 
 
 def _suites(root: Path) -> Path:

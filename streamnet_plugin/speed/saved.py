@@ -9,7 +9,6 @@ runs, and `shown`, which are not; `parts`, by name: the same of what was timed i
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,12 +18,8 @@ import numpy as np
 
 from streamnet_plugin.errors import ConfigError
 
-FORMAT = 2
-"""Of the file: 1 had no inner times and no speed of the machine."""
-IQR_PER_SD = 1.349
-"""Of a normal distribution; so is the next."""
-MEDIAN_SE = 1.2533
-"""Standard error of a median, in standard deviations over the root of the sample."""
+FORMAT = 3
+"""Of the file: 1 had no inner times and no speed of the machine, 2 did not tell what failed."""
 
 
 @dataclass(frozen=True)
@@ -55,26 +50,30 @@ class Timing:
     Attributes:
         name: unique in a run, e.g. "test_method[POS-1800]".
         group: the suite.
-        median, iqr, sd: of the rounds, s.
+        seconds: of every round.
         ratios, figures: what was measured beside its time.
         shown: figures that no later run is compared with, e.g. the other side's.
     """
 
     name: str
     group: str
-    median: float
-    iqr: float
-    sd: float
-    rounds: int
+    seconds: tuple[float, ...]
     ratios: tuple[Ratio, ...] = ()
     figures: dict[str, float] = field(default_factory=dict)
     shown: dict[str, float] = field(default_factory=dict)
 
     @property
-    def relative_error(self) -> float:
-        """Standard error of the median over the median, robust against single slow rounds."""
-        sd = self.iqr / IQR_PER_SD if self.iqr > 0 else self.sd
-        return MEDIAN_SE * sd / math.sqrt(self.rounds) / self.median
+    def rounds(self) -> int:
+        return len(self.seconds)
+
+    @property
+    def median(self) -> float:
+        return float(np.median(self.seconds))
+
+    @property
+    def iqr(self) -> float:
+        low, high = np.quantile(self.seconds, [0.25, 0.75])
+        return float(high - low)
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,8 @@ class Saved:
     Attributes:
         timings: by name.
         machine: see `machine.describe`.
-        skipped: test -> reason.
+        skipped, failed: test -> reason.
+        options: of `streamnet bench`, e.g. ("--slow",).
         deselected: names of benchmarks that -k left out.
         quick: whether it ran with --quick, on shorter videos.
     """
@@ -94,15 +94,40 @@ class Saved:
     skipped: dict[str, str]
     quick: bool
     deselected: frozenset[str] = frozenset()
+    failed: dict[str, str] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
+
+    @property
+    def date(self) -> str:
+        """When it began, to the minute."""
+        return str(self.machine["date"])
+
+    @property
+    def commit(self) -> str:
+        """Of our code."""
+        return str(self.machine["commit"] or "unknown")
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """Name of a benchmark that failed -> reason."""
+        return {test.rsplit("::")[-1]: why for test, why in self.failed.items()}
 
     def why_skipped(self, name: str) -> str:
         """Why a benchmark, or a part of one, was skipped; "" if it was not."""
-        reasons = (why for test, why in self.skipped.items() if _is_of(name, test.rsplit("::")[-1]))
-        return next(reasons, "")
+        return _reason(self.skipped, name)
+
+    def why_failed(self, name: str) -> str:
+        """The same, of one that failed: nothing that it measured counts."""
+        return _reason(self.failed, name)
 
     def asked_for(self, name: str) -> bool:
         """Whether -k left it in."""
         return not any(_is_of(name, other) for other in self.deselected)
+
+
+def _reason(reasons: Mapping[str, str], name: str) -> str:
+    found = (why for test, why in reasons.items() if _is_of(name, test.rsplit("::")[-1]))
+    return next(found, "")
 
 
 def _is_of(name: str, benchmark: str) -> bool:
@@ -132,6 +157,8 @@ def read_saved(path: str | Path) -> Saved:
             ours["skipped"],
             ours["quick"],
             frozenset(ours["deselected"]),
+            ours["failed"],
+            tuple(ours["options"]),
         )
     except OSError as error:
         raise ConfigError(f"it cannot be read: {error}", path=path, remedy=remedy) from error
@@ -146,33 +173,18 @@ def read_saved(path: str | Path) -> Saved:
 def _timings(entry: Mapping[str, Any]) -> Iterator[Timing]:
     """Of a benchmark, and of its parts."""
     name, group, extra = entry["name"], entry["group"] or "", entry["extra_info"]
-    yield _timing(
-        name, group, extra, _stats(extra["seconds"]) if "seconds" in extra else entry["stats"]
-    )
+    yield _timing(name, group, extra, extra.get("seconds") or entry["stats"]["data"])
     for part, more in extra.get("parts", {}).items():
-        yield _timing(f"{name}, {part}", group, more, _stats(more["seconds"]))
+        yield _timing(f"{name}, {part}", group, more, more["seconds"])
 
 
-def _stats(seconds: Sequence[float]) -> dict[str, float]:
-    """As pytest-benchmark names them."""
-    low, median, high = np.quantile(seconds, [0.25, 0.5, 0.75])
-    sd = np.std(seconds, ddof=1) if len(seconds) > 1 else 0.0
-    return {
-        "median": float(median), "iqr": float(high - low), "stddev": float(sd),
-        "rounds": len(seconds),
-    }  # fmt: skip
-
-
-def _timing(name: str, group: str, extra: Mapping[str, Any], stats: Mapping[str, float]) -> Timing:
-    if not stats["median"] > 0:
-        raise ValueError(f"{name} took {stats['median']} s")
+def _timing(name: str, group: str, extra: Mapping[str, Any], seconds: Sequence[float]) -> Timing:
+    if not seconds or not min(seconds) > 0:
+        raise ValueError(f"{name} took {seconds} s")
     return Timing(
         name=name,
         group=group,
-        median=stats["median"],
-        iqr=stats["iqr"],
-        sd=stats["stddev"],
-        rounds=int(stats["rounds"]),
+        seconds=tuple(seconds),
         ratios=tuple(Ratio(**r) for r in extra.get("ratios", ())),
         figures=dict(extra.get("figures", {})),
         shown=dict(extra.get("shown", {})),

@@ -8,6 +8,7 @@ import pickle
 import re
 import shutil
 import sys
+import time
 from types import ModuleType
 
 import numpy as np
@@ -23,7 +24,13 @@ from toolbox_adapters.rppg_toolbox.capture import identity
 from toolbox_adapters.rppg_toolbox.compat import give_numpy, toolbox_environment
 from toolbox_adapters.rppg_toolbox.outputs import read_outputs
 from toolbox_adapters.rppg_toolbox.settings import absolute_paths
-from toolbox_adapters.rppg_toolbox.workers import MAX_WORKERS, ToolboxDataLoader, choose_workers
+from toolbox_adapters.rppg_toolbox.workers import (
+    MAX_WORKERS,
+    PATIENCE_S,
+    PatientProcess,
+    ToolboxDataLoader,
+    choose_workers,
+)
 
 METRIC_LINE = re.compile(r"(FFT|Peak) (\w+) \(\1 Label\): (\S+) \+/- (\S+)")
 EPOCH_LINE = re.compile(r"Epoch (\d+): training loss (\S+), validation loss ([\d.]+)")
@@ -226,6 +233,16 @@ def test_the_number_of_workers():
     assert choose_workers(-1, 20) == 0
     assert choose_workers(-1, 100_000) == min(MAX_WORKERS, os.cpu_count())
     assert [choose_workers(n, 20) for n in (0, 1, 16)] == [0, 1, 16]
+
+
+def test_asking_for_processes_without_a_pause_takes_no_core():
+    process = PatientProcess(multiprocessing.Process(target=time.sleep, args=(0.3,)))
+    start, asked = time.perf_counter(), 0
+    process.start()
+    while process.is_alive():
+        asked += 1
+    assert 0 < asked <= (time.perf_counter() - start) / PATIENCE_S
+    assert process.exitcode == 0
 
 
 def clip(length, name, label=None):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from statistics import NormalDist
 
 import pytest
 
@@ -19,18 +20,22 @@ MACHINE = {
 
 @pytest.fixture
 def measured():
-    """(name=median s, ...) -> what pytest-benchmark would save of our suites."""
+    """(name=median s, ...) -> what pytest-benchmark would save of our suites.
 
-    def made(iqr=0.001, stddev=0.001, rounds=5, extra_info=None, group="suite", **medians):
-        stats = {"iqr": iqr, "stddev": stddev, "rounds": rounds}
+    `noise` is the rounds' standard deviation over the median: they lie as a normal distribution's.
+    """
+
+    def made(noise=0.001, rounds=5, extra_info=None, group="suite", **medians):
+        drawn = [NormalDist(1, noise).inv_cdf((i + 0.5) / rounds) for i in range(rounds)]
+        drawn[rounds // 2] = 1.0 if rounds % 2 else drawn[rounds // 2]
         return {
             "benchmarks": [
                 {"name": name, "group": group, "extra_info": extra_info or {},
-                 "stats": {**stats, "median": median}}
+                 "stats": {"data": [median * x for x in drawn]}}
                 for name, median in medians.items()
             ],
-            "streamnet": {"machine": MACHINE, "skipped": {}, "quick": False,
-                          "format": FORMAT, "deselected": []},
+            "streamnet": {"machine": MACHINE, "skipped": {}, "failed": {}, "quick": False,
+                          "format": FORMAT, "deselected": [], "options": []},
         }  # fmt: skip
 
     return made

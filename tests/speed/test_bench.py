@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +17,8 @@ from streamnet_plugin import cli
 from streamnet_plugin.errors import ConfigError, StreamnetError
 from streamnet_plugin.speed import run as module
 from streamnet_plugin.speed.machine import describe
-from streamnet_plugin.speed.run import ROOT, bench
+from streamnet_plugin.speed.run import ROOT, bench, page_from
+from streamnet_plugin.speed.saved import read_saved
 
 
 @pytest.fixture
@@ -68,10 +72,12 @@ def test_what_matches_nothing_is_refused():
 
 
 def test_a_page_and_a_file_are_written(checkout, pytest_that, measured, tmp_path):
-    seen = pytest_that(0, measured(a=1.0))
+    tree = measured(a=1.0)
+    tree["streamnet"].update(quick=True, options=["--quick"])
+    seen = pytest_that(0, tree)
     done = bench(quick=True, save=tmp_path / "saved.json", root=checkout)
     assert done.written == (tmp_path / "saved.json", checkout / "benchmarks/RESULTS.md")
-    assert json.loads((tmp_path / "saved.json").read_text()) == measured(a=1.0)
+    assert json.loads((tmp_path / "saved.json").read_text()) == tree
     page = (checkout / "benchmarks/RESULTS.md").read_text()
     assert "`streamnet bench --toolbox rPPG-Toolbox --quick`" in page
     command, environment = seen[0]
@@ -79,13 +85,91 @@ def test_a_page_and_a_file_are_written(checkout, pytest_that, measured, tmp_path
     assert environment["PYTHONPATH"].startswith(str(checkout))
 
 
-def test_the_page_ends_with_what_a_person_concluded(checkout, pytest_that, measured):
-    (checkout / "benchmarks/NOTES.md").write_text("## Limits\n\nMemory.\n")
-    pytest_that(0, measured(a=1.0))
+STAMP = "Of the run of 2026-01-01T00:00+00:00, commit abcdef1."
+
+
+@pytest.mark.parametrize(
+    ("first", "shown"),
+    [
+        (STAMP, True),
+        (STAMP.replace("2026-01-01", "2026-01-02"), False),
+        (STAMP.replace("abcdef1", "abcdef2"), False),
+        ("## Before", False),
+    ],
+)
+def test_the_page_ends_with_what_a_person_concluded_of_this_run(
+    checkout, pytest_that, measured, first, shown
+):
+    (checkout / "benchmarks/NOTES.md").write_text(f"{first}\n\n## Limits\n\nMemory.\n")
+    tree = measured(a=1.0)
+    tree["streamnet"]["machine"] = tree["streamnet"]["machine"] | {"commit": "abcdef1234"}
+    pytest_that(0, tree)
     bench(root=checkout)
     page = (checkout / "benchmarks/RESULTS.md").read_text()
     assert page.startswith("# Measured")
-    assert page.endswith("## Limits\n\nMemory.\n")
+    assert page.endswith(f"{first}\n\n## Limits\n\nMemory.\n") == shown
+    assert page.endswith("\n\nNotes on another run are in `benchmarks/NOTES.md`.\n") != shown
+
+
+def test_the_notes_of_the_repository_name_the_run_of_its_page():
+    notes, page = ((ROOT / "benchmarks" / name).read_text() for name in ("NOTES.md", "RESULTS.md"))
+    stamp = module.STAMP.match(notes)
+    same = f"| date | {stamp['date']} |" in page and f"commit {stamp['commit']}" in page
+    assert page.endswith(notes if same else "Notes on another run are in `benchmarks/NOTES.md`.\n")
+
+
+def test_a_page_is_written_anew_from_what_was_saved(
+    checkout, pytest_that, measured, tmp_path, monkeypatch
+):
+    """After the notes on it were written: nothing is measured."""
+    tree = measured(a=1.0)
+    tree["streamnet"]["machine"] = tree["streamnet"]["machine"] | {"commit": "abcdef1234"}
+    tree["streamnet"]["options"] = ["--slow"]
+    seen = pytest_that(0)
+    monkeypatch.setattr(module, "page_from", partial(page_from, root=checkout))
+    saved = write(tmp_path / "saved.json", tree)
+    (checkout / "benchmarks/NOTES.md").write_text(f"{STAMP}\n\nAll is well.\n")
+    page = checkout / "benchmarks/RESULTS.md"
+    result = CliRunner().invoke(cli.app, ["bench", "--from", str(saved)])
+    assert result.exit_code == 0
+    assert f"Written: {page}" in result.output
+    assert "`streamnet bench --toolbox rPPG-Toolbox --slow`" in page.read_text()
+    assert page.read_text().endswith("All is well.\n")
+    other = tmp_path / "other.md"
+    CliRunner().invoke(cli.app, ["bench", "--from", str(saved), "-o", str(other)])
+    assert other.read_text() == page.read_text()
+    assert seen == []
+
+
+def test_from_what_was_saved_nothing_is_measured(tmp_path):
+    result = CliRunner().invoke(cli.app, ["bench", "--from", str(tmp_path / "x"), "--quick"])
+    assert result.exit_code != 0
+    assert "--from measures nothing" in str(result.exception)
+
+
+def test_a_benchmark_that_fails_behind_its_times_is_saved_as_failed(tmp_path):
+    """By the suites' own conftest, and the real pytest."""
+    for name in ("conftest.py", "beside.py", "side.py"):
+        (tmp_path / name).write_text((ROOT / "benchmarks" / name).read_text())
+    (tmp_path / "test_it.py").write_text(
+        "def test_it(benchmark):\n"
+        "    benchmark.pedantic(lambda: None, rounds=3)\n"
+        "    assert 1 == 2, 'unequal'\n"
+        "def test_good(benchmark):\n"
+        "    benchmark.pedantic(lambda: None, rounds=3)\n"
+    )
+    measured = tmp_path / "measured.json"
+    code = subprocess.call(
+        [sys.executable, "-m", "pytest", str(tmp_path), "-q", "-p", "no:xdist", "-k", "it or good",
+         "--rootdir", str(tmp_path), "--quick", f"--benchmark-json={measured}"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert code == 1
+    saved = read_saved(measured)
+    assert sorted(saved.timings) == ["test_good", "test_it"]
+    assert saved.why_failed("test_it").startswith("AssertionError: unequal")
+    assert not saved.why_failed("test_good")
+    assert saved.options == ("--quick", "-k", "it or good")
 
 
 def test_a_part_does_not_replace_the_page_of_the_whole(checkout, pytest_that, measured, tmp_path):
@@ -195,6 +279,28 @@ def test_another_speed_is_refused_before_anything_runs(checkout, pytest_that, me
         bench(against=before, root=checkout)
     assert "does nothing else" in str(error.value)
     assert seen == []
+
+
+def test_a_toolbox_is_changed_where_a_module_of_it_is(tmp_path, monkeypatch):
+    monkeypatch.setenv("RPPG_TOOLBOX", str(tmp_path))
+    assert describe()["toolbox_commit"] == "unknown"
+
+    def git(*arguments):
+        identity = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
+        subprocess.run(["git", "-C", tmp_path, *identity, *arguments], check=True)
+
+    (tmp_path / "deep").mkdir()
+    for name in ("main.py", "deep/model.py", "weights.pth"):
+        (tmp_path / name).touch()
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-q", "-m", "x")
+    (tmp_path / "weights.pth").unlink()
+    (tmp_path / "new.py").touch()
+    commit = describe()["toolbox_commit"]
+    assert len(commit) == 10
+    (tmp_path / "deep/model.py").unlink()
+    assert describe()["toolbox_commit"] == f"{commit}+"
 
 
 def test_this_machine_can_be_described():

@@ -38,6 +38,7 @@ from toolbox_adapters.rppg_toolbox import compat
 
 log = logging.getLogger(__name__)
 MAX_WORKERS = 8
+PATIENCE_S = 0.02
 SMALL_SET = 256
 """Fewer clips than this are loaded faster than a worker starts."""
 SHORT_VIDEOS = "streamnet-short-videos.json"
@@ -198,6 +199,24 @@ def run_child(_: None, note: str, target: Callable[..., None], args: tuple[Any, 
             Path(note).write_text(json.dumps(told))
 
 
+class PatientProcess:
+    """A process that waits a little when asked whether it is alive.
+
+    The toolbox asks all of its processes without a pause until one has ended, which takes a core.
+    """
+
+    def __init__(self, process: multiprocessing.Process) -> None:
+        self._process = process
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._process, name)
+
+    def is_alive(self) -> bool:
+        if self._process.is_alive():
+            self._process.join(PATIENCE_S)
+        return self._process.is_alive()
+
+
 class LoudProcesses:
     """Takes the place of `multiprocessing` in the toolbox's loader module.
 
@@ -212,11 +231,11 @@ class LoudProcesses:
 
     def Process(
         self, target: Callable[..., None], args: tuple[Any, ...] = (), **kwargs: Any
-    ) -> multiprocessing.Process:
+    ) -> PatientProcess:
         number = next((a for a in args if isinstance(a, int)), len(list(self._notes.iterdir())))
         note = str(self._notes / f"{number}.json")
         wrapped = (ChildSetup(self._root), note, target, args)
-        return multiprocessing.Process(target=run_child, args=wrapped, **kwargs)
+        return PatientProcess(multiprocessing.Process(target=run_child, args=wrapped, **kwargs))
 
 
 def watch_preprocessing(
@@ -232,6 +251,8 @@ def watch_preprocessing(
     original = module.BaseLoader.multi_process_manager
 
     def manager(self: Any, data_dirs: Any, config_preprocess: Any, *args: Any) -> Any:
+        # Not its 8 on two cores: each holds a video's frames and clips, some 2 GB, and more than
+        # one per core are not faster where nobody asks them without a pause.
         quota = args[0] if args else min(MAX_WORKERS, os.cpu_count() or 1)
         with tempfile.TemporaryDirectory() as folder:
             loud = LoudProcesses(root, Path(folder))
