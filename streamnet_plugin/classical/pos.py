@@ -66,10 +66,15 @@ def _length(fs: float) -> int:
 
 def _project(x: Trace, length: int) -> FloatArray:
     """Overlap-added projections (T,) of all windows of `x` (T, 3), as bright as the light."""
-    w = windows(x, length, step=1)  # (W, L, 3)
+    # (3, W, L): each window's values in a row, which are summed several times as fast.
+    w = windows(np.ascontiguousarray(x.T).T, length, step=1).transpose(2, 0, 1)
+    total = np.zeros((w.shape[1], 3), x.dtype)
+    for frame in range(length):  # one by one, as the toolbox's precision has it
+        total += x[frame : frame + len(total)]
     with np.errstate(divide="ignore", invalid="ignore"):  # black or frozen: `checked_bvp` tells
         # Divided in the trace's own precision, projected in float64.
-        s = (w / w.mean(axis=1, keepdims=True)) @ PROJECTION.T  # (W, L, 2)
-        deviation = s.std(axis=1, keepdims=True)  # (W, 1, 2)
-        h = s[..., 0] + deviation[..., 0] / deviation[..., 1] * s[..., 1]
+        scaled = w / (total / length).T[:, :, None]
+        s = (PROJECTION @ scaled.reshape(3, -1)).reshape(2, *w.shape[1:])  # (2, W, L)
+        deviation = s.std(axis=2, keepdims=True)  # (2, W, 1)
+        h = s[0] + deviation[0] / deviation[1] * s[1]
     return overlap_add(h - h.mean(axis=1, keepdims=True), step=1, n=len(x))
