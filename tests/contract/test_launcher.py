@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import pickle
@@ -142,7 +143,9 @@ def test_the_toolboxs_printout_our_table_and_the_saved_outputs_agree(stream_trai
     assert set(printed) == METRICS
     for metric in METRICS:
         for ours in (row, again):
-            assert printed[metric] == pytest.approx(ours.values[metric], abs=1e-6), metric
+            # No correlation of equal heart rates, which a network so little trained may read.
+            told = [math.nan if value is None else value for value in ours.values[metric]]
+            assert printed[metric] == pytest.approx(tuple(told), abs=1e-6, nan_ok=True), metric
 
 
 def test_our_results_lie_beside_the_toolboxs_outputs(stream_trained):
