@@ -142,22 +142,30 @@ def test_beside_others(benchmark, quick, size, toolbox):
         show_memory(benchmark, name, "network", name=name, **options)
 
 
-@pytest.mark.slow
-@pytest.mark.benchmark(group="network, inference")
+@pytest.mark.benchmark(group="network, engines")
 @pytest.mark.parametrize("size", [36, 72])
-def test_compiled(benchmark, quick, size, maybe_toolbox):
-    """The engine `compile`, in the precision that is fast here; fails where it does not compile."""
-    if not (shutil.which("c++") or shutil.which("g++")):
+@pytest.mark.parametrize(
+    "engine", [pytest.param("compile", marks=pytest.mark.slow), "onnxruntime", "openvino"]
+)
+def test_engine(benchmark, quick, engine, size, maybe_toolbox):
+    """The other engines beside torch and TS-CAN, in the precision that is fast here, ONNX Runtime
+    in float32, which is all it has; fails where `compile` does not compile."""
+    if engine == "compile" and not (shutil.which("c++") or shutil.which("g++")):
         pytest.skip("no C++ compiler")
+    for package in {"compile": (), "onnxruntime": ("onnx", engine), "openvino": (engine,)}[engine]:
+        pytest.importorskip(package)
     options, others = {"size": size, "clips": 1}, {}
-    precision = fast_precision(torch.device("cpu"))
+    precision = fast_precision(torch.device("cpu")) if engine != "onnxruntime" else "float32"
     with own_sides() as side:
-        mine = network(side("jobs_ours"), precision, engine="compile", **options)
+        mine = network(side("jobs_ours"), precision, engine=engine, **options)
+        others["torch"] = network(side("jobs_ours"), precision, **options).seconds
         if maybe_toolbox is not None:
             others["TS-CAN"] = peer(side, "TS-CAN", **options)
         rounds = 3 if quick else ROUNDS
         times = alternate(benchmark, mine.seconds, others, rounds, warm=PASSES_TO_STEADY)
-    put_times(benchmark, times, per=FRAMES, unit="frames/s")
+    wanted = (engine, precision, size) == ("openvino", "bfloat16", 72)
+    targets = {"TS-CAN": "network-openvino"} if wanted else None
+    put_times(benchmark, times, per=FRAMES, unit="frames/s", targets=targets)
 
 
 @pytest.mark.benchmark(group="network, cost")

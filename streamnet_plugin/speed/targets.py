@@ -73,6 +73,7 @@ TARGETS = {
         6,
         "test_inference[72-1], bfloat16",
     ),
+    "network-openvino": Target("the same by the engine openvino", 6, "test_engine[openvino-72]"),
     "network-float32": Target(
         "STREAM-Net in float32 at 72 px beside the toolbox's TS-CAN", 2, "test_inference[72-1]"
     ),
