@@ -58,10 +58,12 @@ def demo(shared):
     return report.videos
 
 
-def test_bfloat16_does_not_move_the_demos_heart_rates(demo):
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+def test_bfloat16_does_not_move_the_demos_heart_rates(demo, engine):
     """By more than 0.1 bpm, half of what the error has as a last digit: of the whole recordings and
     of the protocol's windows of 10 s."""
-    half, whole = STREAMNetMethod(precision="bfloat16"), STREAMNetMethod()
+    pytest.importorskip(engine)
+    half, whole = STREAMNetMethod(precision="bfloat16", engine=engine), STREAMNetMethod()
     convention = get_convention("toolbox-2025")
     assert len(demo) == 10
     for video in demo:
