@@ -22,6 +22,8 @@ from streamnet_plugin.errors import ConfigError
 
 DataType = Literal["DiffNormalized", "Standardized", "Raw", ""]
 Mode = Literal["train_and_test", "only_test", "unsupervised_method"]
+MAX_SEED = 2**63 - 1
+"""torch's generators take no larger one."""
 
 
 class _Node(BaseModel):
@@ -211,7 +213,7 @@ class Uncertainty(_Node):
     MC_SAMPLES: int = Field(30, ge=0)
     MC_RATE: float | None = Field(None, ge=0, lt=1)
     MC_PRECISION: Literal["auto", "float32", "bfloat16"] = "auto"
-    SEED: int = Field(100, ge=0, lt=2**63)
+    SEED: int = Field(100, ge=0, le=MAX_SEED)
     CALIBRATOR: str = ""
     FOLDS: int = Field(0, ge=0)
     TARGET_MAE: float | None = Field(None, gt=0, allow_inf_nan=False)
@@ -262,7 +264,7 @@ class Training(_Node):
     PRECISION: Literal["float32", "bfloat16", "float64"] = "float32"
     ACCUMULATE: int = Field(1, ge=1)
     CLIP_NORM: float | None = Field(None, gt=0)
-    SEED: int = Field(100, ge=0, lt=2**63)
+    SEED: int = Field(100, ge=0, le=MAX_SEED)
     SELECT_BY: Literal["loss", "hr_mae"] = "loss"
     EARLY_STOPPING: int = Field(0, ge=0)
     AUGMENT: Augmentation = Augmentation()
@@ -466,13 +468,16 @@ def parse_config(
         return Config.model_validate(expand_paths(tree))
     except ValidationError as error:
         problems = {".".join(map(str, i["loc"])): _explain(i) for i in error.errors()}
-        given = [
-            key for key in problems if f"{key}.".startswith(tuple(f"{o}." for o in overridden))
-        ]
+        given = [key for key in problems if any(_of_one_branch(key, o) for o in overridden)]
         told = [f"{problems.pop(key)} (an override)" for key in given]
         raise ConfigError(
             "; ".join([*told, *problems.values()]), path=path if problems else None
         ) from error
+
+
+def _of_one_branch(a: str, b: str) -> bool:
+    """One key is the other, or below it; of a section nobody knows, it is the section's."""
+    return f"{a}.".startswith(f"{b}.") or f"{b}.".startswith(f"{a}.")
 
 
 def parse_leniently(tree: Mapping[str, Any]) -> tuple[Config | None, dict[tuple[str, ...], str]]:

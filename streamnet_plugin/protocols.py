@@ -21,13 +21,14 @@ from streamnet_plugin.comparison import (
     SPLIT,
     BenchmarkRun,
     benchmark,
+    check_baseline,
     prepare,
     report_pairs,
     scoring_of,
     with_methods,
     with_weights,
 )
-from streamnet_plugin.config import Config, load_config, size_keys
+from streamnet_plugin.config import MAX_SEED, Config, load_config, size_keys
 from streamnet_plugin.data.datasets import dataset_fingerprint, find_recordings
 from streamnet_plugin.data.splits import (
     MIN_FOLDS,
@@ -197,6 +198,7 @@ def run_protocol(
     _check_twins(name, folds, twins)
     config = load_config(PROTOCOLS[name], (*size_keys(size), *overrides))
     check_training(config, data=False)  # before processes are started, minutes of drawing
+    _check_rows(config, networks, seeds)
     fabric = fabric_of(config)
     if not fabric.is_global_zero:
         progress = Silent()
@@ -251,6 +253,24 @@ def _check_names(name: str, networks: Sequence[str], folds: int, seeds: int) -> 
         if "-to-" not in name:
             why = "is a published split: it is not to be folded"
         raise ConfigError(f"{name} {why}", remedy="leave --folds out.")
+
+
+def _check_rows(config: Config, networks: Sequence[str], seeds: int) -> None:
+    """What stands in the table, before anything is trained for it."""
+    beside = config.UNSUPERVISED.METHOD or CLASSICAL
+    if STREAMNET in beside:
+        raise ConfigError(
+            f"UNSUPERVISED.METHOD names {STREAMNET}, whose weights this protocol trains",
+            remedy="leave it out; the network is in the table anyway.",
+        )
+    first = config.TRAINING.SEED
+    if first + seeds > MAX_SEED + 1:
+        raise ConfigError(
+            f"there are no {seeds} seeds from TRAINING.SEED {first} on",
+            remedy="set a smaller TRAINING.SEED.",
+        )
+    trained = [_row(network, first + n, seeds) for network in networks for n in range(seeds)]
+    check_baseline(config.EVALUATION.BASELINE or None, [*trained, *beside])
 
 
 def _check_twins(name: str, folds: int, twins: Twins | None) -> None:
@@ -329,6 +349,7 @@ def _with(config: Config, changes: Mapping[str, Any], seed: int, split: Path | N
     tree["MODEL"]["STREAMNET"] |= changes
     tree["TRAINING"]["SEED"] = seed
     tree["UNSUPERVISED"]["METHOD"] = []
+    tree["EVALUATION"]["BASELINE"] = ""
     for section, part in (("TRAIN", "train"), ("VALID", "valid"), ("TEST", "test")):
         if split is not None:
             fold = {"FOLD_NAME": part, "FOLD_PATH": str(split.absolute())}
@@ -368,6 +389,7 @@ def _classical(config: Config, folds: int, folder: Path, jobs: int, progress: Re
         for section in ("TRAIN", "VALID"):
             tree[section]["DATA"] = {}
     tree["TOOLBOX_MODE"] = "only_test"
+    tree["EVALUATION"]["BASELINE"] = ""  # of the table of all
     only = with_methods(Config.model_validate(tree), config.UNSUPERVISED.METHOD or CLASSICAL)
     return _benchmarked(only, folder / "classical", jobs, progress)
 
@@ -409,7 +431,12 @@ def _basis(origin: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _method_name(part: _Part, seeds: int) -> str:
-    return part.network if seeds == 1 else f"{part.network} ({part.seed})"
+    return _row(part.network, part.seed, seeds)
+
+
+def _row(network: str, seed: int, seeds: int) -> str:
+    """A network's name in the table."""
+    return network if seeds == 1 else f"{network} ({seed})"
 
 
 def _together(
@@ -445,7 +472,7 @@ def _together(
         config.model_dump(mode="json"),
         config.TRAINING.SEED,
         classical.origin["data_fingerprint"],
-        {**_origins(tests, len(seeds)), **classical.origin["methods"]},
+        {**classical.origin["methods"], **_origins(tests, len(seeds))},
     )
     networks = list(dict.fromkeys(part.network for part in parts))
     folds = len({part.fold for part in parts} - {None})

@@ -48,6 +48,7 @@ TOO_MANY_LOST = 0.5
 CSV_NAME = "streamnet-live.csv"
 NAMED_REASONS = 5
 """For no heart rate; what more there are say nothing new."""
+HANG_UP = getattr(signal, "SIGHUP", None)
 STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP")
                  if hasattr(signal, name))  # fmt: skip
 """Windows has no SIGHUP, which tells of a terminal that was closed."""
@@ -365,7 +366,7 @@ def _check_windows(file: CalibratorFile, convention: Convention, settings: LiveS
 @contextmanager
 def _signals_stop(stop: threading.Event) -> Iterator[list[int]]:
     """The signals that came; the first sets `stop`, so that no row is cut in two, and the terminal
-    is left as it was. One that comes again acts as ever.
+    is left as it was. One that comes again acts as ever, but for SIGHUP.
     """
     came: list[int] = []
     if threading.current_thread() is not threading.main_thread():
@@ -375,7 +376,8 @@ def _signals_stop(stop: threading.Event) -> Iterator[list[int]]:
     def handle(number: int, frame: FrameType | None) -> None:
         came.append(number)
         stop.set()
-        signal.signal(number, before[number])
+        if number != HANG_UP:  # a closed terminal may say so twice
+            signal.signal(number, before[number])
 
     before = {number: signal.getsignal(number) for number in STOPPING}
     for number in STOPPING:

@@ -135,6 +135,13 @@ def _is_of(name: str, benchmark: str) -> bool:
     return name == benchmark or name.startswith(f"{benchmark}, ")
 
 
+MACHINE_KEYS = (
+    "cpu", "cores", "instructions", "memory_gb", "gflops", "system", "python", "packages",
+    "streamnet", "commit", "toolbox_commit", "date", "load",
+)  # fmt: skip
+"""Of `machine.describe`."""
+
+
 def read_saved(path: str | Path) -> Saved:
     """A run from its JSON file.
 
@@ -153,16 +160,16 @@ def read_saved(path: str | Path) -> Saved:
         timings = [timing for entry in tree["benchmarks"] for timing in _timings(entry)]
         return Saved(
             {t.name: t for t in timings},
-            ours["machine"],
-            ours["skipped"],
+            {key: ours["machine"][key] for key in MACHINE_KEYS},
+            dict(ours["skipped"]),
             ours["quick"],
             frozenset(ours["deselected"]),
-            ours["failed"],
+            dict(ours["failed"]),
             tuple(ours["options"]),
         )
     except OSError as error:
         raise ConfigError(f"it cannot be read: {error}", path=path, remedy=remedy) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
             f"these are no saved measurements: {type(error).__name__} {error}",
             path=path,

@@ -145,7 +145,7 @@ def train(
     check_split(split)
     epochs = _fit(parsed, sections, split, folder, fabric, force, progress)
     weights = tested_weights(parsed, folder)
-    changed = _changed(parsed, dataset_fingerprint(sections["TRAIN"].videos), folder)
+    changed = _changed(identity(parsed, sections), folder)
     return TrainRun(folder, weights, tuple(epochs), failures, changed)
 
 
@@ -361,8 +361,11 @@ def _fit(
 
 def identity(config: Config, sections: Mapping[str, _Section]) -> dict[str, Any]:
     """What must not change between two parts of one training: the recipe and the data."""
-    fingerprints = {name: dataset_fingerprint(section.videos) for name, section in sections.items()}
-    return {**recipe_of(config), "fingerprint": fingerprints}
+    return {**recipe_of(config), "fingerprint": _fingerprints(sections)}
+
+
+def _fingerprints(sections: Mapping[str, _Section]) -> dict[str, str]:
+    return {name: dataset_fingerprint(section.videos) for name, section in sections.items()}
 
 
 def recipe_of(config: Config) -> dict[str, Any]:
@@ -401,19 +404,23 @@ def _recorder(
         config.TRAINING.SEED,
         dataset_fingerprint(train.videos),
         {STREAMNET: network.config.to_dict()},
-    )
+    ) | {"fingerprints": _fingerprints(sections)}
     told = {
         "trained_on": train.data.DATASET,
         "train_subjects": sorted({v.recording.subject for v in train.videos}),
         "training": asdict(settings_of(config)),
-        "provenance": {k: v for k, v in origin.items() if k not in ("config", "methods")},
+        "provenance": {
+            k: v for k, v in origin.items() if k not in ("config", "methods", "fingerprints")
+        },
     }
 
-    def first() -> None:
+    def first(step: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for place in (folder, folder / WEIGHTS, folder / PLOTS):
             remove_leftovers(place)
-        starts = {"starts": [*_starts(folder / PROVENANCE), origin]}
+        # Starts before that left nothing behind have no part in these weights.
+        before = _starts(folder / PROVENANCE) if step else []
+        starts = {"starts": [*before, origin]}
         text = json.dumps(starts, indent=1, default=str) + "\n"
         write_text(folder / PROVENANCE, text, "where the training comes from")
         write_text(folder / CONFIG, dump_config(config), "the configuration")
@@ -440,14 +447,13 @@ def _figures(report: EpochReport) -> dict[str, Any]:
     }
 
 
-def _changed(config: Config, fingerprint: str, folder: Path) -> tuple[str, ...]:
-    """What was otherwise at an earlier start, see `TrainRun`."""
-    now = {**recipe_of(config), "fingerprint": fingerprint}
+def _changed(now: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
+    """What of the identity was otherwise at an earlier start, see `TrainRun`."""
     found: list[str] = []
     for start in _starts(folder / PROVENANCE):
         try:
             recipe = recipe_of(Config.model_validate(start["config"]))
-            before = {**recipe, "fingerprint": start["data_fingerprint"]}
+            before = {**recipe, "fingerprint": start.get("fingerprints", now["fingerprint"])}
         except (KeyError, TypeError, ValueError):  # an older version's, with keys of its own
             continue
         found += differences(before, now)

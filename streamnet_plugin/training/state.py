@@ -7,13 +7,14 @@ newest of the lasting ones, those of an epoch's end: should the training diverge
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ LASTING = ".epoch"
 """In the name of an epoch's end: step-000000012.epoch.state."""
 LOCK, LOCK_S = "lock", 15.0
 """The processes that load clips hold it, too, and see only after 5 s that theirs was killed."""
+NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 KEPT = 2
 OTHER = "restore them, give another folder (-o), or go on regardless with --force."
 REMEDY = "free disk space and run the same command again: it goes on from the state before."
@@ -75,19 +77,24 @@ class StateFolder:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            held = FileLock(self.folder / LOCK).acquire(timeout=LOCK_S)
+            held: AbstractContextManager[Any] = FileLock(self.folder / LOCK).acquire(timeout=LOCK_S)
         except Timeout as error:
             raise ConfigError(
                 "another training is under way in this folder",
                 path=self.folder.parent,
                 remedy="wait for it, end it, or give another folder.",
             ) from error
-        except OSError as error:
-            raise OutputError(
-                f"the state of the training cannot be written: {error}",
-                path=self.folder,
-                remedy="choose a folder that can be written to.",
-            ) from error
+        except (OSError, NotImplementedError) as error:
+            if isinstance(error, OSError) and error.errno not in NO_LOCKS:
+                raise OutputError(
+                    f"the state of the training cannot be written: {error}",
+                    path=self.folder,
+                    remedy="choose a folder that can be written to.",
+                ) from error
+            log.warning(
+                "%s: this file system has no locks; start no second training there", self.folder
+            )
+            held = nullcontext()
         with held:
             yield
 

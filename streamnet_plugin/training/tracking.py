@@ -145,7 +145,7 @@ class Recorder(Listener):
         epochs: in all.
         metadata: what an epoch's weights say of themselves.
         progress: hears of every step.
-        first: called before the first step, when nothing is written yet.
+        first: called with the number of steps that are done, before anything is written.
     """
 
     def __init__(
@@ -156,7 +156,7 @@ class Recorder(Listener):
         epochs: int,
         metadata: Callable[[EpochReport], Mapping[str, Any]],
         progress: Reporter,
-        first: Callable[[], None] = lambda: None,
+        first: Callable[[int], None] = lambda step: None,
     ) -> None:
         self._first = first
         self._network, self._weights, self._log = network, weights, log
@@ -164,7 +164,7 @@ class Recorder(Listener):
         self._epoch = -1
 
     def begin(self, step: int, reports: Sequence[EpochReport]) -> None:
-        self._first()
+        self._first(step)
         self._log.begin(step, reports)
 
     def after_step(self, report: StepReport) -> None:

@@ -363,6 +363,13 @@ def test_an_interrupted_training_goes_on(
     capsys.readouterr()
     by_ctrl_c(trainer.STREAMNetTrainer, "_model_to_test", untested)
     assert "Going on after step 2, in epoch 1" in capsys.readouterr().out
+    looked = ["TOOLBOX_MODE=only_test", f"INFERENCE.MODEL_PATH={folder / 'twin_Epoch0.pth'}"]
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "argv", [*sys.argv, *looked])
+        with pytest.raises(SystemExit) as stop:  # a look at an epoch's weights takes nothing away
+            cli.main()
+    assert not stop.value.code
+    capsys.readouterr()
     with pytest.raises(SystemExit) as stop:  # nothing is left to train, all to test
         cli.main()
     assert not stop.value.code

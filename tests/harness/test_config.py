@@ -55,6 +55,9 @@ def test_an_override_is_not_blamed_on_the_file(tmp_path):
         load_config("benchmark/demo", ["TRAINING.OPTIMZER=adam"])
     assert str(error.value).startswith("unknown key TRAINING.OPTIMZER")
     assert error.value.path is None
+    with pytest.raises(ConfigError, match=r"unknown key TRAIN.DATA.FOO .*\(an override\)") as error:
+        load_config("benchmark/demo", ["TRAIN.DATA.FOO.BAR=1"])
+    assert error.value.path is None
     with pytest.raises(ConfigError, match=r"EPOCHS.*\(an override\); TRAIN.LR: ") as error:
         load_config(path, ["TRAIN={EPOCHS: 0, LR: fast}", "TRAIN.EPOCHS=0"])
     assert error.value.path is None

@@ -94,6 +94,7 @@ def test_the_table_says_what_made_it(run):
 
 def test_seeds_go_on_from_the_first_one(ubfc, tmp_path):
     keys = [*QUICK, *SPLIT, "TRAINING.SEED=7", "UNSUPERVISED.METHOD=[POS]"]
+    keys.append("EVALUATION.BASELINE=POS")
     done = run_protocol(
         "ubfc-intra", seeds=2, data_root=ubfc, overrides=keys, output=tmp_path, plots=False
     )
@@ -275,12 +276,16 @@ def test_one_option_sets_the_size_of_every_section():
         ("ubfc-intra", {"folds": 9}, "at most 4"),
         ("pure-intra", {"folds": 6, "twins": Twins()}, "at most 5"),
         ("ubfc-intra", {"folds": 2, "twins": Twins()}, "one each at least"),
+        ("ubfc-intra", {"overrides": ["UNSUPERVISED.METHOD=[STREAMNet]"]}, "this protocol trains"),
+        ("ubfc-intra", {"overrides": ["EVALUATION.BASELINE=TSCAN"]}, "none of the methods"),
+        ("ubfc-intra", {"overrides": [f"TRAINING.SEED={2**63 - 1}"], "seeds": 2}, "no 2 seeds"),
     ],
 )
 def test_what_cannot_be_run(name, options, message, ubfc, tmp_path, monkeypatch):
     monkeypatch.setattr(protocols, "write_twins", lambda *a: pytest.fail("drawn"))
+    options = {**options, "overrides": [*QUICK, *options.get("overrides", ())]}
     with pytest.raises(ConfigError) as error:
-        run_protocol(name, data_root=ubfc, overrides=QUICK, output=tmp_path, **options)
+        run_protocol(name, data_root=ubfc, output=tmp_path, **options)
     assert message in str(error.value)
 
 

@@ -276,6 +276,10 @@ def test_times_of_another_way_are_refused(measured, tmp_path, spoil):
         lambda tree: tree["benchmarks"][0]["stats"].update(data=[]),
         lambda tree: tree["benchmarks"][0]["stats"].update(data=[1.0, 0.0]),
         lambda tree: tree["benchmarks"][0]["extra_info"].update(ratios=[{"what": "x"}]),
+        lambda tree: tree["benchmarks"][0].update(extra_info=[]),
+        lambda tree: tree.update(streamnet=[]),
+        lambda tree: tree["streamnet"].update(machine={}),
+        lambda tree: tree["streamnet"].update(failed=["test_it"]),
     ],
 )
 def test_files_that_are_no_measurements(measured, tmp_path, spoil):

@@ -84,6 +84,18 @@ def test_the_same_command_again_trains_no_more(run, ubfc):
     assert len(rows(run[1].folder / "steps.csv")) == 12
 
 
+def test_settings_that_were_others_are_told_where_they_had_a_part(run, ubfc, tmp_path):
+    assert run[1].changed == ()
+    options = {"data_root": ubfc, "output": tmp_path / "run"}
+    with pytest.raises(StreamnetError, match="diverged"):
+        sp.train("train/ubfc-intra", overrides=[*QUICK, "TRAIN.LR=1e30"], **options)
+    anew = sp.train("train/ubfc-intra", overrides=QUICK, **options)  # nothing was left of it
+    assert anew.changed == ()
+    longer = [*QUICK, "TRAIN.EPOCHS=3"]
+    done = sp.train("train/ubfc-intra", overrides=longer, force=True, **options)
+    assert done.changed == ("TRAIN.EPOCHS: 2 -> 3",)
+
+
 def test_what_a_killed_process_had_begun_to_write_goes(run, ubfc, tmp_path):
     shutil.copytree(run[1].folder, tmp_path / "run")
     for place in ("weights", "plots", "."):

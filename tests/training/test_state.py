@@ -60,6 +60,15 @@ def test_two_trainings_are_not_in_one_folder(tmp_path, monkeypatch):
         assert StateFolder(place, {}).load() is None
 
 
+def test_without_locks_a_training_goes_on_with_a_warning(tmp_path, monkeypatch, caplog):
+    def none(*arguments, **options):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(module.FileLock, "acquire", none)
+    with StateFolder(tmp_path / "state", {}).alone():
+        assert "has no locks" in caplog.text
+
+
 def test_a_place_that_is_no_folder_is_named(tmp_path):
     (tmp_path / "run").write_text("")
     with pytest.raises(OutputError, match="run/state: the state of the training cannot"):

@@ -233,8 +233,9 @@ class STREAMNetTrainer:
         import_module("evaluation.metrics").calculate_metrics(
             dict(predictions), dict(labels), self.config
         )
-        # All is complete: the same command trains anew, as the toolbox does.
-        shutil.rmtree(self._states, ignore_errors=True)
+        if self.config.TOOLBOX_MODE == "train_and_test":
+            # All is complete: the same command trains anew, as the toolbox does.
+            shutil.rmtree(self._states, ignore_errors=True)
 
     def _model_to_test(self) -> STREAMNet:
         if self.config.TOOLBOX_MODE == "only_test":
