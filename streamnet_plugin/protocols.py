@@ -430,10 +430,6 @@ def _basis(origin: Mapping[str, Any]) -> dict[str, Any]:
     return basis | code | {"weights": origin["methods"].get(STREAMNET, {}).get("weights_sha256")}
 
 
-def _method_name(part: _Part, seeds: int) -> str:
-    return _row(part.network, part.seed, seeds)
-
-
 def _row(network: str, seed: int, seeds: int) -> str:
     """A network's name in the table."""
     return network if seeds == 1 else f"{network} ({seed})"
@@ -454,7 +450,7 @@ def _together(
     seeds = sorted({part.seed for part in parts})
     pairs, failures, notes = [], [], []
     for test in tests:
-        method = _method_name(test.part, len(seeds))
+        method = _row(test.part.network, test.part.seed, len(seeds))
         pairs += [replace(pair, method=method) for pair in test.found.pairs]
         failures += [*test.trained.failures, *test.found.failures]
         if test.trained.changed:
@@ -501,11 +497,12 @@ def _origins(tests: Sequence[_Test], seeds: int) -> dict[str, Any]:
     """Of every network in the table, by fold where there are some: weights and their training."""
     found: dict[str, Any] = {}
     for test in tests:
-        name, own = _method_name(test.part, seeds), test.found.origin["methods"][STREAMNET]
-        if test.part.fold is None:
+        part, own = test.part, test.found.origin["methods"][STREAMNET]
+        name = _row(part.network, part.seed, seeds)
+        if part.fold is None:
             found[name] = own
         else:
-            found.setdefault(name, {})[f"fold {test.part.fold}"] = own
+            found.setdefault(name, {})[f"fold {part.fold}"] = own
     return found
 
 
@@ -519,7 +516,7 @@ def summarised(summaries: Iterable[MethodSummary], parts: Sequence[_Part]) -> di
     by_name = {s.method: s for s in summaries}
     found: dict[str, Any] = {}
     for network in dict.fromkeys(part.network for part in parts):
-        names = [network if len(seeds) == 1 else f"{network} ({seed})" for seed in seeds]
+        names = [_row(network, seed, len(seeds)) for seed in seeds]
         found[network] = {"seeds": seeds}
         for metric in SUMMARY_UNITS:
             values = [by_name[n].values[metric][0] for n in names if n in by_name]
