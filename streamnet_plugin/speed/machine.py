@@ -9,7 +9,7 @@ import time
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -24,8 +24,26 @@ PRODUCT, PRODUCTS = 1024, 15
 """Size of the matrices whose product says how fast the machine is now, and how often it is made."""
 
 
-def describe() -> dict[str, Any]:
-    """Machine, versions, date and load at this moment; JSON can hold it."""
+class Machine(TypedDict):
+    """A machine, its versions, date and load at a moment; JSON can hold it."""
+
+    cpu: str
+    cores: int | None
+    instructions: list[str]
+    memory_gb: float | None
+    gflops: float
+    system: str
+    python: str
+    packages: dict[str, str]
+    streamnet: str
+    commit: str | None
+    toolbox_commit: str | None
+    date: str
+    load: list[float]
+
+
+def describe() -> Machine:
+    """This machine, now."""
     return {
         "cpu": _cpu_line("model name") or platform.processor() or platform.machine(),
         "cores": os.cpu_count(),

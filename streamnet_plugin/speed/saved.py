@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from streamnet_plugin.errors import ConfigError
+from streamnet_plugin.speed.machine import Machine
 
 FORMAT = 3
 """Of the file: 1 had no inner times and no speed of the machine, 2 did not tell what failed."""
@@ -82,7 +83,7 @@ class Saved:
 
     Attributes:
         timings: by name.
-        machine: see `machine.describe`.
+        machine: what `Machine` names.
         skipped, failed: test -> reason.
         options: of `streamnet bench`, e.g. ("--slow",).
         deselected: names of benchmarks that -k left out.
@@ -135,13 +136,6 @@ def _is_of(name: str, benchmark: str) -> bool:
     return name == benchmark or name.startswith(f"{benchmark}, ")
 
 
-MACHINE_KEYS = (
-    "cpu", "cores", "instructions", "memory_gb", "gflops", "system", "python", "packages",
-    "streamnet", "commit", "toolbox_commit", "date", "load",
-)  # fmt: skip
-"""Of `machine.describe`."""
-
-
 def read_saved(path: str | Path) -> Saved:
     """A run from its JSON file.
 
@@ -160,7 +154,7 @@ def read_saved(path: str | Path) -> Saved:
         timings = [timing for entry in tree["benchmarks"] for timing in _timings(entry)]
         return Saved(
             {t.name: t for t in timings},
-            {key: ours["machine"][key] for key in MACHINE_KEYS},
+            {key: ours["machine"][key] for key in Machine.__annotations__},
             dict(ours["skipped"]),
             ours["quick"],
             frozenset(ours["deselected"]),
