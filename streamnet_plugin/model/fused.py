@@ -9,11 +9,14 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from streamnet_plugin.model.shift import exporting
+from streamnet_plugin.model.shift import exporting, shifted_for_thirds, wrapping_shift
 
 Activation = Literal["tanh", "relu", "none"]
 ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu, "none": lambda x: x}
 FUSED_ON = ("x86_64", "AMD64")
+SLOW_DILATION = 8
+"""From here on oneDNN has no fast depthwise kernel: SS-FEM's last group took 2.0 ms in bfloat16 and
+0.82 in float32, as a full convolution, mostly of zeros, 0.23 and 0.58 (20 frames at 72 px)."""
 
 
 def convolved(
@@ -35,6 +38,26 @@ def convolved(
         doubled = None if bias is None else 2 * bias
         return _fused(conv, x, 2 * weight, doubled, "sigmoid", dtype).mul_(2).sub_(1)
     return _fused(conv, x, weight, bias, activation, dtype)
+
+
+def convolved_between_shifts(
+    conv: nn.Conv2d, x: Tensor, segment: int, activation: Activation
+) -> Tensor:
+    """shift(activation(conv(shift(x)))), both wrapping, for an `x` of few channels: (N, C, H, W).
+
+    Without gradients on an x86 CPU the second shift is taken before the convolution, too: moving 9
+    channels of the input is less than moving 32 of the output.
+    """
+    dtype = None if exporting() else _type_here(x, None)
+    if dtype is None:
+        x = x if exporting() else x.contiguous(memory_format=torch.channels_last)
+        return wrapping_shift(convolved(conv, wrapping_shift(x, segment), activation), segment)
+    moved = shifted_for_thirds(x.to(dtype), segment).contiguous(memory_format=torch.channels_last)
+    third, inputs = conv.out_channels // 3, conv.in_channels
+    weight = conv.weight.new_zeros(conv.out_channels, 3 * inputs, *conv.kernel_size)
+    for i, outputs in enumerate((slice(third), slice(third, 2 * third), slice(2 * third, None))):
+        weight[outputs, i * inputs : (i + 1) * inputs] = conv.weight[outputs]
+    return _fused(conv, moved, weight, conv.bias, activation, dtype)
 
 
 def _convolution(conv: nn.Conv2d, x: Tensor) -> Tensor:
@@ -63,11 +86,19 @@ def _fused(
     activation: str,
     dtype: torch.dtype,
 ) -> Tensor:
+    groups = conv.groups
+    if groups == weight.shape[0] and max(conv.dilation) >= SLOW_DILATION:
+        weight, groups = _dense(weight), 1
     out: Tensor = torch.ops.mkldnn._convolution_pointwise(
         x.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype),
-        conv.padding, conv.stride, conv.dilation, conv.groups, activation, [], "",
+        conv.padding, conv.stride, conv.dilation, groups, activation, [], "",
     )  # fmt: skip
     return out
+
+
+def _dense(weight: Tensor) -> Tensor:
+    """A depthwise convolution's (C, 1, h, w) among the zeros of a full one, (C, C, h, w)."""
+    return torch.diag_embed(weight[:, 0].permute(1, 2, 0)).permute(2, 3, 0, 1)
 
 
 @cache

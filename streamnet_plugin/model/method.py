@@ -174,7 +174,7 @@ def read_waveform(
     for index, (start, stop) in enumerate(
         _clips(n_frames, model.config.segment_length, clip_frames)
     ):
-        x = frames(start, stop).to(device, memory_format=torch.channels_last)
+        x = frames(start, stop).to(device)
         bvp[start:stop] = _numpy((engine or model)(x))
         if mc_samples:
             drawn = sample_clip(

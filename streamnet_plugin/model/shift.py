@@ -23,6 +23,23 @@ def wrapping_shift(x: Tensor, segment: int) -> Tensor:
     return _shift(x, segment, wrap=True)
 
 
+def shifted_for_thirds(x: Tensor, segment: int) -> Tensor:
+    """What a convolution's outputs need to be computed from in order to come out shifted.
+
+    (N * segment, C, H, W) -> (N * segment, 3 C, H, W): `wrapping_shift` of `x`, as the next frame
+    has it, as the previous one has it, and as the frame itself has it.
+    """
+    count, channels = x.shape[:2]
+    third = channels // 3
+    moves = torch.zeros(channels, dtype=torch.long)
+    moves[:third], moves[third : 2 * third] = 1, -1
+    twice = torch.tensor([[1], [-1], [0]]) + moves  # (3, C)
+    frame = torch.arange(count).view(-1, 1, 1)
+    source = frame - frame % segment + (frame + twice) % segment  # (N * segment, 3, C)
+    planes = (source * channels + torch.arange(channels)).flatten()
+    return x.flatten(0, 1).index_select(0, planes).view(count, -1, *x.shape[2:])
+
+
 def zero_shift(x: Tensor, segment: int) -> Tensor:
     """TS-CAN's shift (Liu et al. 2020): as `wrapping_shift`, but zeros come in at the ends."""
     return _shift(x, segment, wrap=False)

@@ -98,6 +98,25 @@ def test_shift_by_thirds():
     assert torch.equal(no_shift(numbered(), 3), numbered())
 
 
+@settings(max_examples=12, deadline=None)
+@given(
+    shift=st.sampled_from(["wrap", "zero", "none"]),
+    segment=st.integers(2, 7),
+    segments=st.integers(1, 3),
+    size=st.sampled_from([16, 21, 36]),
+    memory=st.sampled_from([torch.contiguous_format, torch.channels_last]),
+)
+def test_the_fast_way_without_gradients_computes_the_same(shift, segment, segments, size, memory):
+    net = network(height=size, width=size, segment_length=segment, shift=shift)
+    torch.manual_seed(1)
+    for norm in (m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)):
+        norm.running_mean.normal_(), norm.running_var.uniform_(0.5, 2)  # else they do nothing
+    frames = torch.randn(segment * segments, 6, size, size).to(memory_format=memory)
+    with torch.no_grad():
+        fast = net(frames)
+    torch.testing.assert_close(fast, net(frames).detach(), rtol=1e-4, atol=1e-5)
+
+
 def test_attention_has_a_mean_of_one_half_and_survives_a_closed_gate():
     gate = torch.nn.Conv2d(4, 1, 1)
     mask = lateral_attention(torch.randn(3, 4, 5, 7), gate)
