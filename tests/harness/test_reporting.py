@@ -201,6 +201,18 @@ def test_what_is_not_there_is_told(runs, tmp_path):
         report(tmp_path / "damaged", output=tmp_path / "r")
 
 
+def test_damaged_waveforms_are_told_wherever_the_damage_is(runs, tmp_path):
+    whole = (runs["net"] / "waveforms.npz").read_bytes()
+    path = tmp_path / "waveforms.npz"
+    for place in range(0, len(whole), len(whole) // 80):
+        path.write_bytes(whole[:place] + bytes(b ^ 255 for b in whole[place : place + 8])
+                         + whole[place + 8 :])  # fmt: skip
+        try:
+            load_pairs(tmp_path)
+        except DataError as error:
+            assert error.path == path
+
+
 def test_the_convention_is_read_back(runs):
     for name, convention in (("both", "toolbox-2025"), ("neurips", "neurips-2023")):
         assert convention_of(read_results(runs[name])) == get_convention(convention)

@@ -94,6 +94,40 @@ def test_settings_that_were_others_are_told_where_they_had_a_part(run, ubfc, tmp
     longer = [*QUICK, "TRAIN.EPOCHS=3"]
     done = sp.train("train/ubfc-intra", overrides=longer, force=True, **options)
     assert done.changed == ("TRAIN.EPOCHS: 2 -> 3",)
+    again = sp.train("train/ubfc-intra", overrides=longer, **options)
+    assert again.changed == done.changed
+
+
+def test_settings_by_which_nothing_was_trained_have_no_part(run, ubfc, tmp_path):
+    shutil.copytree(run[1].folder, tmp_path / "run")
+    options = {"data_root": ubfc, "output": tmp_path / "run"}
+    other = sp.train("train/ubfc-intra", overrides=[*QUICK, "TRAIN.LR=0.5"], force=True, **options)
+    assert other.changed == ("TRAIN.LR: 0.001 -> 0.5",)  # all of it was trained otherwise
+    assert sp.train("train/ubfc-intra", overrides=QUICK, **options).changed == ()
+
+
+def test_weights_name_the_people_of_every_part_of_their_training(run, ubfc, tmp_path):
+    shutil.copytree(run[1].folder, tmp_path / "run")
+    others = ["TRAIN.EPOCHS=3", "TRAIN.DATA.BEGIN=0.4", "TRAIN.DATA.END=0.8"]
+    others += ["VALID.DATA.BEGIN=0.0", "VALID.DATA.END=0.2"]
+    sp.train(
+        "train/ubfc-intra",
+        overrides=[*QUICK, *others],
+        data_root=ubfc,
+        output=tmp_path / "run",
+        force=True,
+    )
+    _, told = load_checkpoint(tmp_path / "run" / "weights" / "last.safetensors")
+    assert told["train_subjects"] == ["subject1", "subject2", "subject3", "subject4"]
+
+
+@pytest.mark.parametrize("damage", [lambda p: p.unlink(), lambda p: p.write_bytes(b"")])
+def test_a_complete_training_without_its_weights_is_told(run, ubfc, tmp_path, damage):
+    shutil.copytree(run[1].folder, tmp_path / "run")
+    damage(tmp_path / "run" / "weights" / "best.safetensors")
+    with pytest.raises(ConfigError, match="is complete") as error:
+        sp.train("train/ubfc-intra", overrides=QUICK, data_root=ubfc, output=tmp_path / "run")
+    assert "run/state" in error.value.remedy
 
 
 def test_what_a_killed_process_had_begun_to_write_goes(run, ubfc, tmp_path):
@@ -129,7 +163,7 @@ def test_other_data_are_refused(run, ubfc, tmp_path):
         sp.train("train/ubfc-intra", overrides=QUICK, data_root=other, output=folder)
 
 
-def test_test_reads_the_runs_weights(run, ubfc, monkeypatch, tmp_path):
+def test_test_reads_the_runs_weights(run, ubfc, monkeypatch, tmp_path, caplog):
     monkeypatch.chdir(tmp_path)
     options = ["train/ubfc-intra", *QUICK, "--data-root", str(ubfc), "--no-plots", "-o", "out"]
     runner = CliRunner()
@@ -137,8 +171,13 @@ def test_test_reads_the_runs_weights(run, ubfc, monkeypatch, tmp_path):
     assert isinstance(missing.exception, ConfigError)
     assert "streamnet train" in missing.exception.remedy
     shutil.copytree(run[1].folder, tmp_path / "runs" / "exp" / "ubfc_intra_streamnet")
+    longer = runner.invoke(app, ["test", *options, "TRAIN.EPOCHS=3"], standalone_mode=False)
+    assert "has not ended: 2 of 3 epochs" in longer.output + caplog.text
+    shutil.rmtree(tmp_path / "out")
+    caplog.clear()
     done = runner.invoke(app, ["test", *options], standalone_mode=False)
     assert done.exception is None, done.output
+    assert "has not ended" not in done.output + caplog.text
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert [s["method"] for s in results["summaries"]] == ["STREAMNet"]
     assert {r["recording"] for r in results["rows"]} == {"subject5"}
