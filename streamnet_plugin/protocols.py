@@ -468,7 +468,9 @@ def _together(
     """One table of all."""
     parts = [test.part for test in tests]
     seeds = sorted({part.seed for part in parts})
-    pairs, failures, notes = [], [], []
+    pairs: list[WaveformPair] = []
+    failures: list[FailureRow] = []
+    notes: list[str] = []
     for test in tests:
         method = _row(test.part.network, test.part.seed, len(seeds))
         pairs += [replace(pair, method=method) for pair in test.found.pairs]

@@ -444,6 +444,8 @@ def _recorder(
         folder.mkdir(parents=True, exist_ok=True)
         for place in (folder, folder / WEIGHTS, folder / PLOTS):
             remove_leftovers(place)
+        if not step:  # what is there is another training's
+            (folder / EPOCHS).unlink(missing_ok=True)
         before = _with_a_part(_starts(folder / PROVENANCE), step)
         starts = {"starts": [*before, origin | own | {"step": step}]}
         text = json.dumps(starts, indent=1, default=str) + "\n"

@@ -219,7 +219,7 @@ def test_what_a_network_did_not_read_is_told_of_no_other(ubfc, tmp_path):
 
 
 def test_what_is_said_of_a_recording_stands_below_the_table(run, tmp_path, monkeypatch):
-    options, first = run
+    options, _ = run
     noted = benchmark
 
     def told(config, **kwargs):

@@ -130,6 +130,27 @@ def test_a_complete_training_without_its_weights_is_told(run, ubfc, tmp_path, da
     assert "run/state" in error.value.remedy
 
 
+def test_a_damaged_table_of_steps_is_gone_on_with(run, ubfc, tmp_path):
+    shutil.copytree(run[1].folder, tmp_path / "run")
+    path = tmp_path / "run" / "steps.csv"
+    path.write_bytes(path.read_bytes()[:-30] + bytes(200_000) + b"\xff\xfe")
+    (tmp_path / "run" / "provenance.json").write_bytes(bytes(99))
+    longer = [*QUICK, "TRAIN.EPOCHS=3"]
+    sp.train(
+        "train/ubfc-intra", overrides=longer, data_root=ubfc, output=tmp_path / "run", force=True
+    )
+    assert [int(r["step"]) for r in rows(path)] == [*range(11), *range(12, 18)]
+
+
+def test_a_training_that_begins_anew_does_not_keep_the_table_of_another(run, ubfc, tmp_path):
+    shutil.copytree(run[1].folder, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "state")
+    keys = [*QUICK, "TRAIN.LR=1e35"]
+    with pytest.raises(StreamnetError, match="diverged"):
+        sp.train("train/ubfc-intra", overrides=keys, data_root=ubfc, output=tmp_path / "run")
+    assert not (tmp_path / "run" / "epochs.csv").exists()
+
+
 def test_what_a_killed_process_had_begun_to_write_goes(run, ubfc, tmp_path):
     shutil.copytree(run[1].folder, tmp_path / "run")
     for place in ("weights", "plots", "."):
