@@ -61,6 +61,8 @@ log = logging.getLogger(__name__)
 DEMO = "demo"
 SPLIT = "split.json"
 """In the results folder: who was in which section of the protocol."""
+SEEN = "was trained on"
+"""A note on weights that may have seen the test data: the method's name, this, and what."""
 NAMED = 5
 """So many people are named in a note."""
 
@@ -208,7 +210,7 @@ def _notes(methods: Sequence[Method], data: Data, videos: Sequence[FaceVideo]) -
         yield "Synthetic faces: no figure here says how a method does on people."
     for m in methods:
         if data.DATA_PATH != DEMO and getattr(m, "trained_on", None) == data.DATASET:
-            yield f"{m.name} was trained on {data.DATASET}: it may have seen these very recordings."
+            yield f"{m.name} {SEEN} {data.DATASET}: it may have seen these very recordings."
         yield from _seen_before(m, data, videos)
     for video in videos:
         for note in video.notes:
@@ -238,7 +240,7 @@ def _seen_before(method: Method, data: Data, videos: Sequence[FaceVideo]) -> Ite
     if seen:
         named = ", ".join(sorted(seen, key=natural_key)[:NAMED])
         yield (
-            f"{method.name} was trained on {count(len(seen), 'person', 'people')} of the test "
+            f"{method.name} {SEEN} {count(len(seen), 'person', 'people')} of the test "
             f"({named}{', ...' if len(seen) > NAMED else ''}), if the names mean the same people: "
             "its figures say nothing of new people."
         )

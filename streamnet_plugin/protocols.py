@@ -18,6 +18,7 @@ import numpy as np
 from streamnet_plugin.atomic import taken, write_text
 from streamnet_plugin.checks import STREAMNET
 from streamnet_plugin.comparison import (
+    SEEN,
     SPLIT,
     BenchmarkRun,
     benchmark,
@@ -39,12 +40,13 @@ from streamnet_plugin.data.splits import (
 )
 from streamnet_plugin.data.synthetic.writers import write_pure_set, write_ubfc_set
 from streamnet_plugin.data_root import DataRoot, with_data_root
-from streamnet_plugin.errors import ConfigError, DataError
+from streamnet_plugin.errors import ConfigError, DataError, StreamnetError
 from streamnet_plugin.model.checkpoint import file_hash
 from streamnet_plugin.paths import cache_root
 from streamnet_plugin.progress import Reporter, Silent
+from streamnet_plugin.registry import registered_name
 from streamnet_plugin.report.provenance import provenance
-from streamnet_plugin.report.results import FailureRow, MethodSummary
+from streamnet_plugin.report.results import BenchmarkResults, FailureRow, MethodSummary
 from streamnet_plugin.report.writer import read_results
 from streamnet_plugin.scoring import WaveformPair, load_pairs
 from streamnet_plugin.training.run import (
@@ -194,6 +196,7 @@ def run_protocol(
         DataError, OutputError: see `train`.
     """
     progress = progress or Silent()
+    networks = tuple(dict.fromkeys(networks))  # twice in the table, each would count double
     _check_names(name, networks, folds, seeds)
     _check_twins(name, folds, twins)
     config = load_config(PROTOCOLS[name], (*size_keys(size), *overrides))
@@ -217,9 +220,19 @@ def run_protocol(
             progress.start(f"Part {number} of {len(parts)}", 1)
             progress.step(part.name)
             place = part.folder / TRAINING
-            yield train(
-                part.config, output=place, jobs=jobs, force=force, fabric=fabric, progress=progress
-            )
+            try:
+                done = train(
+                    part.config,
+                    output=place,
+                    jobs=jobs,
+                    force=force,
+                    fabric=fabric,
+                    progress=progress,
+                )
+            except StreamnetError as error:
+                error.what = f"{part.name}: {error.what}"
+                raise
+            yield done
 
     runs: Iterable[TrainRun] = trained()
     if fabric.world_size > 1:  # all of them first: nobody is to wait for the others' tests
@@ -257,7 +270,7 @@ def _check_names(name: str, networks: Sequence[str], folds: int, seeds: int) -> 
 
 def _check_rows(config: Config, networks: Sequence[str], seeds: int) -> None:
     """What stands in the table, before anything is trained for it."""
-    beside = config.UNSUPERVISED.METHOD or CLASSICAL
+    beside = [registered_name(method) for method in config.UNSUPERVISED.METHOD or CLASSICAL]
     if STREAMNET in beside:
         raise ConfigError(
             f"UNSUPERVISED.METHOD names {STREAMNET}, whose weights this protocol trains",
@@ -373,6 +386,7 @@ class _Found:
     pairs: list[WaveformPair]
     failures: tuple[FailureRow, ...]
     origin: Mapping[str, Any]
+    notes: tuple[str, ...]
 
 
 def _tested(part: _Part, done: TrainRun, jobs: int, progress: Reporter) -> _Test:
@@ -389,6 +403,7 @@ def _classical(config: Config, folds: int, folder: Path, jobs: int, progress: Re
         for section in ("TRAIN", "VALID"):
             tree[section]["DATA"] = {}
     tree["TOOLBOX_MODE"] = "only_test"
+    tree["INFERENCE"]["MODEL_PATH"] = ""  # they have no weights
     tree["EVALUATION"]["BASELINE"] = ""  # of the table of all
     only = with_methods(Config.model_validate(tree), config.UNSUPERVISED.METHOD or CLASSICAL)
     return _benchmarked(only, folder / "classical", jobs, progress)
@@ -402,13 +417,18 @@ def _benchmarked(config: Config, place: Path, jobs: int, progress: Reporter) -> 
         try:
             found = read_results(folder)
             if _basis(found.provenance) == wanted:
-                return _Found(load_pairs(folder), found.failures, found.provenance)
+                return _found(folder, found)
             log.warning("%s is of other settings, data or versions: tested anew", folder)
         except (DataError, KeyError) as error:  # damaged, or of a version that told less
             log.warning("%s cannot be read: %s", folder, error)
     done = benchmark(config, output=place, jobs=jobs, plots=False, report=False, progress=progress)
     assert done.folder is not None  # it was told one
-    return _Found(load_pairs(done.folder), done.results.failures, done.results.provenance)
+    return _found(done.folder, done.results)
+
+
+def _found(folder: Path, results: BenchmarkResults) -> _Found:
+    pairs = load_pairs(folder)
+    return _Found(pairs, results.failures, results.provenance, results.notes)
 
 
 def _wanted(config: Config, jobs: int, progress: Reporter) -> dict[str, Any]:
@@ -448,17 +468,30 @@ def _together(
     """One table of all."""
     parts = [test.part for test in tests]
     seeds = sorted({part.seed for part in parts})
-    pairs, failures, notes = [], [], []
+    pairs: list[WaveformPair] = []
+    failures: list[FailureRow] = []
+    notes: list[str] = []
     for test in tests:
         method = _row(test.part.network, test.part.seed, len(seeds))
         pairs += [replace(pair, method=method) for pair in test.found.pairs]
-        failures += [*test.trained.failures, *test.found.failures]
+        failures += test.trained.failures
+        failures += [
+            replace(failure, method=method) if failure.method else failure
+            for failure in test.found.failures
+        ]
+        seen = f"{STREAMNET} {SEEN}"
+        notes += [
+            f"{test.part.name}: it {SEEN}{note.removeprefix(seen)}"
+            for note in test.found.notes
+            if note.startswith(seen)
+        ]
         if test.trained.changed:
             notes.append(
-                f"{test.part.name}: it was trained with other settings at first, and went on by "
-                f"force ({'; '.join(test.trained.changed)})."
+                f"{test.part.name}: it was trained with other settings, at first or all the time, "
+                f"and kept by force ({'; '.join(test.trained.changed)})."
             )
     tested = {(p.dataset, p.recording) for p in pairs}
+    notes += _of_recordings((*(test.found for test in tests), classical), {r for _, r in tested})
     pairs += [p for p in classical.pairs if (p.dataset, p.recording) in tested]
     if twins is not None:
         notes.append("Synthetic faces: no figure here says how a method does on people.")
@@ -491,6 +524,12 @@ def _together(
         split = SPLIT if part.fold is None else f"split-fold-{part.fold}.json"
         write_split(read_split(part.folder / TRAINING / SPLIT), run.folder / split)
     return run
+
+
+def _of_recordings(found: Iterable[_Found], recordings: Iterable[str]) -> dict[str, None]:
+    """What the tests say of the recordings, each once."""
+    starts = tuple(f"{recording}: " for recording in recordings)
+    return dict.fromkeys(n for one in found for n in one.notes if n.startswith(starts))
 
 
 def _origins(tests: Sequence[_Test], seeds: int) -> dict[str, Any]:

@@ -144,6 +144,12 @@ def absent_families() -> list[AbsentFamily]:
     return [AbsentFamily(point.name, f.install) for point, f in usable if not f.names()]
 
 
+def registered_name(name: str) -> str:
+    """A method's name as it is registered, and as tables have it; raises as `get_method` does."""
+    point, member = _find(name)
+    return point.name if member is None else f"{point.name}:{member}"
+
+
 def check_method(name: str) -> None:
     """Nothing if a method of that name can be had, else the error that `get_method` raises."""
     _find(name)

@@ -85,9 +85,15 @@ def protocol_grid(runs: Sequence[RunProtocol], metric: str = "MAE") -> Grid:
         notes=(
             "Networks: mean ± standard deviation over seeds of the training. "
             "Others: value and its interval over subjects.",
-            *shared_notes([(run.name, run.results) for run in runs]),
+            *shared_notes([(run.name, _computed(run.results)) for run in runs]),
         ),
     )
+
+
+def _computed(results: BenchmarkResults) -> BenchmarkResults:
+    """The results, whose first note says how their numbers were computed."""
+    how = f"{results.window}; HR by {results.hr_method}, convention {results.convention}."
+    return replace(results, notes=(how, *results.notes))
 
 
 def _column(run: RunProtocol, metric: str) -> dict[str, Cell]:

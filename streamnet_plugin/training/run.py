@@ -27,9 +27,10 @@ from streamnet_plugin.config import Config, Data, dump_config, load_config
 from streamnet_plugin.data.datasets import dataset_fingerprint
 from streamnet_plugin.data.splits import check_split, write_split
 from streamnet_plugin.data_root import DataRoot, with_data_root
-from streamnet_plugin.errors import ConfigError
+from streamnet_plugin.errors import ConfigError, StreamnetError
 from streamnet_plugin.evaluation.conventions import get_convention
 from streamnet_plugin.leaks import subjects_by_section
+from streamnet_plugin.model.checkpoint import load_checkpoint
 from streamnet_plugin.model.streamnet import STREAMNet, STREAMNetConfig
 from streamnet_plugin.progress import Reporter, Silent
 from streamnet_plugin.report.provenance import provenance
@@ -45,7 +46,7 @@ from streamnet_plugin.training.loop import (
 )
 from streamnet_plugin.training.recipe import TrainSettings
 from streamnet_plugin.training.state import StateFolder, differences
-from streamnet_plugin.training.tracking import BEST, LAST, PLOTS, Recorder, RunLog
+from streamnet_plugin.training.tracking import BEST, EPOCHS, LAST, PLOTS, Recorder, RunLog
 from streamnet_plugin.training.validation import make_validate
 from streamnet_plugin.types import FaceVideo
 from streamnet_plugin.wording import count
@@ -75,8 +76,8 @@ class TrainRun:
         weights: the ones that the protocol tests: of the last epoch, or of the best one.
         epochs: what each came to.
         failures: recordings that could not be used.
-        changed: settings that were others at an earlier start of it, as `KEY: old -> new`; it went
-            on by force.
+        changed: settings that were others in a part of it, or all of it, as `KEY: old -> new`; it
+            was kept by force.
     """
 
     folder: Path
@@ -145,7 +146,10 @@ def train(
     check_split(split)
     epochs = _fit(parsed, sections, split, folder, fabric, force, progress)
     weights = tested_weights(parsed, folder)
-    changed = _changed(identity(parsed, sections), folder)
+    if fabric.is_global_zero:  # which writes them
+        _check_weights(weights, folder)
+    steps = sum(len(report.learning_rates) for report in epochs)
+    changed = _changed(identity(parsed, sections), folder, steps)
     return TrainRun(folder, weights, tuple(epochs), failures, changed)
 
 
@@ -180,6 +184,9 @@ def run_test(
                 path=weights,
                 remedy="run `streamnet train` first, or name other weights (--weights).",
             )
+        done, epochs = _epochs_done(run_folder(parsed)), parsed.TRAIN.EPOCHS
+        if done < epochs and not parsed.TRAINING.EARLY_STOPPING:
+            log.warning("%s: the training has not ended: %d of %d epochs", weights, done, epochs)
     if weights is not None:
         parsed = with_weights(parsed, weights)
     return benchmark(parsed, data_root=data_root, output=output, **options)
@@ -215,6 +222,26 @@ def run_folder(config: Config) -> Path:
 def tested_weights(config: Config, folder: Path) -> Path:
     """The weights of a run that its protocol tests."""
     return folder / WEIGHTS / (LAST if config.TEST.USE_LAST_EPOCH else BEST)
+
+
+def _check_weights(weights: Path, folder: Path) -> None:
+    """`ConfigError` where a training is complete by its state, and its weights cannot be read."""
+    try:
+        load_checkpoint(weights)
+    except StreamnetError as error:
+        raise ConfigError(
+            f"the training is complete, and its weights cannot be read: {error.what}",
+            path=weights,
+            remedy=f"restore them, or delete {folder / STATES} to train anew.",
+        ) from error
+
+
+def _epochs_done(folder: Path) -> int:
+    """Of a run, by its table of epochs."""
+    try:
+        return max(0, len((folder / EPOCHS).read_text(encoding="utf-8").splitlines()) - 1)
+    except (OSError, ValueError):
+        return 0
 
 
 def settings_of(config: Config) -> TrainSettings:
@@ -404,23 +431,23 @@ def _recorder(
         config.TRAINING.SEED,
         dataset_fingerprint(train.videos),
         {STREAMNET: network.config.to_dict()},
-    ) | {"fingerprints": _fingerprints(sections)}
+    )
+    subjects = sorted({v.recording.subject for v in train.videos})
+    own = {"fingerprints": _fingerprints(sections), "train_subjects": subjects}
     told = {
         "trained_on": train.data.DATASET,
-        "train_subjects": sorted({v.recording.subject for v in train.videos}),
         "training": asdict(settings_of(config)),
-        "provenance": {
-            k: v for k, v in origin.items() if k not in ("config", "methods", "fingerprints")
-        },
+        "provenance": {k: v for k, v in origin.items() if k not in ("config", "methods")},
     }
 
     def first(step: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for place in (folder, folder / WEIGHTS, folder / PLOTS):
             remove_leftovers(place)
-        # Starts before that left nothing behind have no part in these weights.
-        before = _starts(folder / PROVENANCE) if step else []
-        starts = {"starts": [*before, origin]}
+        if not step:  # what is there is another training's
+            (folder / EPOCHS).unlink(missing_ok=True)
+        before = _with_a_part(_starts(folder / PROVENANCE), step)
+        starts = {"starts": [*before, origin | own | {"step": step}]}
         text = json.dumps(starts, indent=1, default=str) + "\n"
         write_text(folder / PROVENANCE, text, "where the training comes from")
         write_text(folder / CONFIG, dump_config(config), "the configuration")
@@ -432,7 +459,11 @@ def _recorder(
         folder / WEIGHTS,
         RunLog(folder, float(config.TRAIN.DATA.FS), config.TRAINING.LOGGERS, name),
         config.TRAIN.EPOCHS,
-        lambda report: {**told, **_figures(report)},
+        lambda report: {
+            **told,
+            "train_subjects": _trained_on(folder, subjects),
+            **_figures(report),
+        },
         progress,
         first,
     )
@@ -447,10 +478,21 @@ def _figures(report: EpochReport) -> dict[str, Any]:
     }
 
 
-def _changed(now: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
+def _with_a_part(starts: Sequence[Any], steps: int) -> list[Any]:
+    """The starts that some of the first `steps` steps are of; what others did was not kept."""
+    return [start for start in starts if steps > (start.get("step") or 0)]
+
+
+def _trained_on(folder: Path, subjects: Sequence[str]) -> list[str]:
+    """These people, and those of earlier starts: by force they may have been others."""
+    starts = _starts(folder / PROVENANCE)
+    return sorted({*subjects, *(s for start in starts for s in start.get("train_subjects", ()))})
+
+
+def _changed(now: Mapping[str, Any], folder: Path, steps: int) -> tuple[str, ...]:
     """What of the identity was otherwise at an earlier start, see `TrainRun`."""
     found: list[str] = []
-    for start in _starts(folder / PROVENANCE):
+    for start in _with_a_part(_starts(folder / PROVENANCE), steps):
         try:
             recipe = recipe_of(Config.model_validate(start["config"]))
             before = {**recipe, "fingerprint": start.get("fingerprints", now["fingerprint"])}
@@ -463,6 +505,7 @@ def _changed(now: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
 def _starts(path: Path) -> list[Any]:
     """What was noted at earlier starts of this training."""
     try:
-        return list(json.loads(path.read_text(encoding="utf-8"))["starts"])
+        starts = json.loads(path.read_text(encoding="utf-8"))["starts"]
+        return [start for start in starts if isinstance(start, dict)]
     except (OSError, ValueError, KeyError, TypeError):
         return []

@@ -249,13 +249,24 @@ def save_figure(figure: Figure, stem: Path, kinds: Sequence[str] = ("png", "svg"
 
 
 def _rows_before(path: Path, step: int) -> list[dict[str, Any]]:
-    """Rows of an older table of steps up to, and without, a step; a torn last row is none."""
+    """Rows of an older table of steps up to, and without, a step; a torn or damaged one is none."""
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    whole = (row for row in rows if None not in row.values() and str(row.get("step")).isdigit())
-    return [row for row in whole if int(row["step"]) < step]
+    text = path.read_text(encoding="ascii", errors="replace")
+    lines = (line.split(",") for line in text.splitlines()[1:])
+    whole = (
+        line for line in lines if len(line) == len(STEP_COLUMNS) and all(map(_is_number, line))
+    )
+    rows = (dict(zip(STEP_COLUMNS, line, strict=True)) for line in whole)
+    return [row for row in rows if row["step"].isdecimal() and int(row["step"]) < step]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _csv(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:

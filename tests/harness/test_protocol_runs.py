@@ -17,7 +17,7 @@ from streamnet_plugin.cli import app
 from streamnet_plugin.comparison import benchmark
 from streamnet_plugin.config import Data, load_config, size_keys
 from streamnet_plugin.data.splits import fold_splits, read_split
-from streamnet_plugin.errors import ConfigError, DataError
+from streamnet_plugin.errors import ConfigError, DataError, StreamnetError
 from streamnet_plugin.model.checkpoint import file_hash, load_checkpoint, save_checkpoint
 from streamnet_plugin.protocols import NETWORKS, PROTOCOLS, Twins, run_protocol, summary_lines
 from streamnet_plugin.report.cells import DASH, estimate, interval
@@ -120,6 +120,13 @@ def test_what_is_finished_is_not_done_again(run, monkeypatch):
     assert again.run.folder.name == "results-2"
 
 
+def test_weights_that_are_named_are_not_asked_for(run, monkeypatch):
+    options, _ = run
+    monkeypatch.setattr(protocols, "benchmark", lambda *a, **k: pytest.fail("tested again"))
+    keys = [*options["overrides"], "INFERENCE.MODEL_PATH=/none.safetensors"]
+    run_protocol("ubfc-intra", plots=False, **{**options, "overrides": keys})
+
+
 def test_what_other_settings_made_is_not_taken_for_this(run, tmp_path):
     options, first = run
     folder = tmp_path / "out"
@@ -166,11 +173,67 @@ def test_a_training_of_other_settings_is_gone_on_with_by_force_alone(run, tmp_pa
         run_protocol("ubfc-intra", plots=False, **changed)
     again = run_protocol("ubfc-intra", plots=False, force=True, **changed)
     (note,) = [n for n in again.run.results.notes if "fold 3" in n]
-    assert "with other settings at first" in note
+    assert "with other settings" in note
     assert "TRAIN.EPOCHS: 1 -> 2" in note
     assert "by force" not in " ".join(first.run.results.notes)
     epochs = folder / "STREAMNet-seed-100" / "fold-3" / "training" / "epochs.csv"
     assert len(epochs.read_text().splitlines()) == 3
+
+
+def test_the_training_that_diverged_is_named(ubfc, tmp_path):
+    keys = [*QUICK, *SPLIT, "TRAIN.LR=1e35", "TRAIN.EPOCHS=2"]
+    with pytest.raises(StreamnetError, match="TS-CAN, seed 100: the training diverged"):
+        run_protocol(
+            "ubfc-intra", networks=["TS-CAN"], data_root=ubfc, overrides=keys, output=tmp_path
+        )
+
+
+def test_people_that_were_trained_on_by_force_are_told(run, tmp_path):
+    options, first = run
+    folder = tmp_path / "out"
+    shutil.copytree(first.folder, folder)
+    place = folder / "STREAMNet-seed-100"
+    place.joinpath("fold-0").rename(place / "aside")
+    place.joinpath("fold-2").rename(place / "fold-0")  # of other people
+    place.joinpath("aside").rename(place / "fold-2")
+    shutil.rmtree(place / "fold-0" / "results")
+    again = run_protocol("ubfc-intra", plots=False, force=True, **{**options, "output": folder})
+    (note,) = [n for n in again.run.results.notes if "fold 0: it was trained on" in n]
+    (tested,) = read_split(folder / "splits" / "fold-0-of-4.json")["test"]
+    assert f"1 person of the test ({tested})" in note
+
+
+def test_what_a_network_did_not_read_is_told_of_no_other(ubfc, tmp_path):
+    keys = [*QUICK, *SPLIT, "UNSUPERVISED.METHOD=[pos]"]
+    options = {"data_root": ubfc, "overrides": keys, "output": tmp_path, "plots": False}
+    run_protocol("ubfc-intra", networks=["TS-CAN"], **options)
+    path = tmp_path / "TS-CAN-seed-100" / "training" / "weights" / "best.safetensors"
+    model, metadata = load_checkpoint(path)
+    torch.nn.init.zeros_(model.final_dense_2.weight)
+    save_checkpoint(model, path, metadata)
+    again = run_protocol("ubfc-intra", networks=["TS-CAN", "STREAMNet", "TS-CAN"], **options)
+    assert [(f.method, f.recording) for f in again.run.results.failures] == [("TS-CAN", "subject4")]
+    counts = {s.method: s.n_windows + s.n_no_result for s in again.run.results.summaries}
+    assert counts == {"TS-CAN": 1, "STREAMNet": 1, "POS": 1}  # who is named twice counts once
+
+
+def test_what_is_said_of_a_recording_stands_below_the_table(run, tmp_path, monkeypatch):
+    options, _ = run
+    noted = benchmark
+
+    def told(config, **kwargs):
+        done = noted(config, **kwargs)
+        path = done.folder / "results.json"
+        content = json.loads(path.read_text())
+        content["notes"] += ["subject1: 2 faces in frame 0.", "subject11: another."]
+        path.write_text(json.dumps(content))
+        return replace(done, results=read_results(done.folder))
+
+    monkeypatch.setattr(protocols, "benchmark", told)
+    done = run_protocol("ubfc-intra", plots=False, **{**options, "output": tmp_path})
+    notes = done.run.results.notes
+    assert notes.count("subject1: 2 faces in frame 0.") == 1
+    assert "subject11: another." not in notes
 
 
 def test_in_two_processes_the_first_one_tests(ubfc, tmp_path):
@@ -206,6 +269,11 @@ def test_protocols_in_one_table(run, tmp_path):
     grid = protocol_grid([one, replace(other, results=noted)])
     assert grid.notes.count(shared) == 1
     assert f"pure-intra: {own}" in grid.notes
+    assert "whole videos; HR by FFT, convention toolbox-2025 (0.6-3.3 Hz)." in grid.notes
+    banded = replace(other, results=replace(noted, convention="neurips-2023 (0.75-2.5 Hz)"))
+    notes = "\n".join(protocol_grid([one, banded]).notes)
+    assert "ubfc-intra: whole videos; HR by FFT, convention toolbox-2025" in notes
+    assert "pure-intra: whole videos; HR by FFT, convention neurips-2023" in notes
     assert grid.columns == ("Method", "ubfc-intra", "pure-intra")
     rows = {row[0].text: row for row in grid.rows}
     assert list(rows)[:2] == ["STREAMNet", "GREEN"]
@@ -276,7 +344,13 @@ def test_one_option_sets_the_size_of_every_section():
         ("pure-intra", {"folds": 6, "twins": Twins()}, "at most 5"),
         ("ubfc-intra", {"folds": 2, "twins": Twins()}, "one each at least"),
         ("ubfc-intra", {"overrides": ["UNSUPERVISED.METHOD=[STREAMNet]"]}, "this protocol trains"),
+        ("ubfc-intra", {"overrides": ["UNSUPERVISED.METHOD=[streamnet]"]}, "this protocol trains"),
         ("ubfc-intra", {"overrides": ["EVALUATION.BASELINE=TSCAN"]}, "none of the methods"),
+        (
+            "ubfc-intra",
+            {"overrides": ["UNSUPERVISED.METHOD=[pos]", "EVALUATION.BASELINE=pos"]},
+            "none of the methods",
+        ),
         ("ubfc-intra", {"overrides": [f"TRAINING.SEED={2**63 - 1}"], "seeds": 2}, "no 2 seeds"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -199,6 +200,16 @@ def test_what_is_not_there_is_told(runs, tmp_path):
     (tmp_path / "damaged" / "waveforms.npz").write_bytes(b"PK")
     with pytest.raises(DataError, match="waveforms cannot be read"):
         report(tmp_path / "damaged", output=tmp_path / "r")
+
+
+def test_damaged_waveforms_are_told_wherever_the_damage_is(runs, tmp_path):
+    whole = (runs["net"] / "waveforms.npz").read_bytes()
+    path = tmp_path / "waveforms.npz"
+    for place in range(0, len(whole), len(whole) // 80):
+        path.write_bytes(whole[:place] + bytes(b ^ 255 for b in whole[place : place + 8])
+                         + whole[place + 8 :])  # fmt: skip
+        with suppress(DataError):  # and nothing else
+            load_pairs(tmp_path)
 
 
 def test_the_convention_is_read_back(runs):

@@ -94,6 +94,61 @@ def test_settings_that_were_others_are_told_where_they_had_a_part(run, ubfc, tmp
     longer = [*QUICK, "TRAIN.EPOCHS=3"]
     done = sp.train("train/ubfc-intra", overrides=longer, force=True, **options)
     assert done.changed == ("TRAIN.EPOCHS: 2 -> 3",)
+    again = sp.train("train/ubfc-intra", overrides=longer, **options)
+    assert again.changed == done.changed
+
+
+def test_settings_by_which_nothing_was_trained_have_no_part(run, ubfc, tmp_path):
+    shutil.copytree(run[1].folder, tmp_path / "run")
+    options = {"data_root": ubfc, "output": tmp_path / "run"}
+    other = sp.train("train/ubfc-intra", overrides=[*QUICK, "TRAIN.LR=0.5"], force=True, **options)
+    assert other.changed == ("TRAIN.LR: 0.001 -> 0.5",)  # all of it was trained otherwise
+    assert sp.train("train/ubfc-intra", overrides=QUICK, **options).changed == ()
+
+
+def test_weights_name_the_people_of_every_part_of_their_training(run, ubfc, tmp_path):
+    shutil.copytree(run[1].folder, tmp_path / "run")
+    others = ["TRAIN.EPOCHS=3", "TRAIN.DATA.BEGIN=0.4", "TRAIN.DATA.END=0.8"]
+    others += ["VALID.DATA.BEGIN=0.0", "VALID.DATA.END=0.2"]
+    sp.train(
+        "train/ubfc-intra",
+        overrides=[*QUICK, *others],
+        data_root=ubfc,
+        output=tmp_path / "run",
+        force=True,
+    )
+    _, told = load_checkpoint(tmp_path / "run" / "weights" / "last.safetensors")
+    assert told["train_subjects"] == ["subject1", "subject2", "subject3", "subject4"]
+
+
+@pytest.mark.parametrize("damage", [lambda p: p.unlink(), lambda p: p.write_bytes(b"")])
+def test_a_complete_training_without_its_weights_is_told(run, ubfc, tmp_path, damage):
+    shutil.copytree(run[1].folder, tmp_path / "run")
+    damage(tmp_path / "run" / "weights" / "best.safetensors")
+    with pytest.raises(ConfigError, match="is complete") as error:
+        sp.train("train/ubfc-intra", overrides=QUICK, data_root=ubfc, output=tmp_path / "run")
+    assert "run/state" in error.value.remedy
+
+
+def test_a_damaged_table_of_steps_is_gone_on_with(run, ubfc, tmp_path):
+    shutil.copytree(run[1].folder, tmp_path / "run")
+    path = tmp_path / "run" / "steps.csv"
+    path.write_bytes(path.read_bytes()[:-30] + bytes(200_000) + b"\xff\xfe")
+    (tmp_path / "run" / "provenance.json").write_bytes(bytes(99))
+    longer = [*QUICK, "TRAIN.EPOCHS=3"]
+    sp.train(
+        "train/ubfc-intra", overrides=longer, data_root=ubfc, output=tmp_path / "run", force=True
+    )
+    assert [int(r["step"]) for r in rows(path)] == [*range(11), *range(12, 18)]
+
+
+def test_a_training_that_begins_anew_does_not_keep_the_table_of_another(run, ubfc, tmp_path):
+    shutil.copytree(run[1].folder, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "state")
+    keys = [*QUICK, "TRAIN.LR=1e35"]
+    with pytest.raises(StreamnetError, match="diverged"):
+        sp.train("train/ubfc-intra", overrides=keys, data_root=ubfc, output=tmp_path / "run")
+    assert not (tmp_path / "run" / "epochs.csv").exists()
 
 
 def test_what_a_killed_process_had_begun_to_write_goes(run, ubfc, tmp_path):
@@ -129,7 +184,7 @@ def test_other_data_are_refused(run, ubfc, tmp_path):
         sp.train("train/ubfc-intra", overrides=QUICK, data_root=other, output=folder)
 
 
-def test_test_reads_the_runs_weights(run, ubfc, monkeypatch, tmp_path):
+def test_test_reads_the_runs_weights(run, ubfc, monkeypatch, tmp_path, caplog):
     monkeypatch.chdir(tmp_path)
     options = ["train/ubfc-intra", *QUICK, "--data-root", str(ubfc), "--no-plots", "-o", "out"]
     runner = CliRunner()
@@ -137,8 +192,13 @@ def test_test_reads_the_runs_weights(run, ubfc, monkeypatch, tmp_path):
     assert isinstance(missing.exception, ConfigError)
     assert "streamnet train" in missing.exception.remedy
     shutil.copytree(run[1].folder, tmp_path / "runs" / "exp" / "ubfc_intra_streamnet")
+    longer = runner.invoke(app, ["test", *options, "TRAIN.EPOCHS=3"], standalone_mode=False)
+    assert "has not ended: 2 of 3 epochs" in longer.output + caplog.text
+    shutil.rmtree(tmp_path / "out")
+    caplog.clear()
     done = runner.invoke(app, ["test", *options], standalone_mode=False)
     assert done.exception is None, done.output
+    assert "has not ended" not in done.output + caplog.text
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert [s["method"] for s in results["summaries"]] == ["STREAMNet"]
     assert {r["recording"] for r in results["rows"]} == {"subject5"}
