@@ -65,7 +65,7 @@ class FaceVideo:
         bvp_after: values of the BVP that follow the last frame, where the file has one per frame
             and some more: the last frame's difference is to the first of them.
         face_box: (x, y, w, h) of the crop in the source frame, px.
-        fingerprint: identifies source file, parameters and code version.
+        fingerprint: identifies what it holds, frames and labels, wherever they lie.
         notes: what a reader of its results should know, e.g. that the face was often out of view.
     """
 

@@ -1,4 +1,4 @@
-"""Face crops on disk: one folder per video, uint8, named by a fingerprint of all that made it."""
+"""Face crops on disk: one folder per video, uint8, named by a hash of all that made it."""
 
 from __future__ import annotations
 
@@ -22,18 +22,22 @@ from streamnet_plugin.types import FaceVideo, FloatArray, FrameArray, Recording
 from streamnet_plugin.wording import count
 
 log = logging.getLogger(__name__)
-VERSION = 4
-"""Raised whenever the code makes other crops or labels from the same files. Before 4 the
-threads of a Dask worker shared a face detector, which could find wrong ones."""
+VERSION = 5
+"""Raised whenever the code makes other crops or labels from the same files, or describes them
+otherwise. Before 4 the threads of a Dask worker shared a face detector, which could find wrong
+ones; before 5 a description had no fingerprint."""
 FRAMES, META = "frames.u8", "video.json"
+HASHED_BYTES = 2**20
+"""Read at a time."""
 SHARE = (
     "set $STREAMNET_CACHE (in a protocol also CACHED_PATH) to an absolute path on a file system "
     "that this machine and all workers of the cluster share."
 )
 
 
-def fingerprint(recording: Recording, parameters: dict[str, Any]) -> str:
-    """Hash of the source files (path, size, time of change), the parameters and `VERSION`."""
+def key(recording: Recording, parameters: dict[str, Any]) -> str:
+    """Which crops these are: a hash of the source files (path, size, time of change), the
+    parameters and `VERSION`."""
     sources = [p for p in (recording.path, recording.label_path) if p is not None]
     stamps = [_stamp(p) for p in sources]
     text = json.dumps([VERSION, stamps, parameters], sort_keys=True, default=str)
@@ -53,14 +57,16 @@ def _stamp(path: Path) -> list[Any]:
     return [str(path.resolve()), stat.st_size, stat.st_mtime_ns]
 
 
-def entry(cache: Path, recording: Recording, print_: str) -> Path:
+def entry(cache: Path, recording: Recording, key: str) -> Path:
     """The folder of a recording's crops."""
     name = "".join(c if c.isalnum() or c in "-_." else "_" for c in recording.id)
-    return cache / f"{recording.dataset}-{name}-{print_[:12]}"
+    return cache / f"{recording.dataset}-{name}-{key[:12]}"
 
 
-def load(folder: Path, recording: Recording, print_: str) -> FaceVideo | None:
+def load(folder: Path, recording: Recording, fingerprint: str | None = None) -> FaceVideo | None:
     """The cached crops, None if there are none; a damaged entry is removed, with a warning.
+
+    Their fingerprint is of what they hold, unless one is given.
 
     Raises:
         DataError: the process has too many files open to map another.
@@ -77,6 +83,7 @@ def load(folder: Path, recording: Recording, print_: str) -> FaceVideo | None:
         if bvp is not None and (bvp.ndim != 1 or len(bvp) < shape[0]):
             raise ValueError(f"{count(bvp.size, 'label')} for {count(shape[0], 'frame')}")
         x, y, w, h = meta["face_box"]
+        print_ = str(meta["fingerprint"]) if fingerprint is None else fingerprint
     except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
             raise DataError(
@@ -120,15 +127,24 @@ def finish(
     notes: Sequence[str] = (),
 ) -> None:
     """Write the description of the frames in `folder`; `bvp` may go on behind the last frame."""
+    content = {"shape": shape, "fs": fs, "bvp": None if bvp is None else bvp.tolist()}
     meta = {
         "version": VERSION,
-        "shape": shape,
-        "fs": fs,
-        "bvp": None if bvp is None else bvp.tolist(),
+        **content,
+        "fingerprint": _content_hash(folder / FRAMES, content),
         "face_box": face_box,
         "notes": list(notes),
     }
     (folder / META).write_text(json.dumps(meta))
+
+
+def _content_hash(frames: Path, described: dict[str, Any]) -> str:
+    """The same wherever the same crops and labels lie, and whenever they were made."""
+    digest = hashlib.sha256(json.dumps(described).encode())
+    with frames.open("rb") as file:
+        while block := file.read(HASHED_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def writing(final: Path) -> AbstractContextManager[Path]:

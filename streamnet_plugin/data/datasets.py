@@ -70,6 +70,6 @@ def read_label_values(recording: Recording) -> FloatArray | None:
 
 
 def dataset_fingerprint(videos: Iterable[FaceVideo]) -> str:
-    """One short hash over the fingerprints of all videos, whatever their order."""
-    digest = hashlib.sha256("\n".join(sorted(v.fingerprint for v in videos)).encode())
-    return digest.hexdigest()[:16]
+    """One short hash over who and what all videos show, whatever their order and their places."""
+    of = ((v.recording.dataset, v.recording.id, v.recording.subject, v.fingerprint) for v in videos)
+    return hashlib.sha256(repr(sorted(of)).encode()).hexdigest()[:16]

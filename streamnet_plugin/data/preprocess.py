@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from socket import gethostname
-from typing import Literal
+from typing import Literal, cast
 
 import cv2
 import numpy as np
@@ -63,7 +63,7 @@ END_TOLERANCE_S = 1.0
 
 @dataclass(frozen=True)
 class PreprocessSettings:
-    """How crops are made; part of the cache's fingerprint.
+    """How crops are made; part of the cache's key.
 
     Attributes:
         width, height: of the crops, px.
@@ -180,11 +180,11 @@ def _failure(recording: Recording, error: StreamnetError) -> Failure:
 
 @dataclass(frozen=True)
 class _Elsewhere:
-    """Where a worker of a cluster has put crops, which do not travel: its machine and the cache."""
+    """Where a worker of a cluster has put crops, which do not travel: machine, cache and entry."""
 
     host: str
     cache_dir: Path
-    fingerprint: str
+    entry: str
 
 
 def _one_elsewhere(
@@ -192,7 +192,8 @@ def _one_elsewhere(
 ) -> _Elsewhere | Failure | StreamnetError:
     result = _one(recording, settings, cache_dir, alone)
     if isinstance(result, FaceVideo):
-        return _Elsewhere(gethostname(), cache_dir.resolve(), result.fingerprint)
+        entry = Path(str(cast(np.memmap, result.frames).filename)).parent.name
+        return _Elsewhere(gethostname(), cache_dir.resolve(), entry)
     return result
 
 
@@ -202,14 +203,14 @@ def _fetched(made: _Elsewhere, recording: Recording, cache_dir: Path) -> FaceVid
     Raises:
         OutputError: they are not here. To make them again would cost what the cluster was to save.
     """
-    folder = cache.entry(cache_dir, recording, made.fingerprint)
+    folder = cache_dir / made.entry
     for wait_s in LATE_S:
         if folder.is_dir():
             break
         time.sleep(wait_s)
         list(cache_dir.glob("*"))  # has a network file system look again
     try:
-        found = cache.load(folder, recording, made.fingerprint)
+        found = cache.load(folder, recording)
     except DataError as error:
         return _failure(recording, error)
     if found is None:
@@ -233,9 +234,9 @@ def preprocess_recording(
         FaceAwayError: the face is out of the crop most of the time.
         OutputError: the cache cannot be written.
     """
-    print_ = cache.fingerprint(recording, asdict(settings))
-    folder = cache.entry(Path(cache_dir), recording, print_)
-    cached = cache.load(folder, recording, print_)
+    key = cache.key(recording, asdict(settings))
+    folder = cache.entry(Path(cache_dir), recording, key)
+    cached = cache.load(folder, recording)
     if cached is not None:
         return cached
     by_index = settings.align == "index"
@@ -262,7 +263,7 @@ def preprocess_recording(
         if not np.array_equal(keep, np.arange(n)):
             _reorder(temporary / cache.FRAMES, (n, *shape[1:]), keep)
         cache.finish(temporary, shape, settings.fs, label, crops.box, (*crops.notes(), *notes))
-    made = cache.load(folder, recording, print_)
+    made = cache.load(folder, recording)
     if made is None:
         raise DataError("the crops vanished while they were written", path=folder)
     return made

@@ -20,6 +20,7 @@ import pytest
 from streamnet_plugin.atomic import remove_leftovers
 from streamnet_plugin.data import cache, preprocess
 from streamnet_plugin.data.clips import label_of, make_label
+from streamnet_plugin.data.datasets import dataset_fingerprint
 from streamnet_plugin.data.face import crop, enlarged, find_faces, largest_face
 from streamnet_plugin.data.preprocess import (
     PreprocessSettings,
@@ -242,7 +243,24 @@ def test_the_cache_is_used_and_knows_what_changed(subject, tmp_path, monkeypatch
     assert np.array_equal(first.bvp, again.bvp)
     monkeypatch.undo()
     os.utime(subject / "vid.avi", (1, 1))
-    assert preprocess_recording(one(subject), WHOLE, folder).fingerprint != first.fingerprint
+    preprocess_recording(one(subject), WHOLE, folder)
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_the_fingerprint_is_of_what_is_seen_wherever_it_lies(subject, tmp_path):
+    def made(subject):
+        return preprocess_recording(one(subject), WHOLE, tmp_path / "cache")
+
+    first = made(subject)
+    copy = Path(shutil.copytree(subject, tmp_path / "elsewhere" / subject.name))
+    assert made(copy).fingerprint == first.fingerprint
+    assert dataset_fingerprint([made(copy)]) == dataset_fingerprint([first])
+    renamed = copy.rename(copy.with_name("subject99"))
+    assert dataset_fingerprint([made(renamed)]) != dataset_fingerprint([first])
+    bvp, *others = (renamed / "ground_truth.txt").read_text().splitlines()
+    bvp = bvp.replace(bvp.split()[5], "0.123", 1)
+    (renamed / "ground_truth.txt").write_text("\n".join([bvp, *others]))
+    assert made(renamed).fingerprint != first.fingerprint
 
 
 def test_a_cut_cache_file_is_made_again(subject, tmp_path, caplog):

@@ -29,7 +29,11 @@ from streamnet_plugin.data import preprocess
 from streamnet_plugin.data.cache import by_reference, opened
 from streamnet_plugin.data.datasets import find_recordings
 from streamnet_plugin.data.face import find_faces
-from streamnet_plugin.data.preprocess import PreprocessSettings, preprocess_all
+from streamnet_plugin.data.preprocess import (
+    PreprocessSettings,
+    preprocess_all,
+    preprocess_recording,
+)
 from streamnet_plugin.data.synthetic import SynthClip, SynthSettings
 from streamnet_plugin.errors import ConfigError, OutputError, StreamnetError
 from streamnet_plugin.parallel import processes
@@ -210,7 +214,8 @@ def test_crops_that_show_late_are_waited_for(ubfc, tmp_path, monkeypatch):
     recording = find_recordings("UBFC-rPPG", ubfc)[0]
     made = preprocess._one_elsewhere(recording, SETTINGS, hidden, False)
     monkeypatch.setattr(preprocess.time, "sleep", lambda s: hidden.rename(shown))
-    assert preprocess._fetched(made, recording, shown).fingerprint == made.fingerprint
+    found = preprocess._fetched(made, recording, shown)
+    assert found.fingerprint == preprocess_recording(recording, SETTINGS, shown).fingerprint
 
 
 def test_the_rates_of_uncertainty_are_sampled_there(ubfc, address, tmp_path, monkeypatch):

@@ -175,10 +175,20 @@ def test_changed_settings_are_refused_unless_forced(run, ubfc, tmp_path, caplog)
     assert len(rows(folder / "steps.csv")) == 18
 
 
+def test_moved_data_are_the_same(run, ubfc, tmp_path):
+    shutil.copytree(ubfc, tmp_path / "data")
+    shutil.copytree(run[1].folder, tmp_path / "run")
+    again = sp.train(
+        "train/ubfc-intra", overrides=QUICK, data_root=tmp_path / "data", output=tmp_path / "run"
+    )
+    assert again.changed == ()
+
+
 def test_other_data_are_refused(run, ubfc, tmp_path):
     other, folder = tmp_path / "data", tmp_path / "run"
     shutil.copytree(ubfc, other)
-    write_ubfc(other / "subject6", easy(9, width=320, height=240, duration_s=8.0), codec="mjpg")
+    shutil.rmtree(other / "subject1")
+    write_ubfc(other / "subject1", easy(9, width=320, height=240, duration_s=8.0), codec="mjpg")
     shutil.copytree(run[1].folder, folder)
     with pytest.raises(ConfigError, match=r"fingerprint\.TRAIN"):
         sp.train("train/ubfc-intra", overrides=QUICK, data_root=other, output=folder)

@@ -54,13 +54,13 @@ def read_dataset(data: Data, cache_dir: Path, progress: Reporter) -> PreprocessR
     checkout = open_checkout(named_checkout())
     dataset = data.DATASET.removeprefix(PREFIX)
     module, name = loader_of(checkout, dataset)
-    print_ = _fingerprint(data, checkout.commit)
-    folder = cache_dir / f"toolbox-{dataset}-{print_[:12]}"
+    key = _key(data, checkout.commit)
+    folder = cache_dir / f"toolbox-{dataset}-{key[:12]}"
     index = folder / "index.json"
     if not index.exists():
         with cache.writing(folder) as temporary:
             _read(checkout, module, name, data, dataset, temporary, progress)
-    return _load(index, dataset, print_, GroupsOf(data.DATA_PATH))
+    return _load(index, dataset, GroupsOf(data.DATA_PATH))
 
 
 def loader_of(checkout: Checkout, dataset: str) -> tuple[str, str]:
@@ -91,7 +91,7 @@ def loader_of(checkout: Checkout, dataset: str) -> tuple[str, str]:
     return found[dataset]
 
 
-def _fingerprint(data: Data, commit: str) -> str:
+def _key(data: Data, commit: str) -> str:
     versions = [commit, cache.VERSION, VERSION]
     text = json.dumps([*versions, data.model_dump(mode="json")], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -199,7 +199,7 @@ def _keep(
     return {"folder": entry.name, "name": name, "subject": subjects.get(name)}
 
 
-def _load(index: Path, dataset: str, print_: str, known: GroupsOf) -> PreprocessReport:
+def _load(index: Path, dataset: str, known: GroupsOf) -> PreprocessReport:
     content = json.loads(index.read_text())
     videos: list[FaceVideo] = []
     cache.allow_open_files(len(content["videos"]))
@@ -216,7 +216,7 @@ def _load(index: Path, dataset: str, print_: str, known: GroupsOf) -> Preprocess
             known.joined(recording, groups),
             subject_assumed=assumed,
         )
-        video = cache.load(source.path, source, print_)
+        video = cache.load(source.path, source)
         if video is None:
             raise DataError(
                 "the cached crops are damaged", path=source.path, remedy="delete this folder."

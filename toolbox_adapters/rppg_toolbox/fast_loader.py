@@ -112,7 +112,7 @@ class CachedClips(Dataset[Any]):
 
     def __getstate__(self) -> dict[str, Any]:
         """For a worker process: where the frames lie, and not the frames."""
-        files = [(v.frames.filename, v.recording, v.fingerprint) for v in self._videos]  # type: ignore[attr-defined]
+        files = [(v.frames.filename, v.recording) for v in self._videos]  # type: ignore[attr-defined]
         return {**vars(self), "_videos": files, "_normalisers": {}, "_labels": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -184,8 +184,8 @@ def _cache(config_data: Any) -> str:
     return str(path.parent if path.name == config_data.EXP_DATA_NAME else path)
 
 
-def _reopened(frames: str, recording: Recording, fingerprint: str) -> FaceVideo:
-    video = cache.load(Path(frames).parent, recording, fingerprint)
+def _reopened(frames: str, recording: Recording) -> FaceVideo:
+    video = cache.load(Path(frames).parent, recording)
     if video is None:
         raise DataError("the cached crops are gone", path=frames, remedy="run it again.")
     return video
