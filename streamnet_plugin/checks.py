@@ -10,7 +10,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from streamnet_plugin.config import Config, Data, parse_leniently, read_tree
+from streamnet_plugin.config import Config, Data, Optimizer, parse_leniently, read_tree
 from streamnet_plugin.data.datasets import FINDERS
 from streamnet_plugin.data_root import DataRoot, with_data_root
 from streamnet_plugin.errors import ConfigError, StreamnetError, UnknownMethodError
@@ -41,6 +41,7 @@ TOOLBOX_DATASETS = (
     "UBFC-rPPG", "PURE", "SCAMPS", "MMPD", "BP4DPlus", "BP4DPlusBigSmall", "UBFC-PHYS", "iBVP",
     "PhysDrive",
 )  # fmt: skip
+UNREAD_OF_OPTIMIZER = ("EPS", "BETAS")
 TOOLBOX_CHECKOUT = "RPPG_TOOLBOX"
 """Environment variable that names the rPPG-Toolbox checkout."""
 TOOLBOX_MODEL_GROUP = "rppg_toolbox.models"
@@ -102,10 +103,11 @@ def findings(
     # The toolbox's own models leave VALID unread with USE_LAST_EPOCH; many of its YAMLs leave
     # there what happens to be. A protocol of STREAM-Net is held to be sound as it is written.
     unread = config.TEST.USE_LAST_EPOCH and not _uses_streamnet(config)
+    told: set[str] = set()
     for section, keys in config.sections.items():
         found = list(_section(section, keys, backend))
         if data:
-            found += _on_disk(f"{section}.DATA", keys)
+            found += _on_disk(f"{section}.DATA", keys, told)
         for finding in found:
             yield _as_note(finding) if unread and section == "VALID" else finding
     yield from _names(config, backend)
@@ -116,6 +118,7 @@ def findings(
     yield from _evaluation(config, backend)
     yield from _device(config)
     if config.TOOLBOX_MODE == "train_and_test":
+        yield from _optimizer(config)
         yield from _validation(config, backend)
         for leak, where in leaks(config.sections):
             yield _as_note(Finding(leak)) if unread and "VALID" in where else Finding(leak)
@@ -125,6 +128,18 @@ def network_findings(config: Config, backend: Backend) -> Iterator[Finding]:
     """What keeps STREAM-Net from working on the clips of a configuration."""
     yield from _clips(config, backend)
     yield from _sizes(config)
+
+
+def _optimizer(config: Config) -> Iterator[Finding]:
+    """Keys that stand in the toolbox's YAMLs and that none of its trainers reads."""
+    given, default = config.TRAIN.OPTIMIZER, Optimizer()
+    for key in UNREAD_OF_OPTIMIZER:
+        if getattr(given, key) != getattr(default, key):
+            yield Finding(
+                f"TRAIN.OPTIMIZER.{key} has no effect, here as in the toolbox: Adam and AdamW take "
+                "torch's own.",
+                note=True,
+            )
 
 
 def _as_note(finding: Finding) -> Finding:
@@ -166,8 +181,8 @@ def _section(section: str, data: Data, backend: Backend) -> Iterator[Finding]:
         )
 
 
-def _on_disk(where: str, data: Data) -> Iterator[Finding]:
-    """Whether the recordings of a section are there."""
+def _on_disk(where: str, data: Data, told: set[str]) -> Iterator[Finding]:
+    """Whether the recordings of a section are there; what other sections `told` is not repeated."""
     if not data.DATA_PATH:
         yield Finding(f"{where}.DATA_PATH is empty: set the dataset's folder, or use --data-root.")
     elif data.DATA_PATH == DEMO:
@@ -178,7 +193,9 @@ def _on_disk(where: str, data: Data) -> Iterator[Finding]:
         try:
             recordings_of(data)
         except StreamnetError as error:
-            yield Finding(f"{where}: {error}")
+            if str(error) not in told:
+                yield Finding(f"{where}: {error}")
+            told.add(str(error))
 
 
 def _dataset(where: str, name: str, backend: Backend) -> Iterator[Finding]:

@@ -212,9 +212,19 @@ def _notes(methods: Sequence[Method], data: Data, videos: Sequence[FaceVideo]) -
         if data.DATA_PATH != DEMO and getattr(m, "trained_on", None) == data.DATASET:
             yield f"{m.name} {SEEN} {data.DATASET}: it may have seen these very recordings."
         yield from _seen_before(m, data, videos)
+        if changed := getattr(m, "metadata", {}).get("changed"):
+            yield f"{m.name} {forced_note(changed)}"
     for video in videos:
         for note in video.notes:
             yield f"{video.recording.id}: {note}."
+
+
+def forced_note(changed: Sequence[str]) -> str:
+    """What weights say whose training was changed on its way, see `TrainRun.changed`."""
+    return (
+        "was trained with other settings, at first or all the time, and kept by force "
+        f"({'; '.join(changed)})."
+    )
 
 
 def _unsampled(methods: Sequence[Method], pairs: Sequence[WaveformPair]) -> Iterator[str]:

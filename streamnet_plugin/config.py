@@ -86,6 +86,8 @@ class Data(_Node):
 
 
 class Optimizer(_Node):
+    """The toolbox's; MOMENTUM alone is read, of "sgd"."""
+
     EPS: float = 1e-4
     BETAS: tuple[float, float] = (0.9, 0.999)
     MOMENTUM: float = 0.9

@@ -23,6 +23,7 @@ from streamnet_plugin.comparison import (
     BenchmarkRun,
     benchmark,
     check_baseline,
+    forced_note,
     prepare,
     report_pairs,
     scoring_of,
@@ -486,10 +487,7 @@ def _together(
             if note.startswith(seen)
         ]
         if test.trained.changed:
-            notes.append(
-                f"{test.part.name}: it was trained with other settings, at first or all the time, "
-                f"and kept by force ({'; '.join(test.trained.changed)})."
-            )
+            notes.append(f"{test.part.name}: it {forced_note(test.trained.changed)}")
     tested = {(p.dataset, p.recording) for p in pairs}
     notes += _of_recordings((*(test.found for test in tests), classical), {r for _, r in tested})
     pairs += [p for p in classical.pairs if (p.dataset, p.recording) in tested]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from streamnet_plugin.config import Data, shipped_configs
@@ -12,6 +13,8 @@ from streamnet_plugin.errors import ConfigError
 from streamnet_plugin.types import Recording
 
 SPLITS = "splits"
+NAMED = 5
+"""So many subjects are named in an error."""
 
 
 def recordings_of(data: Data) -> list[Recording]:
@@ -52,6 +55,11 @@ def find_split(path: str | Path) -> Path:
     )
 
 
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + f" and {more} more" * (more > 0)
+
+
 def _of_fold(found: list[Recording], data: Data) -> list[Recording]:
     path, name = find_split(data.FOLD.FOLD_PATH), data.FOLD.FOLD_NAME
     parts = read_split(path)
@@ -64,7 +72,7 @@ def _of_fold(found: list[Recording], data: Data) -> list[Recording]:
     missing = sorted(set(parts[name]) - set(subjects_of(found)), key=natural_key)
     if missing:
         raise ConfigError(
-            f"the split's part {name!r} names {', '.join(missing)}, and the dataset in "
+            f"the split's part {name!r} names {_some(missing)}, and the dataset in "
             f"{data.DATA_PATH} has no such subject",
             path=path,
             remedy="complete the dataset, or use another split.",

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from streamnet_plugin.cli.base import EXIT_ERROR, EXIT_FAILED, app, config_app
-from streamnet_plugin.cli.options import DataRoot, Overrides, Protocol, ProtocolOrDemo
+from streamnet_plugin.cli.options import CropSize, DataRoot, Overrides, Protocol, ProtocolOrDemo
 from streamnet_plugin.errors import ConfigError
 from streamnet_plugin.wording import count
 
@@ -38,6 +38,7 @@ def methods() -> None:
 def config_show(
     config: ProtocolOrDemo = "benchmark/demo",
     overrides: Overrides = None,
+    size: CropSize = None,
 ) -> None:
     """Print the resolved configuration, every default visible.
 
@@ -45,9 +46,9 @@ def config_show(
 
         streamnet config show benchmark/ubfc TEST.DATA.FS=25
     """
-    from streamnet_plugin.config import dump_config, load_config
+    from streamnet_plugin.config import dump_config, load_config, size_keys
 
-    typer.echo(dump_config(load_config(config, overrides or ())), nl=False)
+    typer.echo(dump_config(load_config(config, (*size_keys(size), *(overrides or ())))), nl=False)
 
 
 @config_app.command("check")
@@ -55,6 +56,7 @@ def config_check(
     config: Protocol,
     overrides: Overrides = None,
     data_root: DataRoot = None,
+    size: CropSize = None,
     backend: Annotated[
         str, typer.Option("--backend", help="What it is to run on: both, builtin or toolbox.")
     ] = "both",
@@ -71,13 +73,15 @@ def config_check(
         streamnet config check train/pure-to-ubfc --data-root PURE=/P --data-root UBFC-rPPG=/U
     """
     from streamnet_plugin.checks import check_file
+    from streamnet_plugin.config import size_keys
     from streamnet_plugin.data_root import parse_data_roots
 
     if backend not in ("both", "builtin", "toolbox"):
         raise ConfigError(
             f"no backend is named {backend!r}", remedy="use both, builtin or toolbox."
         )
-    found = check_file(config, overrides or (), parse_data_roots(data_root or ()), backend)  # type: ignore[arg-type]
+    keys = (*size_keys(size), *(overrides or ()))
+    found = check_file(config, keys, parse_data_roots(data_root or ()), backend)  # type: ignore[arg-type]
     for finding in found:
         typer.echo(f"- {'note: ' * finding.note}{finding.text}")
     problems = sum(not finding.note for finding in found)

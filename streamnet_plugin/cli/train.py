@@ -52,7 +52,6 @@ def train(
 
         torchrun --nproc_per_node 2 -m streamnet_plugin train my.yaml
     """
-    from streamnet_plugin.config import size_keys
     from streamnet_plugin.data_root import parse_data_roots
     from streamnet_plugin.training.fabric import is_first
     from streamnet_plugin.training.run import train as run
@@ -60,7 +59,8 @@ def train(
     with progress_bars() as bars:
         done = run(
             config,
-            overrides=(*size_keys(size), *(overrides or ())),
+            overrides=overrides or (),
+            size=size,
             data_root=parse_data_roots(data_root or ()),
             output=output,
             jobs=jobs,
@@ -93,7 +93,6 @@ def run_test(
 
         streamnet test train/ubfc-intra --weights best.safetensors --data-root /data/UBFC-rPPG
     """
-    from streamnet_plugin.config import size_keys
     from streamnet_plugin.data_root import parse_data_roots
     from streamnet_plugin.training.run import run_test as run
 
@@ -101,7 +100,8 @@ def run_test(
         done = run(
             config,
             weights=weights,
-            overrides=(*size_keys(size), *(overrides or ())),
+            overrides=overrides or (),
+            size=size,
             data_root=parse_data_roots(data_root or ()),
             output=output,
             jobs=jobs,

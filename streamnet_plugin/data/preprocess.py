@@ -129,6 +129,8 @@ def preprocess_all(
     """
     remove_leftovers(cache_dir)
     cache.allow_open_files(len(recordings))
+    # Nothing is started for crops that are there: what ends this process would leave it running.
+    jobs = min(jobs, max(1, sum(not _entry(r, settings, cache_dir).is_dir() for r in recordings)))
     task = _one if current_client() is None else _one_elsewhere
     work = (delayed(task)(r, settings, cache_dir, jobs > 1) for r in recordings)
     results: list[FaceVideo | Failure] = []
@@ -234,8 +236,7 @@ def preprocess_recording(
         FaceAwayError: the face is out of the crop most of the time.
         OutputError: the cache cannot be written.
     """
-    key = cache.key(recording, asdict(settings))
-    folder = cache.entry(Path(cache_dir), recording, key)
+    folder = _entry(recording, settings, Path(cache_dir))
     cached = cache.load(folder, recording)
     if cached is not None:
         return cached
@@ -267,6 +268,10 @@ def preprocess_recording(
     if made is None:
         raise DataError("the crops vanished while they were written", path=folder)
     return made
+
+
+def _entry(recording: Recording, settings: PreprocessSettings, cache_dir: Path) -> Path:
+    return cache.entry(cache_dir, recording, cache.key(recording, asdict(settings)))
 
 
 class _Cropper:

@@ -89,14 +89,15 @@ def fold_splits(subjects: Sequence[str], folds: int, seed: int) -> list[dict[str
     return splits
 
 
-def check_split(parts: Mapping[str, Sequence[str]]) -> None:
-    """`ConfigError` that names the first subject found in two parts."""
+def check_split(parts: Mapping[str, Sequence[str]], path: str | Path | None = None) -> None:
+    """`ConfigError` that names the first subject found in two parts, and the file of the split."""
     where: dict[str, str] = {}
     for name, part in parts.items():
         for subject in part:
             if where.setdefault(subject, name) != name:
                 raise ConfigError(
                     f"subject {subject!r} is in {where[subject]!r} and in {name!r}",
+                    path=path,
                     remedy="keep each subject in one part only.",
                 )
 
@@ -114,5 +115,5 @@ def read_split(path: str | Path) -> dict[str, list[str]]:
         parts = {str(k): [str(s) for s in v] for k, v in content.items()}
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise ConfigError(f"this is no split file: {error}", path=path) from error
-    check_split(parts)
+    check_split(parts, path)
     return parts

@@ -21,6 +21,8 @@ VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpe
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 SANE_FS = (5.0, 300.0)
 """Frame rates outside are a container's fault, not a camera's."""
+TEXT = cv2.VideoWriter.fourcc(*"ansi")
+"""FFmpeg draws text files, as a terminal would, and calls that a video."""
 MISSING_FRAMES_TOLERATED = 2
 """Containers miscount by a frame or two; more is a truncated file."""
 
@@ -94,7 +96,7 @@ def open_frames(
         raise DataError("the video is empty (0 bytes)", path=path, remedy="copy it again.")
     capture = cv2.VideoCapture(str(path))
     try:
-        if not capture.isOpened():
+        if not capture.isOpened() or int(capture.get(cv2.CAP_PROP_FOURCC)) == TEXT:
             raise DataError(
                 "this cannot be decoded as a video", path=path, remedy="copy or convert it again."
             )

@@ -37,7 +37,7 @@ def shifted_for_thirds(x: Tensor, segment: int) -> Tensor:
     frame = torch.arange(count).view(-1, 1, 1)
     source = frame - frame % segment + (frame + twice) % segment  # (N * segment, 3, C)
     planes = (source * channels + torch.arange(channels)).flatten()
-    return x.flatten(0, 1).index_select(0, planes).view(count, -1, *x.shape[2:])
+    return x.flatten(0, 1).index_select(0, planes).view(count, 3 * channels, *x.shape[2:])
 
 
 def zero_shift(x: Tensor, segment: int) -> Tensor:

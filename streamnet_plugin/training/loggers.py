@@ -38,7 +38,7 @@ def check_loggers(kinds: Sequence[str]) -> None:
         missing = [package for package in ("lightning", kind) if find_spec(package) is None]
         if missing:
             raise ConfigError(
-                f"TRAINING.LOGGERS names {kind}, and {' and '.join(missing)} is not installed",
+                f"TRAINING.LOGGERS names {kind}; not installed: {', '.join(missing)}",
                 remedy=f"pip install lightning {kind}, or take it out.",
             )
 

@@ -513,9 +513,10 @@ class _Run:
         """The error; states that were on the way out go."""
         if self.states is not None and self.fabric.is_global_zero:
             self.states.drop_after(self.sound)
+        epoch = min(self.progress.epoch + 1, self.settings.epochs)  # as it is shown
         return StreamnetError(
-            f"the training diverged: {why} at step {self.progress.steps_done} (epoch "
-            f"{self.progress.epoch}); the last finite loss was {self._last_loss()}",
+            f"the training diverged: {why} at step {self.progress.steps_done} (epoch {epoch}); "
+            f"the last finite loss was {self._last_loss()}",
             remedy=DIVERGED,
         )
 

@@ -12,18 +12,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streamnet_plugin.atomic import remove_leftovers, write_text
-from streamnet_plugin.checks import STREAMNET, findings
+from streamnet_plugin.checks import STREAMNET, UNREAD_OF_OPTIMIZER, findings
 from streamnet_plugin.comparison import (
     SPLIT,
     BenchmarkRun,
     benchmark,
     failure_rows,
+    forced_note,
     nothing_usable,
     preprocess_data,
     preprocess_settings,
     with_weights,
 )
-from streamnet_plugin.config import Config, Data, dump_config, load_config
+from streamnet_plugin.config import Config, Data, Optimizer, dump_config, load_config, size_keys
 from streamnet_plugin.data.datasets import dataset_fingerprint
 from streamnet_plugin.data.splits import check_split, write_split
 from streamnet_plugin.data_root import DataRoot, with_data_root
@@ -90,6 +91,8 @@ class TrainRun:
         """The last and the best epoch, in words."""
         last = self.epochs[-1]
         lines = [f"epoch {last.epoch + 1}: {described(last)}"]
+        if self.changed:
+            lines.append(f"It {forced_note(self.changed)}")
         best = [r for r in self.epochs if r.best][-1]
         if best.valid_loss is not None:
             lines.append(f"best is epoch {best.epoch + 1}: {described(best)}")
@@ -100,6 +103,7 @@ def train(
     config: str | Path | Config,
     *,
     overrides: Sequence[str] = (),
+    size: int | None = None,
     data_root: DataRoot | None = None,
     output: str | Path | None = None,
     jobs: int = 2,
@@ -114,7 +118,8 @@ def train(
 
     Args:
         config: a YAML with TOOLBOX_MODE train_and_test, the name of a shipped one, or a parsed one.
-        overrides: `KEY=VALUE` strings.
+        overrides: `KEY=VALUE` strings, of a YAML.
+        size: px of the crops in all sections of a YAML; None leaves what it says.
         data_root: the dataset's folder, or one for each dataset by name; overrides DATA_PATH.
         output: folder of the run; None for LOG.PATH/MODEL_FILE_NAME.
         jobs: videos preprocessed at a time.
@@ -129,9 +134,12 @@ def train(
         OutputError: cache, state or weights cannot be written; what was written before is whole.
     """
     progress = progress or Silent()
-    parsed = config if isinstance(config, Config) else load_config(config, overrides)
+    parsed = _parsed(config, overrides, size)
     parsed = with_data_root(parsed, data_root)
     check_training(parsed)
+    for finding in findings(parsed, "builtin"):
+        if finding.note:
+            log.warning("%s", finding.text)
     folder = run_folder(parsed) if output is None else Path(output)
     fabric = fabric or fabric_of(parsed)
     if not fabric.is_global_zero:
@@ -149,7 +157,8 @@ def train(
     if fabric.is_global_zero:  # which writes them
         _check_weights(weights, folder)
     steps = sum(len(report.learning_rates) for report in epochs)
-    changed = _changed(identity(parsed, sections), folder, steps)
+    starts = _with_a_part(_starts(folder / PROVENANCE), steps)
+    changed = _changed(identity(parsed, sections), starts)
     return TrainRun(folder, weights, tuple(epochs), failures, changed)
 
 
@@ -158,6 +167,7 @@ def run_test(
     *,
     weights: str | Path | None = None,
     overrides: Sequence[str] = (),
+    size: int | None = None,
     data_root: DataRoot | None = None,
     output: str | Path | None = "streamnet-results",
     **options: Any,
@@ -168,13 +178,13 @@ def run_test(
         config: as of `train`; also one with TOOLBOX_MODE only_test.
         weights: what to test; None for the weights of the protocol's own training, or those that
             INFERENCE.MODEL_PATH names.
-        overrides, data_root: as of `train`.
+        overrides, size, data_root: as of `train`.
         output, options: as of `benchmark`.
 
     Raises:
         ConfigError: nothing was trained yet; or see `benchmark`.
     """
-    parsed = config if isinstance(config, Config) else load_config(config, overrides)
+    parsed = _parsed(config, overrides, size)
     trained_here = parsed.TOOLBOX_MODE == "train_and_test" and not parsed.INFERENCE.MODEL_PATH
     if weights is None and trained_here:
         weights = tested_weights(parsed, run_folder(parsed))
@@ -190,6 +200,12 @@ def run_test(
     if weights is not None:
         parsed = with_weights(parsed, weights)
     return benchmark(parsed, data_root=data_root, output=output, **options)
+
+
+def _parsed(config: str | Path | Config, overrides: Sequence[str], size: int | None) -> Config:
+    if isinstance(config, Config):
+        return config
+    return load_config(config, (*size_keys(size), *overrides))
 
 
 def check_training(config: Config, *, data: bool = True) -> None:
@@ -406,6 +422,9 @@ def recipe_of(config: Config) -> dict[str, Any]:
     kept["TRAINING"] = {k: v for k, v in whole["TRAINING"].items() if k != "LOGGERS"}
     for name in trained_on(config):
         section = {k: v for k, v in whole[name].items() if k not in NAMES}
+        if "OPTIMIZER" in section:
+            default = Optimizer().model_dump(mode="json", include=set(UNREAD_OF_OPTIMIZER))
+            section["OPTIMIZER"] = {**section["OPTIMIZER"], **default}
         section["DATA"] = {k: v for k, v in section["DATA"].items() if k not in ELSEWHERE}
         kept[name] = section
     return kept
@@ -432,8 +451,9 @@ def _recorder(
         dataset_fingerprint(train.videos),
         {STREAMNET: network.config.to_dict()},
     )
+    now = identity(config, sections)
     subjects = sorted({v.recording.subject for v in train.videos})
-    own = {"fingerprints": _fingerprints(sections), "train_subjects": subjects}
+    own = {"fingerprints": now["fingerprint"], "train_subjects": subjects}
     told = {
         "trained_on": train.data.DATASET,
         "training": asdict(settings_of(config)),
@@ -461,7 +481,7 @@ def _recorder(
         config.TRAIN.EPOCHS,
         lambda report: {
             **told,
-            "train_subjects": _trained_on(folder, subjects),
+            **_of_all_starts(now, _starts(folder / PROVENANCE)),
             **_figures(report),
         },
         progress,
@@ -483,16 +503,20 @@ def _with_a_part(starts: Sequence[Any], steps: int) -> list[Any]:
     return [start for start in starts if steps > (start.get("step") or 0)]
 
 
-def _trained_on(folder: Path, subjects: Sequence[str]) -> list[str]:
-    """These people, and those of earlier starts: by force they may have been others."""
-    starts = _starts(folder / PROVENANCE)
-    return sorted({*subjects, *(s for start in starts for s in start.get("train_subjects", ()))})
+def _of_all_starts(now: Mapping[str, Any], starts: Sequence[Any]) -> dict[str, Any]:
+    """What weights say of all the parts of their training: by force these may have differed."""
+    commands = [start["command"] for start in starts if start.get("command")]
+    return {
+        "train_subjects": sorted({s for start in starts for s in start.get("train_subjects", ())}),
+        "commands": list(dict.fromkeys(commands)),
+        "changed": list(_changed(now, starts)),
+    }
 
 
-def _changed(now: Mapping[str, Any], folder: Path, steps: int) -> tuple[str, ...]:
+def _changed(now: Mapping[str, Any], starts: Sequence[Any]) -> tuple[str, ...]:
     """What of the identity was otherwise at an earlier start, see `TrainRun`."""
     found: list[str] = []
-    for start in _with_a_part(_starts(folder / PROVENANCE), steps):
+    for start in starts:
         try:
             recipe = recipe_of(Config.model_validate(start["config"]))
             before = {**recipe, "fingerprint": start.get("fingerprints", now["fingerprint"])}

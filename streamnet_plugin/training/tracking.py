@@ -209,7 +209,7 @@ def losses_figure(reports: Sequence[EpochReport]) -> Figure:
     if any(r.valid_hr_mae is not None for r in reports):
         other = loss.twinx()
         _plot_known(other, epochs, [r.valid_hr_mae for r in reports], "^:", "HR MAE", "tab:green")
-        other.set_ylabel("HR MAE on validation data (bpm)", color="tab:green")
+        other.set_ylabel("validation HR MAE (bpm)", color="tab:green")
     loss.legend(loc="best")
     rate.plot([x for r in reports for x in r.learning_rates])
     rate.set(xlabel="step", ylabel="learning rate")

@@ -9,6 +9,7 @@ process takes, and a run that was interrupted goes on as if it had not been.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -103,9 +104,13 @@ def _whole_batch_norm(
 
 def _sum(x: Tensor) -> Tensor:
     """Over all processes; gradients flow back to each of them."""
+    if not dist.is_initialized():
+        return x
     from torch.distributed.nn.functional import all_reduce
 
-    return all_reduce(x) if dist.is_initialized() else x
+    with warnings.catch_warnings():  # its successor is not in all versions that we run on
+        warnings.simplefilter("ignore", FutureWarning)
+        return all_reduce(x)
 
 
 @torch.no_grad()

@@ -159,9 +159,10 @@ def test_an_empty_and_a_false_video(tmp_path):
     (tmp_path / "a.mp4").write_bytes(b"")
     with pytest.raises(DataError, match="0 bytes"):
         open_frames(tmp_path / "a.mp4")
-    (tmp_path / "b.mp4").write_text("not a video")
-    with pytest.raises(DataError, match="decoded"):
-        open_frames(tmp_path / "b.mp4")
+    for name, text in (("b.mp4", "not a video"), ("c.txt", "0.1 0.2\n" * 200)):
+        (tmp_path / name).write_text(text)  # the second is drawn, as by a terminal
+        with pytest.raises(DataError, match="decoded"):
+            open_frames(tmp_path / name)
 
 
 def test_a_zero_byte_png_is_named(tmp_path):

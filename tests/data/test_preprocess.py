@@ -263,6 +263,21 @@ def test_the_fingerprint_is_of_what_is_seen_wherever_it_lies(subject, tmp_path):
     assert made(renamed).fingerprint != first.fingerprint
 
 
+def test_crops_that_are_there_need_no_processes(subject, tmp_path, monkeypatch):
+    recordings = [one(subject), one(Path(shutil.copytree(subject, tmp_path / "subject2")))]
+    asked, real = [], preprocess.processes
+
+    def processes(work, jobs, *others):
+        asked.append(jobs)
+        return real(work, 1, *others)
+
+    monkeypatch.setattr(preprocess, "processes", processes)
+    preprocess_all(recordings, WHOLE, tmp_path / "cache", jobs=2)
+    report = preprocess_all(recordings, WHOLE, tmp_path / "cache", jobs=2)
+    assert asked == [2, 1]
+    assert len(report.videos) == 2
+
+
 def test_a_cut_cache_file_is_made_again(subject, tmp_path, caplog):
     folder = tmp_path / "cache"
     whole = np.array(preprocess_recording(one(subject), WHOLE, folder).frames)

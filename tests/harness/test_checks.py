@@ -49,6 +49,20 @@ def problems(name, *overrides, **options):
     return [f.text for f in check_file(name, overrides, **options) if not f.note]
 
 
+def test_what_no_optimizer_reads_is_told():
+    assert problems("train/ubfc-intra", "TRAIN.OPTIMIZER.EPS=1e-3") == []
+    (note,) = notes("train/ubfc-intra", "TRAIN.OPTIMIZER.EPS=1e-3")
+    assert "TRAIN.OPTIMIZER.EPS has no effect" in note
+    assert notes("train/ubfc-intra", "TRAIN.OPTIMIZER.BETAS=[0.9,0.999]") == []
+
+
+def test_a_bad_split_file_is_named_once(tmp_path):
+    (tmp_path / "s.json").write_text('{"train": ["1"], "test": ["1"]}')
+    folds = [f"{s}.DATA.FOLD.FOLD_PATH={tmp_path}/s.json" for s in ("TRAIN", "VALID", "TEST")]
+    (found,) = problems("train/ubfc-intra", *folds, backend="builtin")
+    assert "s.json: subject '1' is in 'train' and in 'test'" in found
+
+
 def notes(name, *overrides, **options):
     return [f.text for f in check_file(name, overrides, **options) if f.note]
 

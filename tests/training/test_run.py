@@ -173,6 +173,20 @@ def test_changed_settings_are_refused_unless_forced(run, ubfc, tmp_path, caplog)
     assert "TRAIN.EPOCHS: 2 -> 3" in caplog.text
     assert len(done.epochs) == 3
     assert len(rows(folder / "steps.csv")) == 18
+    # Weights of two recipes say so for good, also to later commands that change nothing.
+    told = "was trained with other settings, at first or all the time, and kept by force"
+    again = sp.train("train/ubfc-intra", overrides=longer, data_root=ubfc, output=folder)
+    for one in (done, again):
+        assert f"It {told} (TRAIN.EPOCHS: 2 -> 3" in one.describe()
+    assert told not in run[1].describe()
+    for weights, notes in ((folder / "weights" / "last.safetensors", 1), (run[1].weights, 0)):
+        tested = sp.run_test(
+            "train/ubfc-intra", weights=weights, overrides=QUICK, data_root=ubfc, output=None,
+            plots=False,
+        )  # fmt: skip
+        assert [told in note for note in tested.results.notes].count(True) == notes
+    _, metadata = load_checkpoint(folder / "weights" / "last.safetensors")
+    assert len(metadata["commands"]) == 1  # all in this process
 
 
 def test_moved_data_are_the_same(run, ubfc, tmp_path):

@@ -179,5 +179,5 @@ def test_a_logger_that_is_not_there(monkeypatch):
     with pytest.raises(ConfigError, match="wandb, mlflow"):
         check_loggers(["neptune"])
     monkeypatch.setattr(loggers, "find_spec", lambda name: None if name == "mlflow" else name)
-    with pytest.raises(ConfigError, match=r"mlflow is not.*pip install lightning mlflow"):
+    with pytest.raises(ConfigError, match=r"not installed: mlflow.*pip install lightning mlflow"):
         check_loggers(["wandb", "mlflow"])
