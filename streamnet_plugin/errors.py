@@ -56,6 +56,10 @@ class ConfigError(StreamnetError):
     """A configuration file has an unknown key, a wrong type or contradicting values."""
 
 
+class DivergedError(StreamnetError):
+    """A training whose loss or gradients went beyond all bounds."""
+
+
 class CheckpointError(StreamnetError):
     """Network weights do not fit, or the file is not what it should be."""
 

@@ -41,7 +41,7 @@ from streamnet_plugin.data.splits import (
 )
 from streamnet_plugin.data.synthetic.writers import write_pure_set, write_ubfc_set
 from streamnet_plugin.data_root import DataRoot, with_data_root
-from streamnet_plugin.errors import ConfigError, DataError, StreamnetError
+from streamnet_plugin.errors import ConfigError, DataError, DivergedError, StreamnetError
 from streamnet_plugin.model.checkpoint import file_hash
 from streamnet_plugin.paths import cache_root
 from streamnet_plugin.progress import Reporter, Silent
@@ -195,6 +195,7 @@ def run_protocol(
         ConfigError: an unknown name or network, folds where there is nothing to fold, or see
             `train`.
         DataError, OutputError: see `train`.
+        DivergedError: every training did; those that do beside others are failures of the table.
     """
     progress = progress or Silent()
     networks = tuple(dict.fromkeys(networks))  # twice in the table, each would count double
@@ -215,7 +216,9 @@ def run_protocol(
         folder = Path("protocols") / name if output is None else Path(output)
         parts = list(_parts(config, networks, folds, seeds, folder))
 
-    def trained() -> Iterator[TrainRun]:
+    diverged: list[FailureRow] = []
+
+    def trained() -> Iterator[tuple[_Part, TrainRun]]:
         for number, part in enumerate(parts, 1):
             log.info("%s: part %d of %d: %s", name, number, len(parts), part.name)
             progress.start(f"Part {number} of {len(parts)}", 1)
@@ -230,19 +233,30 @@ def run_protocol(
                     fabric=fabric,
                     progress=progress,
                 )
+            except DivergedError as error:  # the others may not, and are as good without it
+                log.error("%s: %s", part.name, error)
+                row = _row(part.network, part.seed, seeds)
+                diverged.append(FailureRow(part.name, str(place), error.what, error.remedy, row))
+                continue
             except StreamnetError as error:
                 error.what = f"{part.name}: {error.what}"
                 raise
-            yield done
+            yield part, done
 
-    runs: Iterable[TrainRun] = trained()
+    runs: Iterable[tuple[_Part, TrainRun]] = trained()
     if fabric.world_size > 1:  # all of them first: nobody is to wait for the others' tests
         runs = list(runs)
         if not fabric.is_global_zero:
             return None
-    tests = [_tested(part, done, jobs, progress) for part, done in zip(parts, runs, strict=True)]
+    tests = [_tested(part, done, jobs, progress) for part, done in runs]
+    if not tests:
+        raise DivergedError(
+            "; ".join(f"{row.recording}: {row.reason}" for row in diverged),
+            path=folder,
+            remedy=diverged[0].remedy,
+        )
     classical = _classical(config, folds, folder, jobs, progress)
-    run = _together(name, config, tests, classical, folder, plots, progress, twins)
+    run = _together(name, config, parts, tests, diverged, classical, folder, plots, progress, twins)
     summary = summarised(run.results.summaries, parts)
     assert run.folder is not None  # it was told one
     told = {"protocol": name, "results": run.folder.name, "networks": summary}
@@ -459,7 +473,9 @@ def _row(network: str, seed: int, seeds: int) -> str:
 def _together(
     name: str,
     config: Config,
+    parts: Sequence[_Part],
     tests: Sequence[_Test],
+    diverged: Sequence[FailureRow],
     classical: _Found,
     folder: Path,
     plots: bool,
@@ -467,11 +483,10 @@ def _together(
     twins: Twins | None,
 ) -> BenchmarkRun:
     """One table of all."""
-    parts = [test.part for test in tests]
     seeds = sorted({part.seed for part in parts})
     pairs: list[WaveformPair] = []
-    failures: list[FailureRow] = []
-    notes: list[str] = []
+    failures = [*diverged]
+    notes = [f"{one.recording} is missing: its training diverged." for one in diverged]
     for test in tests:
         method = _row(test.part.network, test.part.seed, len(seeds))
         pairs += [replace(pair, method=method) for pair in test.found.pairs]
@@ -518,7 +533,8 @@ def _together(
         progress=progress,
     )
     assert run.folder is not None  # it was told one
-    for part in {part.fold: part for part in reversed(parts)}.values():  # alike for all seeds
+    trained = [test.part for test in tests]
+    for part in {part.fold: part for part in reversed(trained)}.values():  # alike for all seeds
         split = SPLIT if part.fold is None else f"split-fold-{part.fold}.json"
         write_split(read_split(part.folder / TRAINING / SPLIT), run.folder / split)
     return run
@@ -556,7 +572,7 @@ def summarised(summaries: Iterable[MethodSummary], parts: Sequence[_Part]) -> di
         names = [_row(network, seed, len(seeds)) for seed in seeds]
         found[network] = {"seeds": seeds}
         for metric in SUMMARY_UNITS:
-            values = [by_name[n].values[metric][0] for n in names if n in by_name]
+            values = [by_name[n].values[metric][0] if n in by_name else None for n in names]
             known = [v for v in values if v is not None and np.isfinite(v)]
             found[network][metric] = {
                 "by_seed": values,
@@ -575,6 +591,6 @@ def summary_lines(summary: Mapping[str, Any]) -> list[str]:
             lines.append(f"{network}: no heart rate was read")
             continue
         spread = "" if mae["sd"] is None else f" +- {mae['sd']:.2f} (SD over seeds)"
-        seeds = count(len(metrics["seeds"]), "seed")
+        seeds = count(sum(value is not None for value in mae["by_seed"]), "seed")
         lines.append(f"{network}: MAE {mae['mean']:.2f}{spread} bpm, {seeds}")
     return lines

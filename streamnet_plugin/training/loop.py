@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 from torch.utils.data import DataLoader
 
-from streamnet_plugin.errors import ConfigError, DataError, StreamnetError
+from streamnet_plugin.errors import ConfigError, DataError, DivergedError
 from streamnet_plugin.memory import keep_freed_memory
 from streamnet_plugin.training.fabric import own_fabric
 from streamnet_plugin.training.recipe import LOSSES, TrainSettings, make_optimizer, make_schedule
@@ -232,9 +232,9 @@ def fit(
     Raises:
         ConfigError: no clips; a state of other settings.
         DataError: a label that is not finite; names its video.
-        StreamnetError: the training diverged: the loss, its gradient or the weights are no longer
-            finite, or the loss stays far above that of a flat line; names the step. Of the states
-            those are left whose loss was sound, and only epochs with a sound end are kept.
+        DivergedError: the loss, its gradient or the weights are no longer finite, or the loss
+            stays far above that of a flat line; names the step. Of the states those are left
+            whose loss was sound, and only epochs with a sound end are kept.
         OutputError: a state cannot be written.
     """
     with ExitStack() as stack:
@@ -509,12 +509,12 @@ class _Run:
                 f"at its end the loss is more than {FAR:g} times that of a flat line"
             )
 
-    def _diverged(self, why: str) -> StreamnetError:
+    def _diverged(self, why: str) -> DivergedError:
         """The error; states that were on the way out go."""
         if self.states is not None and self.fabric.is_global_zero:
             self.states.drop_after(self.sound)
         epoch = min(self.progress.epoch + 1, self.settings.epochs)  # as it is shown
-        return StreamnetError(
+        return DivergedError(
             f"the training diverged: {why} at step {self.progress.steps_done} (epoch {epoch}); "
             f"the last finite loss was {self._last_loss()}",
             remedy=DIVERGED,

@@ -130,7 +130,7 @@ def train(
     Raises:
         ConfigError: the configuration cannot work, lists every problem found; or it changed.
         DataError: no video of a section could be used.
-        StreamnetError: the training diverged; names the step.
+        DivergedError: the loss went beyond all bounds; names the step.
         OutputError: cache, state or weights cannot be written; what was written before is whole.
     """
     progress = progress or Silent()

@@ -17,7 +17,7 @@ from streamnet_plugin.cli import app
 from streamnet_plugin.comparison import benchmark
 from streamnet_plugin.config import Data, load_config, size_keys
 from streamnet_plugin.data.splits import fold_splits, read_split
-from streamnet_plugin.errors import ConfigError, DataError, StreamnetError
+from streamnet_plugin.errors import ConfigError, DataError, DivergedError, StreamnetError
 from streamnet_plugin.model.checkpoint import file_hash, load_checkpoint, save_checkpoint
 from streamnet_plugin.protocols import NETWORKS, PROTOCOLS, Twins, run_protocol, summary_lines
 from streamnet_plugin.report.cells import DASH, estimate, interval
@@ -186,6 +186,33 @@ def test_the_training_that_diverged_is_named(ubfc, tmp_path):
         run_protocol(
             "ubfc-intra", networks=["TS-CAN"], data_root=ubfc, overrides=keys, output=tmp_path
         )
+
+
+def test_a_training_that_diverges_costs_its_own_row_alone(ubfc, tmp_path, monkeypatch):
+    real = protocols.train
+
+    def train(config, **options):
+        if config.TRAINING.SEED == 100:
+            raise DivergedError("the training diverged at step 3", remedy="lower LR.")
+        return real(config, **options)
+
+    monkeypatch.setattr(protocols, "train", train)
+    done = run_protocol(
+        "ubfc-intra", seeds=2, data_root=ubfc, overrides=[*QUICK, *SPLIT], output=tmp_path,
+        plots=False,
+    )  # fmt: skip
+    results = done.run.results
+    rows = {summary.method for summary in results.summaries}
+    assert "STREAMNet (101)" in rows
+    assert "STREAMNet (100)" not in rows
+    (lost,) = results.failures
+    assert (lost.recording, lost.method) == ("STREAMNet, seed 100", "STREAMNet (100)")
+    assert "STREAMNet, seed 100 is missing: its training diverged." in results.notes
+    missing, known = done.summary["STREAMNet"]["MAE"]["by_seed"]
+    assert missing is None
+    assert done.summary["STREAMNet"]["MAE"]["mean"] == known
+    assert any(", 1 seed" in note for note in results.notes)
+    assert any("is missing" in note for note in protocol_grid([read_protocol(tmp_path)]).notes)
 
 
 def test_people_that_were_trained_on_by_force_are_told(run, tmp_path):
