@@ -10,7 +10,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from streamnet_plugin.config import Config, Data, Optimizer, parse_leniently, read_tree
+from streamnet_plugin.config import MIN_SIZE, Config, Data, Optimizer, parse_leniently, read_tree
 from streamnet_plugin.data.datasets import FINDERS
 from streamnet_plugin.data_root import DataRoot, with_data_root
 from streamnet_plugin.errors import ConfigError, StreamnetError, UnknownMethodError
@@ -107,7 +107,8 @@ def findings(
     for section, keys in config.sections.items():
         found = list(_section(section, keys, backend))
         if data:
-            found += _on_disk(f"{section}.DATA", keys, told)
+            own = set() if unread and section == "VALID" else told  # a note stands for no problem
+            found += _on_disk(f"{section}.DATA", keys, own)
         for finding in found:
             yield _as_note(finding) if unread and section == "VALID" else finding
     yield from _names(config, backend)
@@ -315,6 +316,11 @@ def _sizes(config: Config) -> Iterator[Finding]:
     if config.TOOLBOX_MODE != "train_and_test":
         return
     train = _size(config.TRAIN.DATA)
+    if min(train) < MIN_SIZE:
+        yield Finding(
+            f"TRAIN.DATA.PREPROCESS.RESIZE is {_px(train)}: the network needs at least "
+            f"{MIN_SIZE} x {MIN_SIZE} px."
+        )
     for section, data in config.sections.items():
         if _size(data) != train:
             yield Finding(

@@ -55,7 +55,7 @@ from streamnet_plugin.uncertainty.calibration import (
     with_uncertainty,
 )
 from streamnet_plugin.uncertainty.mc_dropout import Sampled, can_be_sampled, cannot_be_sampled
-from streamnet_plugin.wording import count
+from streamnet_plugin.wording import count, some
 
 log = logging.getLogger(__name__)
 DEMO = "demo"
@@ -63,8 +63,6 @@ SPLIT = "split.json"
 """In the results folder: who was in which section of the protocol."""
 SEEN = "was trained on"
 """A note on weights that may have seen the test data: the method's name, this, and what."""
-NAMED = 5
-"""So many people are named in a note."""
 
 
 @dataclass(frozen=True)
@@ -248,11 +246,10 @@ def _seen_before(method: Method, data: Data, videos: Sequence[FaceVideo]) -> Ite
         return
     seen = set(told.get("train_subjects", ())) & {v.recording.subject for v in videos}
     if seen:
-        named = ", ".join(sorted(seen, key=natural_key)[:NAMED])
+        named = some(sorted(seen, key=natural_key))
         yield (
-            f"{method.name} {SEEN} {count(len(seen), 'person', 'people')} of the test "
-            f"({named}{', ...' if len(seen) > NAMED else ''}), if the names mean the same people: "
-            "its figures say nothing of new people."
+            f"{method.name} {SEEN} {count(len(seen), 'person', 'people')} of the test ({named}), "
+            "if the names mean the same people: its figures say nothing of new people."
         )
 
 

@@ -22,6 +22,8 @@ from streamnet_plugin.errors import ConfigError
 
 DataType = Literal["DiffNormalized", "Standardized", "Raw", ""]
 Mode = Literal["train_and_test", "only_test", "unsupervised_method"]
+MIN_SIZE = 16
+"""Of a crop's side, px: STREAM-Net's unpadded convolutions and poolings leave nothing of less."""
 MAX_SEED = 2**63 - 1
 """torch's generators take no larger one."""
 
@@ -379,10 +381,10 @@ def load_config(name: str | Path, overrides: Sequence[str] = ()) -> Config:
 
 
 def size_keys(px: int | None) -> tuple[str, ...]:
-    """Overrides that set the size of the crops in every section of a training; none for None."""
+    """Overrides that set the size of the crops in every section; none for None."""
     if px is None:
         return ()
-    sections, sides = ("TRAIN", "VALID", "TEST"), ("H", "W")
+    sections, sides = ("TRAIN", "VALID", "TEST", "UNSUPERVISED"), ("H", "W")
     return tuple(f"{s}.DATA.PREPROCESS.RESIZE.{side}={px}" for s in sections for side in sides)
 
 

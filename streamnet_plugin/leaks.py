@@ -13,8 +13,7 @@ from streamnet_plugin.data.splits import subjects_of
 from streamnet_plugin.errors import StreamnetError
 from streamnet_plugin.sections import has_fold, recordings_of
 from streamnet_plugin.types import FaceVideo, Recording
-
-NAMED_SUBJECTS = 5
+from streamnet_plugin.wording import some
 
 
 def leaks(sections: Mapping[str, Data]) -> Iterator[tuple[str, tuple[str, str]]]:
@@ -48,11 +47,7 @@ def _range(data: Data) -> str:
 def _who(subjects: Sequence[str]) -> str:
     if not subjects:
         return "the same subjects are"
-    named = ", ".join(subjects[:NAMED_SUBJECTS])
-    more = len(subjects) - NAMED_SUBJECTS
-    if len(subjects) == 1:
-        return f"subject {named} is"
-    return f"subjects {named}{f' and {more} more' if more > 0 else ''} are"
+    return f"subject {subjects[0]} is" if len(subjects) == 1 else f"subjects {some(subjects)} are"
 
 
 def _fix(same_root: bool) -> str:

@@ -13,7 +13,7 @@ from streamnet_plugin.data.pure import people_of
 from streamnet_plugin.data.ubfc import named_like_ubfc
 from streamnet_plugin.errors import DataError
 from streamnet_plugin.scoring import WaveformPair
-from streamnet_plugin.wording import count
+from streamnet_plugin.wording import count, some
 
 SUBJECT = "subject"
 """Column of a CSV of waveforms, and of a table of subjects."""
@@ -27,8 +27,6 @@ SCORE_AGAIN = (
     "`streamnet evaluate FOLDER --subjects FILE`."
 )
 """The same where they are read and scored at once."""
-NAMED = 5
-"""So many recordings are named in a note or an error."""
 REMEDY = "give it the columns recording and subject, and a row for every recording."
 
 
@@ -50,7 +48,7 @@ class SubjectTable:
         if not strange:
             return []
         return [
-            f"{self.path}: {count(len(strange), 'row')} of no recording here ({_some(strange)})."
+            f"{self.path}: {count(len(strange), 'row')} of no recording here ({some(strange)})."
         ]
 
 
@@ -83,7 +81,7 @@ def identified(pairs: Sequence[WaveformPair], table: SubjectTable = NO_TABLE) ->
     lacking = [pair.recording for pair in named if pair.subject_assumed] if table.rows else []
     if lacking:
         raise DataError(
-            f"there is no row for {count(len({*lacking}), 'recording')} ({_some(lacking)})",
+            f"there is no row for {count(len({*lacking}), 'recording')} ({some(lacking)})",
             path=table.path,
             remedy=REMEDY,
         )
@@ -187,7 +185,3 @@ def assumed_notes(pairs: Sequence[WaveformPair], remedy: str = SCORE_AGAIN) -> l
         f"{len(recordings)} recordings show, so each counts as a subject of its own. If some show "
         f"the same person, there are fewer subjects, and intervals and tests are too sure: {remedy}"
     ]
-
-
-def _some(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:NAMED])}{', ...' if len(names) > NAMED else ''}"

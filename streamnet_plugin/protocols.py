@@ -236,7 +236,8 @@ def run_protocol(
             except DivergedError as error:  # the others may not, and are as good without it
                 log.error("%s: %s", part.name, error)
                 row = _row(part.network, part.seed, seeds)
-                diverged.append(FailureRow(part.name, str(place), error.what, error.remedy, row))
+                remedy = f"{error.remedy} Run it in another folder (-o)."
+                diverged.append(FailureRow(part.name, str(place), error.what, remedy, row))
                 continue
             except StreamnetError as error:
                 error.what = f"{part.name}: {error.what}"
@@ -249,6 +250,9 @@ def run_protocol(
         if not fabric.is_global_zero:
             return None
     tests = [_tested(part, done, jobs, progress) for part, done in runs]
+    # Without one of its folds a row would be of fewer people, perhaps the easier ones.
+    lost = {one.method for one in diverged}
+    tests = [t for t in tests if _row(t.part.network, t.part.seed, seeds) not in lost]
     if not tests:
         raise DivergedError(
             "; ".join(f"{row.recording}: {row.reason}" for row in diverged),
@@ -486,7 +490,9 @@ def _together(
     seeds = sorted({part.seed for part in parts})
     pairs: list[WaveformPair] = []
     failures = [*diverged]
-    notes = [f"{one.recording} is missing: its training diverged." for one in diverged]
+    notes = [
+        f"{one.method} is missing: the training of {one.recording} diverged." for one in diverged
+    ]
     for test in tests:
         method = _row(test.part.network, test.part.seed, len(seeds))
         pairs += [replace(pair, method=method) for pair in test.found.pairs]
@@ -508,7 +514,7 @@ def _together(
     pairs += [p for p in classical.pairs if (p.dataset, p.recording) in tested]
     if twins is not None:
         notes.append("Synthetic faces: no figure here says how a method does on people.")
-    if any(part.network == "TS-CAN" for part in parts):
+    if any(test.part.network == "TS-CAN" for test in tests):
         notes.append("TS-CAN is our network with a zero-padded shift and without SS-FEM.")
     origin = provenance(
         config.model_dump(mode="json"),
@@ -516,13 +522,17 @@ def _together(
         classical.origin["data_fingerprint"],
         {**classical.origin["methods"], **_origins(tests, len(seeds))},
     )
+    scoring = scoring_of(config)
+    if scoring.baseline in {one.method for one in diverged}:
+        notes.append(f"Every two methods are compared: the baseline {scoring.baseline} is missing.")
+        scoring = replace(scoring, baseline=None)
     networks = list(dict.fromkeys(part.network for part in parts))
     folds = len({part.fold for part in parts} - {None})
     told = {"name": name, "folds": folds, "seeds": seeds, "networks": networks}
     run = report_pairs(
         pairs,
         title=("Synthetic twins, " if twins else "") + name,
-        scoring=scoring_of(config),
+        scoring=scoring,
         # Every part meets a damaged recording.
         failures=tuple(dict.fromkeys((*failures, *classical.failures))),
         provenance=origin | {"protocol": told},
@@ -587,6 +597,9 @@ def summary_lines(summary: Mapping[str, Any]) -> list[str]:
     lines = []
     for network, metrics in summary.items():
         mae = metrics["MAE"]
+        if all(value is None for value in mae["by_seed"]):
+            lines.append(f"{network}: no result")
+            continue
         if mae["mean"] is None:
             lines.append(f"{network}: no heart rate was read")
             continue

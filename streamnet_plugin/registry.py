@@ -145,7 +145,7 @@ def absent_families() -> list[AbsentFamily]:
 
 
 def registered_name(name: str) -> str:
-    """A method's name as it is registered, and as tables have it; raises as `get_method` does."""
+    """A method's name as it is registered, whatever its capitals; raises as `get_method` does."""
     point, member = _find(name)
     return point.name if member is None else f"{point.name}:{member}"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from streamnet_plugin.config import Data, shipped_configs
@@ -11,10 +10,9 @@ from streamnet_plugin.data.natural import natural_key
 from streamnet_plugin.data.splits import read_split, select_range, subjects_of
 from streamnet_plugin.errors import ConfigError
 from streamnet_plugin.types import Recording
+from streamnet_plugin.wording import some
 
 SPLITS = "splits"
-NAMED = 5
-"""So many subjects are named in an error."""
 
 
 def recordings_of(data: Data) -> list[Recording]:
@@ -55,11 +53,6 @@ def find_split(path: str | Path) -> Path:
     )
 
 
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + f" and {more} more" * (more > 0)
-
-
 def _of_fold(found: list[Recording], data: Data) -> list[Recording]:
     path, name = find_split(data.FOLD.FOLD_PATH), data.FOLD.FOLD_NAME
     parts = read_split(path)
@@ -72,7 +65,7 @@ def _of_fold(found: list[Recording], data: Data) -> list[Recording]:
     missing = sorted(set(parts[name]) - set(subjects_of(found)), key=natural_key)
     if missing:
         raise ConfigError(
-            f"the split's part {name!r} names {_some(missing)}, and the dataset in "
+            f"the split's part {name!r} names {some(missing)}, and the dataset in "
             f"{data.DATA_PATH} has no such subject",
             path=path,
             remedy="complete the dataset, or use another split.",

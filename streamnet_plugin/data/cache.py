@@ -57,10 +57,10 @@ def _stamp(path: Path) -> list[Any]:
     return [str(path.resolve()), stat.st_size, stat.st_mtime_ns]
 
 
-def entry(cache: Path, recording: Recording, key: str) -> Path:
+def entry(cache: Path, recording: Recording, hashed: str) -> Path:
     """The folder of a recording's crops."""
     name = "".join(c if c.isalnum() or c in "-_." else "_" for c in recording.id)
-    return cache / f"{recording.dataset}-{name}-{key[:12]}"
+    return cache / f"{recording.dataset}-{name}-{hashed[:12]}"
 
 
 def load(folder: Path, recording: Recording, fingerprint: str | None = None) -> FaceVideo | None:

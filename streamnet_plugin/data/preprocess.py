@@ -130,7 +130,8 @@ def preprocess_all(
     remove_leftovers(cache_dir)
     cache.allow_open_files(len(recordings))
     # Nothing is started for crops that are there: what ends this process would leave it running.
-    jobs = min(jobs, max(1, sum(not _entry(r, settings, cache_dir).is_dir() for r in recordings)))
+    if jobs > 1 and all(_is_there(r, settings, cache_dir) for r in recordings):
+        jobs = 1
     task = _one if current_client() is None else _one_elsewhere
     work = (delayed(task)(r, settings, cache_dir, jobs > 1) for r in recordings)
     results: list[FaceVideo | Failure] = []
@@ -272,6 +273,13 @@ def preprocess_recording(
 
 def _entry(recording: Recording, settings: PreprocessSettings, cache_dir: Path) -> Path:
     return cache.entry(cache_dir, recording, cache.key(recording, asdict(settings)))
+
+
+def _is_there(recording: Recording, settings: PreprocessSettings, cache_dir: Path) -> bool:
+    try:
+        return _entry(recording, settings, cache_dir).is_dir()
+    except OSError:  # it cannot be looked at, and is a failure of its own
+        return False
 
 
 class _Cropper:

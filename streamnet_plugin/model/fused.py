@@ -40,6 +40,11 @@ def convolved(
     return _fused(conv, x, weight, bias, activation, dtype)
 
 
+def last_channels(x: Tensor) -> Tensor:
+    """`x` as convolutions are fastest with, whose outputs follow their inputs."""
+    return x if exporting() else x.contiguous(memory_format=torch.channels_last)
+
+
 def convolved_between_shifts(
     conv: nn.Conv2d, x: Tensor, segment: int, activation: Activation
 ) -> Tensor:
@@ -50,9 +55,9 @@ def convolved_between_shifts(
     """
     dtype = None if exporting() else _type_here(x, None)
     if dtype is None:
-        x = x if exporting() else x.contiguous(memory_format=torch.channels_last)
-        return wrapping_shift(convolved(conv, wrapping_shift(x, segment), activation), segment)
-    moved = shifted_for_thirds(x.to(dtype), segment).contiguous(memory_format=torch.channels_last)
+        x = wrapping_shift(last_channels(x), segment)
+        return wrapping_shift(convolved(conv, x, activation), segment)
+    moved = last_channels(shifted_for_thirds(x.to(dtype), segment))
     third, inputs = conv.out_channels // 3, conv.in_channels
     weight = conv.weight.new_zeros(conv.out_channels, 3 * inputs, *conv.kernel_size)
     for i, outputs in enumerate((slice(third), slice(third, 2 * third), slice(2 * third, None))):

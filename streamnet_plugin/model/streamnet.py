@@ -22,8 +22,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from streamnet_plugin.config import MIN_SIZE
 from streamnet_plugin.errors import ConfigError
-from streamnet_plugin.model.fused import convolved, convolved_between_shifts
+from streamnet_plugin.model.fused import convolved, convolved_between_shifts, last_channels
 from streamnet_plugin.model.shift import exporting, no_shift, wrapping_shift, zero_shift
 from streamnet_plugin.model.ssfem import SSFEM
 from streamnet_plugin.model.stlam import lateral_attention
@@ -34,7 +35,6 @@ SHIFTS: dict[Shift, Callable[[Tensor, int], Tensor]] = {
     "zero": zero_shift,
     "none": no_shift,
 }
-MIN_SIZE = 16
 CHANNELS = (32, 64)
 FLOAT32_BYTES = 4
 BLOCK_BYTES = 16e6
@@ -135,17 +135,14 @@ class STREAMNet(nn.Module):
 
     def stem(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Up to the first dropout: (N, 6, H, W) -> two maps (N, 32, (H-2)//2, (W-2)//2)."""
-        motion, appearance = frames[:, :3], frames[:, 3:]
-        if not exporting():  # convolutions are faster so; their outputs follow their inputs
-            motion, appearance = (
-                x.contiguous(memory_format=torch.channels_last) for x in (motion, appearance)
-            )
+        motion, appearance = frames[:, :3], last_channels(frames[:, 3:])
         if self.config.shift == "wrap":
             segment = self.config.segment_length
             d = convolved_between_shifts(self.motion_conv1, motion, segment, "tanh")
             d = convolved(self.motion_conv2, d, "tanh")
         else:
-            d = self._shifted(self._shifted(motion, self.motion_conv1), self.motion_conv2)
+            d = self._shifted(last_channels(motion), self.motion_conv1)
+            d = self._shifted(d, self.motion_conv2)
         r = convolved(self.apperance_conv1, appearance, "tanh")
         r = convolved(self.apperance_conv2, r, "tanh")
         if self.config.attention:

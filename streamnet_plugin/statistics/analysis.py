@@ -31,10 +31,8 @@ from streamnet_plugin.statistics.windows import (
     error_table,
     with_result,
 )
-from streamnet_plugin.wording import count
+from streamnet_plugin.wording import count, some
 
-NAMED = 5
-"""So many recordings are named in a note, the rest are counted."""
 IS_EXACT, TESTABLE = "p is exact given these", "that can be tested"
 """How notes end that are no cautions."""
 FEW_SUBJECTS = 20
@@ -223,10 +221,7 @@ def _lacking(
 
 
 def _named(recordings: Sequence[str]) -> str:
-    more = len(recordings) - NAMED
-    names = ", ".join(recordings[:NAMED])
-    tail = f" and {more} more" if more > 0 else ""
-    return f"{count(len(recordings), 'recording')} ({names}{tail})"
+    return f"{count(len(recordings), 'recording')} ({some(recordings)})"
 
 
 def _family(pairs: Sequence[PairTest]) -> list[str]:

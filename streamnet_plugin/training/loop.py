@@ -513,10 +513,11 @@ class _Run:
         """The error; states that were on the way out go."""
         if self.states is not None and self.fabric.is_global_zero:
             self.states.drop_after(self.sound)
-        epoch = min(self.progress.epoch + 1, self.settings.epochs)  # as it is shown
+        epochs = self.settings.epochs
+        epoch = f"{min(self.progress.epoch + 1, epochs)} of {epochs}"  # as it is shown
         return DivergedError(
-            f"the training diverged: {why} at step {self.progress.steps_done} (epoch {epoch}); "
-            f"the last finite loss was {self._last_loss()}",
+            f"the training diverged: {why} at step {self.progress.steps_done}, in epoch "
+            f"{epoch}; the last finite loss was {self._last_loss()}",
             remedy=DIVERGED,
         )
 

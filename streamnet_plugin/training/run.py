@@ -47,7 +47,15 @@ from streamnet_plugin.training.loop import (
 )
 from streamnet_plugin.training.recipe import TrainSettings
 from streamnet_plugin.training.state import StateFolder, differences
-from streamnet_plugin.training.tracking import BEST, EPOCHS, LAST, PLOTS, Recorder, RunLog
+from streamnet_plugin.training.tracking import (
+    BEST,
+    EPOCH_COLUMNS,
+    EPOCHS,
+    LAST,
+    PLOTS,
+    Recorder,
+    RunLog,
+)
 from streamnet_plugin.training.validation import make_validate
 from streamnet_plugin.types import FaceVideo
 from streamnet_plugin.wording import count
@@ -137,13 +145,13 @@ def train(
     parsed = _parsed(config, overrides, size)
     parsed = with_data_root(parsed, data_root)
     check_training(parsed)
-    for finding in findings(parsed, "builtin"):
-        if finding.note:
-            log.warning("%s", finding.text)
     folder = run_folder(parsed) if output is None else Path(output)
     fabric = fabric or fabric_of(parsed)
     if not fabric.is_global_zero:
         progress = Silent()
+    for finding in findings(parsed, "builtin", weights=False, data=False):
+        if finding.note and fabric.is_global_zero:
+            log.warning("%s", finding.text)
     with fabric.rank_zero_first():
         sections = {
             name: _section(name, data, parsed, jobs, progress)
@@ -154,11 +162,10 @@ def train(
     check_split(split)
     epochs = _fit(parsed, sections, split, folder, fabric, force, progress)
     weights = tested_weights(parsed, folder)
-    if fabric.is_global_zero:  # which writes them
-        _check_weights(weights, folder)
+    told = _checked_weights(weights, folder) if fabric.is_global_zero else {}  # which writes them
     steps = sum(len(report.learning_rates) for report in epochs)
     starts = _with_a_part(_starts(folder / PROVENANCE), steps)
-    changed = _changed(identity(parsed, sections), starts)
+    changed = _changed(identity(parsed, sections), starts) or tuple(told.get("changed", ()))
     return TrainRun(folder, weights, tuple(epochs), failures, changed)
 
 
@@ -240,10 +247,14 @@ def tested_weights(config: Config, folder: Path) -> Path:
     return folder / WEIGHTS / (LAST if config.TEST.USE_LAST_EPOCH else BEST)
 
 
-def _check_weights(weights: Path, folder: Path) -> None:
-    """`ConfigError` where a training is complete by its state, and its weights cannot be read."""
+def _checked_weights(weights: Path, folder: Path) -> Mapping[str, Any]:
+    """What they say of themselves.
+
+    Raises:
+        ConfigError: the training is complete by its state, and its weights cannot be read.
+    """
     try:
-        load_checkpoint(weights)
+        return load_checkpoint(weights)[1]
     except StreamnetError as error:
         raise ConfigError(
             f"the training is complete, and its weights cannot be read: {error.what}",
@@ -465,7 +476,7 @@ def _recorder(
         for place in (folder, folder / WEIGHTS, folder / PLOTS):
             remove_leftovers(place)
         if not step:  # what is there is another training's
-            (folder / EPOCHS).unlink(missing_ok=True)
+            write_text(folder / EPOCHS, ",".join(EPOCH_COLUMNS) + "\n", "the table of epochs")
         before = _with_a_part(_starts(folder / PROVENANCE), step)
         starts = {"starts": [*before, origin | own | {"step": step}]}
         text = json.dumps(starts, indent=1, default=str) + "\n"
@@ -500,7 +511,7 @@ def _figures(report: EpochReport) -> dict[str, Any]:
 
 def _with_a_part(starts: Sequence[Any], steps: int) -> list[Any]:
     """The starts that some of the first `steps` steps are of; what others did was not kept."""
-    return [start for start in starts if steps > (start.get("step") or 0)]
+    return [start for start in starts if steps > start.get("step", 0)]
 
 
 def _of_all_starts(now: Mapping[str, Any], starts: Sequence[Any]) -> dict[str, Any]:
@@ -526,10 +537,19 @@ def _changed(now: Mapping[str, Any], starts: Sequence[Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def _is_start(start: Any) -> bool:
+    """Not if it is damaged."""
+    return (
+        isinstance(start, dict)
+        and isinstance(start.get("step", 0), int)
+        and isinstance(start.get("train_subjects", []), list)
+    )
+
+
 def _starts(path: Path) -> list[Any]:
     """What was noted at earlier starts of this training."""
     try:
         starts = json.loads(path.read_text(encoding="utf-8"))["starts"]
-        return [start for start in starts if isinstance(start, dict)]
+        return [start for start in starts if _is_start(start)]
     except (OSError, ValueError, KeyError, TypeError):
         return []

@@ -263,6 +263,25 @@ def test_the_fingerprint_is_of_what_is_seen_wherever_it_lies(subject, tmp_path):
     assert made(renamed).fingerprint != first.fingerprint
 
 
+def test_a_recording_that_cannot_be_looked_at_costs_one(tmp_path, monkeypatch):
+    recordings = [small_video(tmp_path / f"{i}.avi") for i in range(3)]
+    real = cache.key
+
+    def key(recording, parameters):
+        if recording.id == "1":
+            raise PermissionError(13, "Permission denied")
+        return real(recording, parameters)
+
+    monkeypatch.setattr(cache, "key", key)
+    monkeypatch.setattr(preprocess, "be_one_of_several", lambda: None)
+    work = preprocess.processes
+    monkeypatch.setattr(preprocess, "processes", lambda w, jobs, *o: work(w, 1, *o))  # patched
+    report = preprocess_all(recordings, WHOLE, tmp_path / "cache", jobs=2)
+    assert [v.recording.id for v in report.videos] == ["0", "2"]
+    (failure,) = report.failures
+    assert "PermissionError" in failure.reason
+
+
 def test_crops_that_are_there_need_no_processes(subject, tmp_path, monkeypatch):
     recordings = [one(subject), one(Path(shutil.copytree(subject, tmp_path / "subject2")))]
     asked, real = [], preprocess.processes

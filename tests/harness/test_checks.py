@@ -63,6 +63,23 @@ def test_a_bad_split_file_is_named_once(tmp_path):
     assert "s.json: subject '1' is in 'train' and in 'test'" in found
 
 
+def test_a_note_on_one_section_hides_no_problem_of_another(tmp_path):
+    wrong = [f"{s}.DATA.{k}" for s in ("VALID", "TEST") for k in (f"DATA_PATH={tmp_path}",)]
+    keys = ["MODEL.NAME=Tscan", "TEST.USE_LAST_EPOCH=True", *wrong]
+    found = problems("train/ubfc-intra", *keys, backend="toolbox")
+    assert any(text.startswith("TEST.DATA: ") for text in found)
+
+
+def test_the_size_is_set_in_every_section():
+    for name in ("infer/ubfc-unsupervised", "train/ubfc-intra"):
+        shown = CliRunner().invoke(cli.app, ["config", "show", name, "--size", "48"]).output
+        tree = yaml.safe_load(shown)
+        for section in ("TRAIN", "VALID", "TEST", "UNSUPERVISED"):
+            assert tree[section]["DATA"]["PREPROCESS"]["RESIZE"] == {"W": 48, "H": 48}
+    checked = CliRunner().invoke(cli.app, ["config", "check", "train/ubfc-intra", "--size", "8"])
+    assert "16 x 16" in checked.output
+
+
 def notes(name, *overrides, **options):
     return [f.text for f in check_file(name, overrides, **options) if f.note]
 

@@ -198,8 +198,8 @@ def test_a_training_that_diverges_costs_its_own_row_alone(ubfc, tmp_path, monkey
 
     monkeypatch.setattr(protocols, "train", train)
     done = run_protocol(
-        "ubfc-intra", seeds=2, data_root=ubfc, overrides=[*QUICK, *SPLIT], output=tmp_path,
-        plots=False,
+        "ubfc-intra", seeds=2, data_root=ubfc, output=tmp_path, plots=False,
+        overrides=[*QUICK, *SPLIT, "EVALUATION.BASELINE='STREAMNet (100)'"],
     )  # fmt: skip
     results = done.run.results
     rows = {summary.method for summary in results.summaries}
@@ -207,12 +207,34 @@ def test_a_training_that_diverges_costs_its_own_row_alone(ubfc, tmp_path, monkey
     assert "STREAMNet (100)" not in rows
     (lost,) = results.failures
     assert (lost.recording, lost.method) == ("STREAMNet, seed 100", "STREAMNet (100)")
-    assert "STREAMNet, seed 100 is missing: its training diverged." in results.notes
+    missing = "STREAMNet (100) is missing: the training of STREAMNet, seed 100 diverged."
+    assert missing in results.notes
+    assert any("baseline STREAMNet (100) is missing" in note for note in results.notes)
     missing, known = done.summary["STREAMNet"]["MAE"]["by_seed"]
     assert missing is None
     assert done.summary["STREAMNet"]["MAE"]["mean"] == known
     assert any(", 1 seed" in note for note in results.notes)
     assert any("is missing" in note for note in protocol_grid([read_protocol(tmp_path)]).notes)
+
+
+def test_a_fold_that_diverges_costs_the_row_of_its_network(run, ubfc, tmp_path, monkeypatch):
+    real = protocols.train
+
+    def train(config, **options):
+        if config.MODEL.STREAMNET.SHIFT == "zero" and "fold-2" in str(options["output"]):
+            raise DivergedError("the training diverged at step 3", remedy="lower LR.")
+        return real(config, **options)
+
+    monkeypatch.setattr(protocols, "train", train)
+    shutil.copytree(run[1].folder, tmp_path / "out")
+    options = {**run[0], "output": tmp_path / "out"}
+    done = run_protocol("ubfc-intra", networks=["STREAMNet", "TS-CAN"], plots=False, **options)
+    rows = [row.method for row in done.run.results.rows]
+    assert rows.count("STREAMNet") == 4
+    assert "TS-CAN" not in rows
+    assert "TS-CAN: no result" in summary_lines(done.summary)
+    outcome = CliRunner().invoke(app, ["protocol", "table", str(tmp_path / "out")])
+    assert "TS-CAN is missing" in outcome.output
 
 
 def test_people_that_were_trained_on_by_force_are_told(run, tmp_path):
@@ -383,6 +405,7 @@ def test_one_option_sets_the_size_of_every_section():
 )
 def test_what_cannot_be_run(name, options, message, ubfc, tmp_path, monkeypatch):
     monkeypatch.setattr(protocols, "write_twins", lambda *a: pytest.fail("drawn"))
+    monkeypatch.setattr(protocols, "train", lambda *a, **o: pytest.fail("trained"))
     options = {**options, "overrides": [*QUICK, *options.get("overrides", ())]}
     with pytest.raises(ConfigError) as error:
         run_protocol(name, data_root=ubfc, output=tmp_path, **options)

@@ -148,7 +148,7 @@ def test_a_training_that_begins_anew_does_not_keep_the_table_of_another(run, ubf
     keys = [*QUICK, "TRAIN.LR=1e35"]
     with pytest.raises(StreamnetError, match="diverged"):
         sp.train("train/ubfc-intra", overrides=keys, data_root=ubfc, output=tmp_path / "run")
-    assert not (tmp_path / "run" / "epochs.csv").exists()
+    assert rows(tmp_path / "run" / "epochs.csv") == []
 
 
 def test_what_a_killed_process_had_begun_to_write_goes(run, ubfc, tmp_path):
@@ -187,6 +187,13 @@ def test_changed_settings_are_refused_unless_forced(run, ubfc, tmp_path, caplog)
         assert [told in note for note in tested.results.notes].count(True) == notes
     _, metadata = load_checkpoint(folder / "weights" / "last.safetensors")
     assert len(metadata["commands"]) == 1  # all in this process
+
+
+def test_a_size_is_one_for_training_and_test(run, ubfc, tmp_path):
+    with pytest.raises(ConfigError, match="8 x 8 px: the network needs at least 16 x 16"):
+        sp.train("train/ubfc-intra", size=8, data_root=ubfc, output=tmp_path / "run")
+    with pytest.raises(ConfigError, match="8 x 8"):
+        sp.run_test("train/ubfc-intra", size=8, weights=run[1].weights, data_root=ubfc, output=None)
 
 
 def test_moved_data_are_the_same(run, ubfc, tmp_path):
