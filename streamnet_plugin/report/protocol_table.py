@@ -92,7 +92,7 @@ def protocol_grid(runs: Sequence[RunProtocol], metric: str = "MAE") -> Grid:
 
 def _computed(results: BenchmarkResults) -> BenchmarkResults:
     """The results, whose first note says how their numbers were computed."""
-    how = f"{results.window}; HR by {results.hr_method}, convention {results.convention}."
+    how = f"HR of {results.window} by {results.hr_method}, convention {results.convention}."
     return replace(results, notes=(how, *results.notes))
 
 

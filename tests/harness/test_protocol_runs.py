@@ -318,11 +318,11 @@ def test_protocols_in_one_table(run, tmp_path):
     grid = protocol_grid([one, replace(other, results=noted)])
     assert grid.notes.count(shared) == 1
     assert f"pure-intra: {own}" in grid.notes
-    assert "whole videos; HR by FFT, convention toolbox-2025 (0.6-3.3 Hz)." in grid.notes
+    assert "HR of whole videos by FFT, convention toolbox-2025 (0.6-3.3 Hz)." in grid.notes
     banded = replace(other, results=replace(noted, convention="neurips-2023 (0.75-2.5 Hz)"))
     notes = "\n".join(protocol_grid([one, banded]).notes)
-    assert "ubfc-intra: whole videos; HR by FFT, convention toolbox-2025" in notes
-    assert "pure-intra: whole videos; HR by FFT, convention neurips-2023" in notes
+    assert "ubfc-intra: HR of whole videos by FFT, convention toolbox-2025" in notes
+    assert "pure-intra: HR of whole videos by FFT, convention neurips-2023" in notes
     assert grid.columns == ("Method", "ubfc-intra", "pure-intra")
     rows = {row[0].text: row for row in grid.rows}
     assert list(rows)[:2] == ["STREAMNet", "GREEN"]
