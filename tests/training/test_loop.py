@@ -303,7 +303,7 @@ def test_three_bad_steps_are_and_leave_the_state_before_them(tmp_path):
     states = StateFolder(tmp_path, {})
     states.due = lambda: True
     heard, error = spoiled(after=[1], states=states)
-    assert "at step 4 " in error
+    assert "at step 4," in error
     assert len(heard.losses) == 4
     assert StateFolder(tmp_path, {}).load()["step"] == 1  # the one after step 1 was spoiled
 
@@ -319,7 +319,7 @@ def test_a_spoiled_state_that_is_gone_on_from_goes(tmp_path):
     states = StateFolder(tmp_path, {})
     assert states.load()["step"] == 2
     states.due = lambda: False
-    assert "at step 4 " in spoiled(states=states)[1]
+    assert "at step 4," in spoiled(states=states)[1]
     assert states.load()["step"] == 1
 
 
