@@ -55,6 +55,7 @@ from streamnet_plugin.training.tracking import (
     PLOTS,
     Recorder,
     RunLog,
+    as_csv,
 )
 from streamnet_plugin.training.validation import make_validate
 from streamnet_plugin.types import FaceVideo
@@ -476,7 +477,7 @@ def _recorder(
         for place in (folder, folder / WEIGHTS, folder / PLOTS):
             remove_leftovers(place)
         if not step:  # what is there is another training's
-            write_text(folder / EPOCHS, ",".join(EPOCH_COLUMNS) + "\n", "the table of epochs")
+            write_text(folder / EPOCHS, as_csv(EPOCH_COLUMNS, ()), "the table of epochs")
         before = _with_a_part(_starts(folder / PROVENANCE), step)
         starts = {"starts": [*before, origin | own | {"step": step}]}
         text = json.dumps(starts, indent=1, default=str) + "\n"

@@ -68,7 +68,7 @@ class RunLog(Listener):
         path = self.folder / STEPS
         with _named(path):
             kept = _rows_before(path, self._first)
-            write_text(path, _csv(STEP_COLUMNS, kept), "the table of steps")
+            write_text(path, as_csv(STEP_COLUMNS, kept), "the table of steps")
             self._steps = path.open("a", newline="", encoding="utf-8")
         with _named(self.folder / TENSORBOARD):
             self._board = Board(self.folder / TENSORBOARD, self._first)
@@ -96,7 +96,7 @@ class RunLog(Listener):
         self._reports = [*self._reports, report]
         steps = sum(len(r.learning_rates) for r in self._reports)
         rows = [{name: getattr(r, name) for name in EPOCH_COLUMNS} for r in self._reports]
-        write_text(self.folder / EPOCHS, _csv(EPOCH_COLUMNS, rows), "the table of epochs")
+        write_text(self.folder / EPOCHS, as_csv(EPOCH_COLUMNS, rows), "the table of epochs")
         found = {"valid/loss": report.valid_loss, "valid/hr_mae": report.valid_hr_mae}
         known = {name: value for name, value in found.items() if value is not None}
         self._metrics({"train/epoch_loss": report.train_loss, **known}, steps - 1)
@@ -269,7 +269,8 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _csv(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
+def as_csv(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
+    """A table as text, its header first."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
